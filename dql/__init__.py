@@ -1,0 +1,1 @@
+"""Diffusion-QL and its baselines: agents, data, evaluation, tables and figures."""

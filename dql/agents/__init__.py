@@ -1,0 +1,35 @@
+"""The registry of agents: name -> settings and, loaded when asked for, the class.
+
+Importing this package does not import torch; configuration needs only the settings.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dql.agents import settings
+from dql.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from dql.agents.agent import Agent
+
+SETTINGS: dict[str, type] = {
+    "bc_mle": settings.BCMLESettings,
+    "bc_cvae": settings.BCCVAESettings,
+    "bc_mmd": settings.BCMMDSettings,
+    "bc_diffusion": settings.BCDiffusionSettings,
+    "td3_bc": settings.TD3BCSettings,
+    "ql_mle": settings.QLMLESettings,
+    "bcq": settings.BCQSettings,
+    "bear_mmd": settings.BEARMMDSettings,
+    "diffusion_ql": settings.DiffusionQLSettings,
+}
+
+
+def agent_class(name: str) -> type[Agent]:
+    """Import the agent's module, `dql.agents.<name>`, and return its class."""
+    if name not in SETTINGS:
+        raise UserError(f"unknown agent {name!r}{nearest(name, SETTINGS)}")
+    class_name = SETTINGS[name].__name__.removesuffix("Settings")
+    return getattr(import_module(f"dql.agents.{name}"), class_name)

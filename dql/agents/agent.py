@@ -1,0 +1,150 @@
+"""What training and evaluation ask of an agent, and the state they store.
+
+An agent holds R independent runs. Tensors carry the run axis first; a loss is summed
+over runs, whose parameters are disjoint, so no gradient crosses from one to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dql.batch import Batch
+from dql.errors import UserError
+from dql.noise import Draw, seeded_generator
+
+Metrics = dict[str, Tensor]
+Noise = dict[str, Tensor]
+
+NUMERIC_SETTINGS = ("q_coefficient", "discount", "max_gradient_norm")
+"""Settings in which the runs of one block may differ."""
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """The dimensions and data facts an agent is built for."""
+
+    observation_dim: int
+    action_dim: int
+    seeds: tuple[int, ...]
+    dataset_sizes: tuple[int, ...]
+    observation_mean: Tensor  # (R, 1, O)
+    observation_std: Tensor  # (R, 1, O)
+    bootstraps: bool = True  # False where every transition ends its episode
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def num_runs(self) -> int:
+        """Return R."""
+        return len(self.seeds)
+
+
+class Agent:
+    """Base of all agents: shared settings, networks and optimisers by name."""
+
+    def __init__(self, spec: AgentSpec, settings: Sequence) -> None:
+        self.spec = spec
+        self.settings = common_settings(settings)
+        self.all_settings = tuple(settings)
+        self.modules: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Adam] = {}
+        self.generators = [seeded_generator(seed, "weights") for seed in spec.seeds]
+
+    def per_run(self, name: str) -> Tensor:
+        """Return a numeric setting of every run, (R,)."""
+        values = [getattr(settings, name) for settings in self.all_settings]
+        return torch.tensor(values, dtype=torch.float32, device=self.spec.device)
+
+    def add_module(self, name: str, module: nn.Module) -> nn.Module:
+        """Register a network, whose parameters belong to the checkpoint."""
+        self.modules[name] = module.to(self.spec.device)
+        return module
+
+    def phase(self, step: int) -> str:
+        """Name the branch a step takes; steps of a phase run the same operations."""
+        return "step"
+
+    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        """Return the random inputs of one update besides the batch's rows."""
+        raise NotImplementedError
+
+    def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
+        """Take one gradient step of every run; metrics are detached, (R,) each."""
+        raise NotImplementedError
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        """Return the random inputs of one decision; the first axis is the episode."""
+        raise NotImplementedError
+
+    def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Decide for observations (R, E, O); return actions (R, E, A) in [-1, 1]."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Return every tensor training depends on, each with the run axis first."""
+        state = {}
+        for name, module in self.modules.items():
+            for key, parameter in module.named_parameters():
+                state[f"{name}.{key}"] = parameter.detach()
+        for name, optimizer in self.optimizers.items():
+            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+                for moment in ("exp_avg", "exp_avg_sq"):
+                    stored = optimizer.state.get(parameter, {}).get(moment)
+                    value = torch.zeros_like(parameter) if stored is None else stored
+                    state[f"optimizer.{name}.{index}.{moment}"] = value
+        return state
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Tensor], num_updates: dict[str, int]) -> None:
+        """Restore `state` after `num_updates` steps of each optimiser."""
+        for name, module in self.modules.items():
+            for key, parameter in module.named_parameters():
+                parameter.copy_(state[f"{name}.{key}"])
+        for name, optimizer in self.optimizers.items():
+            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+                moments = {
+                    moment: state[f"optimizer.{name}.{index}.{moment}"]
+                    .to(parameter.device)
+                    .clone()
+                    for moment in ("exp_avg", "exp_avg_sq")
+                }
+                device = parameter.device if parameter.is_cuda else "cpu"
+                count = torch.tensor(float(num_updates[name]), device=device)
+                optimizer.state[parameter] = {"step": count, **moments}
+
+    def num_updates(self) -> dict[str, int]:
+        """Return how often each optimiser has stepped."""
+        counts = {}
+        for name, optimizer in self.optimizers.items():
+            state = optimizer.state.get(optimizer.param_groups[0]["params"][0], {})
+            counts[name] = int(state["step"]) if state else 0
+        return counts
+
+
+def common_settings(settings: Sequence):
+    """Return the settings of a block after checking that its runs may share it."""
+    first = asdict(settings[0])
+    for other in settings[1:]:
+        for key, value in asdict(other).items():
+            if key not in NUMERIC_SETTINGS and value != first[key]:
+                raise UserError(
+                    f"runs of one block differ in {key!r}: {first[key]!r} and"
+                    f" {value!r}; train them as separate jobs"
+                )
+            if key == "max_gradient_norm" and (value is None) != (first[key] is None):
+                raise UserError("one block mixes clipped and unclipped runs")
+    return settings[0]
+
+
+def repeat_rows(values: Tensor, times: int) -> Tensor:
+    """Repeat each row of (R, B, ...) `times` times in place, (R, B times, ...)."""
+    return values.repeat_interleave(times, dim=1)
+
+
+def choose_rows(values: Tensor, chosen: Tensor) -> Tensor:
+    """Pick one of C candidates per row: (R, B, C, A) and (R, B) to (R, B, A)."""
+    index = chosen[..., None, None].expand(-1, -1, 1, values.shape[-1])
+    return values.gather(2, index).squeeze(2)

@@ -1,0 +1,76 @@
+"""Behaviour cloning with a diffusion policy: L_d alone (paper, Section 3, eq. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
+from dql.agents.settings import BCDiffusionSettings
+from dql.batch import Batch
+from dql.diffusion import Diffusion
+from dql.noise import Draw
+from dql.updates import gradient_step, make_adam
+
+
+class BCDiffusion(Agent):
+    """Fits the denoising network to the dataset's actions; acts by one sample."""
+
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[BCDiffusionSettings]
+    ) -> None:
+        super().__init__(spec, settings)
+        self.actor = self.add_module("actor", self.make_diffusion())
+        clipped = self.settings.max_gradient_norm is not None
+        self.max_gradient_norm = self.per_run("max_gradient_norm") if clipped else None
+        self.optimizers["actor"] = make_adam(
+            self.actor.parameters(), self.settings.learning_rate
+        )
+
+    def make_diffusion(self) -> Diffusion:
+        """Build the diffusion policy from the settings."""
+        return Diffusion(
+            self.spec.observation_dim,
+            self.spec.action_dim,
+            self.generators,
+            hidden_dim=self.settings.hidden_dim,
+            time_embedding_dim=self.settings.time_embedding_dim,
+            num_denoising_steps=self.settings.num_denoising_steps,
+            beta_schedule=self.settings.beta_schedule,
+            prediction=self.settings.prediction,
+        )
+
+    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        num_steps = self.settings.num_denoising_steps
+        return {
+            "denoising_step": Draw((batch_size,), "integer", num_steps),
+            "noise": Draw((batch_size, self.spec.action_dim)),
+        }
+
+    def bc_loss(self, batch: Batch, noise: Noise) -> Tensor:
+        """Return L_d, (R,)."""
+        return self.actor.loss(
+            batch.observations, batch.actions, noise["denoising_step"], noise["noise"]
+        )
+
+    def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
+        """Take one gradient step on L_d."""
+        bc_loss = self.bc_loss(batch, noise)
+        gradient_step(
+            self.optimizers["actor"],
+            bc_loss.sum(),
+            self.spec.num_runs,
+            self.max_gradient_norm,
+        )
+        return {"actor/bc_loss": bc_loss.detach()}
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        num_steps = self.settings.num_denoising_steps
+        return {"chain": Draw((num_episodes, num_steps, self.spec.action_dim))}
+
+    @torch.no_grad()
+    def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Return one sample of the reverse chain per observation."""
+        return self.actor.sample(observations, noise["chain"].transpose(1, 2))

@@ -1,0 +1,182 @@
+"""Diffusion-QL (paper, Algorithm 1): L_d plus a Q term through the whole chain.
+
+L(theta) = L_d(theta) - eta E Q(s, a^0) / E|Q|,  a^0 from the reverse chain (eq. 3)
+L(phi_k) = E (r + gamma min_j Q'_j(s', a'^0) - Q_k(s, a))^2,  a'^0 from pi_theta'
+
+Where text and released code differ, the code is the default (it made the published
+numbers) and the text an option: `q_normalizer`, `evaluation_actor`, `candidate_rule`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dql.agents.agent import AgentSpec, Metrics, Noise, choose_rows, repeat_rows
+from dql.agents.bc_diffusion import BCDiffusion
+from dql.agents.settings import DiffusionQLSettings
+from dql.batch import Batch
+from dql.losses import (
+    improvement_loss,
+    temporal_difference_target,
+    twin_critic_loss,
+)
+from dql.networks import TwinCritic
+from dql.noise import Draw
+from dql.updates import gradient_step, make_adam, polyak_update
+
+
+class DiffusionQL(BCDiffusion):
+    """Twin critics, and a diffusion actor trained on L_d and on the critics."""
+
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[DiffusionQLSettings]
+    ) -> None:
+        super().__init__(spec, settings)
+        critic = TwinCritic(
+            spec.observation_dim,
+            spec.action_dim,
+            self.generators,
+            hidden_dim=self.settings.hidden_dim,
+            num_hidden_layers=3,
+            activation="mish",
+        )
+        self.critic = self.add_module("critic", critic)
+        self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
+        self.target_actor = self.add_module("target_actor", copy.deepcopy(self.actor))
+        self.optimizers["critic"] = make_adam(
+            critic.parameters(), self.settings.critic_learning_rate
+        )
+        self.discount = self.per_run("discount")
+        self.q_coefficient = self.per_run("q_coefficient")
+        self.is_guided = any(s.q_coefficient != 0 for s in self.all_settings)
+
+    def phase(self, step: int) -> str:
+        """Tell whether this step, counted from 0, ends with an update of the EMA."""
+        started = step >= self.settings.actor_ema_start
+        due = step % self.settings.actor_ema_interval == 0
+        return "ema" if started and due else "step"
+
+    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        num_steps, action_dim = self.settings.num_denoising_steps, self.spec.action_dim
+        draws = super().training_draws(batch_size)
+        if self.spec.bootstraps:
+            rows = batch_size * self.num_backup_samples
+            draws["backup_chain"] = Draw((num_steps, rows, action_dim))
+        if self.is_guided:
+            draws["critic_coin"] = Draw((), "uniform")
+            draws["actor_chain"] = Draw((num_steps, batch_size, action_dim))
+        return draws
+
+    @property
+    def num_backup_samples(self) -> int:
+        """Return how many next actions the target maximises over."""
+        return self.settings.num_backup_samples if self.settings.max_q_backup else 1
+
+    @torch.no_grad()
+    def next_q(self, batch: Batch, noise: Noise) -> Tensor | float:
+        """Return min_j max_a' Q'_j(s', a') over the backup samples, (R, B)."""
+        if not self.spec.bootstraps:
+            return 0.0
+        observations = batch.next_observations
+        if self.settings.max_q_backup:
+            observations = repeat_rows(observations, self.num_backup_samples)
+        actions = self.target_actor.sample(observations, noise["backup_chain"])
+        q_values = self.target_critic(observations, actions)
+        samples = q_values.unflatten(2, (-1, self.num_backup_samples))
+        return samples.amax(dim=3).amin(dim=1)
+
+    def critic_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
+        """Return the temporal-difference loss of both critics, (R,)."""
+        target_q = temporal_difference_target(
+            batch.rewards, batch.terminations, self.next_q(batch, noise), self.discount
+        )
+        q_values = self.critic(batch.observations, batch.actions)
+        loss = twin_critic_loss(q_values, target_q)
+        metrics = {
+            "critic/loss": loss.detach(),
+            "critic/q_mean": q_values.detach().mean(dim=(1, 2)),
+        }
+        return loss, metrics
+
+    def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
+        """Return L_d plus eta times the improvement term, (R,)."""
+        bc_loss = self.bc_loss(batch, noise)
+        if not self.is_guided:
+            return bc_loss, {"actor/bc_loss": bc_loss.detach()}
+        actions = self.actor.sample(batch.observations, noise["actor_chain"])
+        q_values = self.critic(batch.observations, actions)
+        q_loss = improvement_loss(
+            q_values, self.q_normalizer(batch, q_values), noise["critic_coin"]
+        )
+        loss = bc_loss + self.q_coefficient * q_loss
+        metrics = {
+            "actor/bc_loss": bc_loss.detach(),
+            "actor/q_loss": q_loss.detach(),
+        }
+        return loss, metrics
+
+    @torch.no_grad()
+    def q_normalizer(self, batch: Batch, q_values: Tensor) -> Tensor:
+        """Return the mean |Q| that divides each critic's term, (R, 2).
+
+        `as_released`: the other critic at the policy's actions; `paper`: the critic
+        itself at the dataset's actions (Section 3).
+        """
+        if self.settings.q_normalizer == "paper":
+            return self.critic(batch.observations, batch.actions).abs().mean(dim=2)
+        return q_values.abs().mean(dim=2).flip(1)
+
+    def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
+        """Take one gradient step on the critics, then on the actor, then targets."""
+        num_runs = self.spec.num_runs
+        critic_loss, critic_metrics = self.critic_loss(batch, noise)
+        gradient_step(
+            self.optimizers["critic"],
+            critic_loss.sum(),
+            num_runs,
+            self.max_gradient_norm,
+        )
+        actor_loss, actor_metrics = self.actor_loss(batch, noise)
+        gradient_step(
+            self.optimizers["actor"], actor_loss.sum(), num_runs, self.max_gradient_norm
+        )
+        if phase == "ema":
+            step_size = 1 - self.settings.actor_ema_decay
+            polyak_update(self.actor, self.target_actor, step_size)
+        polyak_update(self.critic, self.target_critic, self.settings.polyak_step_size)
+        return critic_metrics | actor_metrics
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        num_steps, action_dim = self.settings.num_denoising_steps, self.spec.action_dim
+        candidates = self.settings.num_candidates
+        return {
+            "chain": Draw((num_episodes, num_steps, candidates, action_dim)),
+            "choice": Draw((num_episodes, candidates), "uniform"),
+        }
+
+    @torch.no_grad()
+    def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Draw candidates and keep one by the target critics' minimum.
+
+        `softmax` draws it with probability proportional to exp(min_j Q'_j), the rule of
+        the released code (not in the paper's text), here by the Gumbel maximum.
+        """
+        num_episodes, candidates = noise["choice"].shape[1:]
+        repeated = repeat_rows(observations, candidates)
+        chain = noise["chain"].transpose(1, 2).flatten(2, 3)
+        is_ema = self.settings.evaluation_actor == "ema"
+        actor = self.target_actor if is_ema else self.actor
+        actions = actor.sample(repeated, chain)
+        if candidates == 1:
+            return actions
+        scores = self.target_critic(repeated, actions).amin(dim=1)
+        scores = scores.unflatten(1, (num_episodes, candidates))
+        if self.settings.candidate_rule == "softmax":
+            uniform = noise["choice"].clamp(min=1e-20)
+            scores = scores - torch.log(-torch.log(uniform).clamp(min=1e-20))
+        actions = actions.unflatten(1, (num_episodes, candidates))
+        return choose_rows(actions, scores.argmax(dim=2))

@@ -1,0 +1,155 @@
+"""Hyperparameters of every agent, without importing torch.
+
+One frozen dataclass per agent; the defaults are the method's own D4RL values, with
+their source. A run states only what differs (`workflow/config/methods.yaml`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Activation = Literal["relu", "mish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCMLESettings:
+    """Behaviour cloning by maximum likelihood with a diagonal Gaussian."""
+
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    log_std_min: float = -20.0
+    log_std_max: float = 2.0
+    clip_actions: bool = True  # to [-1, 1], as D4RL's environments do
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCCVAESettings:
+    """Behaviour cloning with BCQ's conditional VAE (paper, Table 2: BC-CVAE)."""
+
+    hidden_dim: int = 500  # the authors' first release, agents/bc_cvae.py
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    latent_dim_per_action: int = 2
+    kl_coefficient: float = 0.5
+    latent_clip: float = 0.5  # the prior is sampled within +-0.5, as BCQ does
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCMMDSettings(BCCVAESettings):
+    """Behaviour cloning by BEAR's MMD distance to a CVAE of the data."""
+
+    num_mmd_samples: int = 10
+    mmd_bandwidth: float = 20.0
+    log_std_min: float = -5.0
+    log_std_max: float = 2.0
+    actor_noise_clip: float = 0.5  # of the Gaussian noise, in training only
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCDiffusionSettings:
+    """Behaviour cloning with a conditional diffusion model (Section 3)."""
+
+    hidden_dim: int = 256
+    learning_rate: float = 3e-4
+    num_denoising_steps: int = 5
+    beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
+    prediction: Literal["noise", "action"] = "noise"
+    time_embedding_dim: int = 16
+    max_gradient_norm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionQLSettings(BCDiffusionSettings):
+    """Diffusion-QL (Algorithm 1); defaults are what produced the published numbers."""
+
+    q_coefficient: float = 1.0  # eta
+    q_normalizer: Literal["as_released", "paper"] = "as_released"
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    max_q_backup: bool = False
+    num_backup_samples: int = 10
+    actor_ema_decay: float = 0.995
+    actor_ema_interval: int = 5
+    actor_ema_start: int = 1000
+    num_candidates: int = 50
+    candidate_rule: Literal["softmax", "greedy"] = "softmax"
+    evaluation_actor: Literal["online", "ema"] = "online"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TD3BCSettings:
+    """TD3+BC (Fujimoto and Gu, 2021); defaults are its Table 3."""
+
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    q_coefficient: float = 2.5  # alpha
+    target_noise: float = 0.2
+    target_noise_clip: float = 0.5
+    actor_interval: int = 2
+    normalize_observations: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLMLESettings:
+    """Gaussian policy with a likelihood and a Q term: the toy code's "TD3+BC"."""
+
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    q_coefficient: float = 2.5
+    log_std_min: float = -20.0
+    log_std_max: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCQSettings:
+    """BCQ (Fujimoto et al., 2019), continuous actions; defaults are its appendix."""
+
+    hidden_dim: int = 400  # of the critics and the perturbation model
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    behavior_hidden_dim: int = 750
+    latent_dim_per_action: int = 2
+    kl_coefficient: float = 0.5
+    latent_clip: float = 0.5
+    learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    minimum_weight: float = 0.75  # lambda: weight of the smaller target critic
+    max_perturbation: float = 0.05  # Phi
+    num_backup_samples: int = 10
+    num_candidates: int = 100
+    action_rule: Literal["greedy", "behavior"] = "greedy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BEARMMDSettings(BCMMDSettings):
+    """BEAR with an MMD constraint (Kumar et al., 2019), dual gradient descent."""
+
+    hidden_dim: int = 256
+    behavior_hidden_dim: int = 750
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    minimum_weight: float = 0.75
+    num_backup_samples: int = 10
+    num_candidates: int = 10
+    mmd_threshold: float = 0.05
+    multiplier_learning_rate: float = 1e-3
+    log_multiplier_min: float = -5.0
+    log_multiplier_max: float = 10.0

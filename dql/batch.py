@@ -1,0 +1,84 @@
+"""Transitions on the device, and the batches gathered from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions of R independent runs, B for each run.
+
+    Shapes: observations and next_observations (R, B, O), actions (R, B, A) within
+    [-1, 1], rewards and terminations (R, B).
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_observations: Tensor
+    terminations: Tensor
+
+
+class TransitionStore:
+    """All datasets of a block as rows of one matrix, held once whatever R is.
+
+    A row is (observation, action, next observation, reward, termination), so a batch
+    of all runs is one gather. Run r reads only the rows of its own dataset.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence,
+        run_datasets: Sequence[int],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        first = datasets[0]
+        self.observation_dim = first.observations.shape[1]
+        self.action_dim = first.actions.shape[1]
+        sizes = [len(dataset.rewards) for dataset in datasets]
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)
+        offsets = [int(starts[d]) for d in run_datasets]
+        self.offsets = torch.tensor(offsets, device=device)[:, None]
+        rows = np.concatenate([_rows(dataset) for dataset in datasets])
+        self.rows = torch.from_numpy(rows).to(device)
+        self.bootstraps = bool((self.rows[:, -1] == 0).any())
+
+    def observation_moments(self) -> tuple[Tensor, Tensor]:
+        """Return each run's observation mean and standard deviation, (R, 1, O)."""
+        means, stds = [], []
+        for offset, size in zip(
+            self.offsets[:, 0].tolist(), self.run_sizes, strict=True
+        ):
+            data = self.rows[offset : offset + size, : self.observation_dim].double()
+            means.append(data.mean(0))
+            stds.append(data.std(0, correction=0))
+        return torch.stack(means)[:, None].float(), torch.stack(stds)[:, None].float()
+
+    def gather(self, indices: Tensor) -> Batch:
+        """Return the batch at each run's own row numbers (R, B)."""
+        num_runs, batch_size = indices.shape
+        flat = (indices + self.offsets).reshape(-1)
+        rows = self.rows.index_select(0, flat).view(num_runs, batch_size, -1)
+        dims = [self.observation_dim, self.action_dim, self.observation_dim, 1, 1]
+        observations, actions, next_observations, rewards, ends = rows.split(dims, -1)
+        return Batch(
+            observations, actions, rewards[..., 0], next_observations, ends[..., 0]
+        )
+
+
+def _rows(dataset) -> np.ndarray:
+    columns = [
+        dataset.observations,
+        dataset.actions,
+        dataset.next_observations,
+        dataset.rewards[:, None],
+        dataset.terminations[:, None],
+    ]
+    return np.concatenate(columns, axis=1, dtype=np.float32)

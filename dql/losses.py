@@ -1,0 +1,81 @@
+"""One equation, one pure function. R runs, B transitions; every loss returns (R,)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def mean_per_run(values: Tensor) -> Tensor:
+    """Average everything but the run axis, (R, ...) to (R,)."""
+    return values.flatten(1).mean(dim=1)
+
+
+def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of each run."""
+    return mean_per_run((prediction - target).square())
+
+
+def temporal_difference_target(
+    rewards: Tensor, terminations: Tensor, next_q: Tensor, discount: Tensor
+) -> Tensor:
+    """Return r + gamma (1 - terminated) Q'(s', a'), (R, B); `discount` is (R,)."""
+    return rewards + discount[:, None] * (1 - terminations) * next_q
+
+
+def twin_critic_loss(q_values: Tensor, target_q: Tensor) -> Tensor:
+    """Return the sum of both critics' squared errors, q_values (R, 2, B)."""
+    return (q_values - target_q[:, None]).square().mean(dim=2).sum(dim=1)
+
+
+def soft_minimum(q_values: Tensor, minimum_weight: float) -> Tensor:
+    """Return BCQ's convex mix of smaller and larger critic, (R, 2, B) to (R, B)."""
+    smaller, larger = q_values.amin(dim=1), q_values.amax(dim=1)
+    return minimum_weight * smaller + (1 - minimum_weight) * larger
+
+
+def gaussian_log_likelihood(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Return log N(actions; mean, exp(log_std)), summed over action dims, (R, B)."""
+    scaled = (actions - mean) * (-log_std).exp()
+    per_dim = -0.5 * scaled.square() - log_std - 0.5 * math.log(2 * math.pi)
+    return per_dim.sum(dim=-1)
+
+
+def cvae_loss(
+    actions: Tensor, decoded: Tensor, mean: Tensor, std: Tensor, kl_coefficient: float
+) -> tuple[Tensor, Tensor]:
+    """Return BCQ's reconstruction and weighted KL terms, (R,) each (BCQ, eq. 28)."""
+    kl = -0.5 * mean_per_run(1 + std.square().log() - mean.square() - std.square())
+    return mean_squared_error(decoded, actions), kl_coefficient * kl
+
+
+def maximum_mean_discrepancy(first: Tensor, second: Tensor, bandwidth: float) -> Tensor:
+    """Return BEAR's Laplacian-kernel MMD between action samples, (R, B).
+
+    `first` and `second` are (R, B, n, A) and (R, B, m, A); the kernel is
+    exp(-|x - y|_1 / (2 bandwidth)) and the square root is taken, as in BEAR's code.
+    """
+
+    def kernel_mean(x: Tensor, y: Tensor) -> Tensor:
+        distance = (x[..., :, None, :] - y[..., None, :, :]).abs().sum(dim=-1)
+        return torch.exp(distance / (-2 * bandwidth)).mean(dim=(-2, -1))
+
+    squared = (
+        kernel_mean(first, first)
+        - 2 * kernel_mean(first, second)
+        + kernel_mean(second, second)
+    )
+    return (squared + 1e-6).sqrt()
+
+
+def improvement_loss(q_values: Tensor, normalizer_q: Tensor, coin: Tensor) -> Tensor:
+    """Return -E Q(s, a0) / E|Q|, (R,): the policy-improvement term of Diffusion-QL.
+
+    The coin (R,) picks the critic that is maximised: the first above one half.
+    `normalizer_q` (R, 2) holds the mean |Q| that divides each critic's term; it is a
+    constant for the gradient (Section 3; `../paper` and released code differ in it).
+    """
+    terms = -q_values.mean(dim=2) / normalizer_q.detach()
+    return torch.where(coin > 0.5, terms[:, 0], terms[:, 1])

@@ -1,0 +1,183 @@
+"""Networks of R independent runs, stacked along a leading run axis.
+
+Every parameter is (S, ...), S = runs x members; run r owns the rows [r x members,
+(r + 1) x members). One batched product serves all of them, and no product mixes runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from dql.errors import UserError
+from dql.kernels import mish
+
+Generators = Sequence[torch.Generator]
+"""One generator per run, for the initial weights."""
+
+
+ACTIVATIONS = ("mish", "relu")
+
+
+class StackedLinear(nn.Module):
+    """S independent affine maps; initialised as `nn.Linear`, run by run."""
+
+    def __init__(
+        self, input_dim: int, output_dim: int, generators: Generators, members: int = 1
+    ) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(input_dim)
+        weights, biases = [], []
+        for generator in generators:
+            for _ in range(members):
+                weight = torch.rand(input_dim, output_dim, generator=generator)
+                bias = torch.rand(1, output_dim, generator=generator)
+                weights.append((2 * weight - 1) * bound)
+                biases.append((2 * bias - 1) * bound)
+        self.weight = nn.Parameter(torch.stack(weights))
+        self.bias = nn.Parameter(torch.stack(biases))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (S, B, input_dim) to (S, B, output_dim)."""
+        return torch.baddbmm(self.bias, inputs, self.weight)
+
+    def activate(self, inputs: Tensor, activation: str) -> Tensor:
+        """Return the activation of the map."""
+        if activation == "relu":
+            return self(inputs).relu()
+        return mish(torch.bmm(inputs, self.weight), self.bias)
+
+
+class MLP(nn.Module):
+    """S independent multi-layer perceptrons with hidden layers of one width."""
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        generators: Generators,
+        *,
+        activation: str,
+        members: int = 1,
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise UserError(f"unknown activation {activation!r}; use {ACTIVATIONS}")
+        self.activation = activation
+        self.layers = nn.ModuleList(
+            StackedLinear(input_dim, output_dim, generators, members)
+            for input_dim, output_dim in pairwise(dims)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (S, B, dims[0]) to (S, B, dims[-1]); the last layer is linear."""
+        for layer in self.layers[:-1]:
+            inputs = layer.activate(inputs, self.activation)
+        return self.layers[-1](inputs)
+
+
+class TwinCritic(nn.Module):
+    """Two Q networks per run."""
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        hidden_dim: int,
+        num_hidden_layers: int,
+        activation: str,
+    ) -> None:
+        super().__init__()
+        dims = [observation_dim + action_dim, *[hidden_dim] * num_hidden_layers, 1]
+        self.mlp = MLP(dims, generators, activation=activation, members=2)
+
+    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return Q1 and Q2 of (R, B, O) and (R, B, A) as (R, 2, B)."""
+        num_runs, batch_size, _ = observations.shape
+        inputs = torch.cat([observations, actions], dim=-1)
+        twice = (
+            inputs[:, None].expand(-1, 2, -1, -1).reshape(2 * num_runs, batch_size, -1)
+        )
+        return self.mlp(twice).view(num_runs, 2, batch_size)
+
+
+class GaussianActor(nn.Module):
+    """A diagonal Gaussian over actions, mean and log standard deviation per state."""
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        hidden_dim: int,
+        num_hidden_layers: int,
+        activation: str,
+        log_std_range: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.log_std_range = log_std_range
+        dims = [observation_dim, *[hidden_dim] * num_hidden_layers, 2 * action_dim]
+        self.mlp = MLP(dims, generators, activation=activation)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log standard deviation, (R, B, A) each."""
+        mean, log_std = self.mlp(observations).chunk(2, dim=-1)
+        return mean, log_std.clamp(*self.log_std_range)
+
+
+class CVAE(nn.Module):
+    """BCQ's conditional variational autoencoder of the dataset's actions."""
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        hidden_dim: int,
+        num_hidden_layers: int,
+        activation: str,
+        latent_dim: int,
+        latent_clip: float,
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.latent_clip = latent_dim, latent_clip
+        hidden = [hidden_dim] * num_hidden_layers
+        self.encoder = MLP(
+            [observation_dim + action_dim, *hidden, 2 * latent_dim],
+            generators,
+            activation=activation,
+        )
+        self.decoder = MLP(
+            [observation_dim + latent_dim, *hidden, action_dim],
+            generators,
+            activation=activation,
+        )
+
+    def encode(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior's mean and standard deviation, (R, B, latent)."""
+        inputs = torch.cat([observations, actions], dim=-1)
+        mean, log_std = self.encoder(inputs).chunk(2, dim=-1)
+        return mean, log_std.clamp(-4, 15).exp()  # BCQ's bounds
+
+    def decode_raw(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """Return actions before the hyperbolic tangent, (R, B, A)."""
+        return self.decoder(torch.cat([observations, latents], dim=-1))
+
+    def decode(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """Return actions (R, B, A) within [-1, 1]."""
+        return self.decode_raw(observations, latents).tanh()
+
+    def sample(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """Decode prior noise (R, B, latent), clipped as in BCQ."""
+        return self.decode(observations, self.clip(noise))
+
+    def clip(self, noise: Tensor) -> Tensor:
+        """Clip prior noise to the range the decoder is trusted in."""
+        return noise.clamp(-self.latent_clip, self.latent_clip)

@@ -1,0 +1,90 @@
+"""Random numbers of a run, independent of the company it trains in.
+
+A draw is addressed by (run seed, purpose, name, block): every block of steps seeds a
+fresh generator from that address. So a stream has no state to checkpoint, resuming at
+a block's first step repeats it exactly, evaluation cannot disturb training, and a draw
+added to an agent leaves the others as they were. Numbers always come from the CPU's
+generator, so a run meets the same noise on every device.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLOCK_STEPS = 20
+"""Steps drawn at once. Part of the streams' definition: a change changes every run."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One named random input of a step: its shape for one run and its law."""
+
+    shape: tuple[int, ...]
+    law: Literal["normal", "uniform", "integer"] = "normal"
+    high: tuple[int, ...] | int = 0  # exclusive, for integers; per run where a tuple
+
+    def sample(self, run: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Draw `steps` values for one run, (steps, *shape)."""
+        size = (steps, *self.shape)
+        if self.law == "normal":
+            return torch.randn(size, generator=generator)
+        if self.law == "uniform":
+            return torch.rand(size, generator=generator)
+        high = self.high if isinstance(self.high, int) else self.high[run]
+        return torch.randint(high, size, generator=generator)
+
+
+def seeded_generator(seed: int, *address: int | str) -> torch.Generator:
+    """Return a CPU generator for an address below a run's seed."""
+    words = [zlib.crc32(a.encode()) if isinstance(a, str) else a for a in address]
+    state = np.random.SeedSequence([seed, *words]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+
+
+class NoiseStreams:
+    """The noise of all runs of a block, drawn `block_steps` steps ahead."""
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        draws: dict[str, Draw],
+        *address: int | str,
+        device: torch.device | str = "cpu",
+        block_steps: int = BLOCK_STEPS,
+    ) -> None:
+        self.block_steps = block_steps
+        self.seeds = tuple(seeds)
+        self.draws = draws
+        self.address = address
+        self.device = torch.device(device)
+        self._block_index = -1
+        self._block: dict[str, Tensor] = {}
+
+    def block(self, index: int) -> dict[str, Tensor]:
+        """Return the noise of one block, name -> (block_steps, runs, *shape)."""
+        block = {}
+        for name, draw in self.draws.items():
+            runs = [
+                draw.sample(
+                    run,
+                    self.block_steps,
+                    seeded_generator(seed, *self.address, name, index),
+                )
+                for run, seed in enumerate(self.seeds)
+            ]
+            block[name] = torch.stack(runs, dim=1).to(self.device)
+        return block
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """Return the noise of one step, name -> (runs, *shape)."""
+        index, offset = divmod(step, self.block_steps)
+        if index != self._block_index:
+            self._block, self._block_index = self.block(index), index
+        return {name: values[offset] for name, values in self._block.items()}

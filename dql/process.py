@@ -1,0 +1,64 @@
+"""What the training process asks of the operating system and of the device."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import sys
+from types import FrameType
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopSignals:
+    """Notes a request to stop, so that the loop can write its checkpoint first."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._previous: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in STOP_SIGNALS:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+
+    def stop(self, message: str) -> None:
+        """Leave with the shell's exit code of the signal, 128 + its number."""
+        logger.warning("%s: %s", self.received.name, message)
+        sys.exit(128 + self.received)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the named device; `auto` is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next step.
+
+    A step allocates and frees the same activations, some 100 kB each; returned to the
+    kernel and faulted in again, they cost as much as the arithmetic. Elsewhere than
+    glibc there is no `mallopt` and nothing happens.
+    """
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(trim_threshold, 2**30)
+    mallopt(mmap_threshold, 2**25)
+    mallopt(top_pad, 2**26)

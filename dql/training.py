@@ -1,0 +1,316 @@
+"""The training loop: a block of runs in lock step, each with its own files.
+
+It knows no agent by name. A run's folder is the same whether it trained alone or in
+company, and a run that was stopped goes on from its checkpoint as if it had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from dql.agents import SETTINGS, agent_class
+from dql.agents.agent import Agent, AgentSpec
+from dql.batch import TransitionStore
+from dql.checkpoint import (
+    Checkpoint,
+    ForeignCheckpointError,
+    checkpoint_file,
+    load_checkpoint,
+    save_checkpoint,
+    stack_states,
+)
+from dql.datasets import Dataset, load_dataset, transform_rewards
+from dql.environments import make_environments
+from dql.errors import UserError
+from dql.evaluation import evaluate
+from dql.noise import Draw, NoiseStreams
+from dql.process import StopSignals, choose_device, keep_freed_memory
+from dql.progress import Progress
+from dql.provenance import training_fingerprint
+from dql.records import Clock, MetricSums, Records
+from dql.run_files import is_finished, write_finished, write_records, write_start
+from dql.schema import RunConfig
+
+logger = logging.getLogger(__name__)
+
+IDENTITY_EXCLUDES = {
+    "label": True,
+    "scale": True,
+    "training": {"num_gradient_steps", "checkpoint_interval"},
+}
+"""Configuration that may change between a checkpoint and its continuation.
+
+A longer run continues a shorter one; records keep the intervals they were made with.
+"""
+
+
+@dataclass
+class Run:
+    """One run of a block: what it is, where it writes, what it has measured."""
+
+    config: RunConfig
+    directory: Path
+    dataset: Dataset
+    identity: dict[str, Any]
+    checkpoint: Checkpoint | None = None
+    records: Records | None = None
+    diverged: dict[str, Any] | None = None
+
+
+def train(
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    *,
+    foreign_checkpoint: Literal["refuse", "discard"] = "refuse",
+    device: str = "auto",
+    num_threads: int = 1,
+) -> None:
+    """Train runs of one agent side by side and write their folders.
+
+    Finished runs are left alone, interrupted ones resumed. Runs that stand at
+    different steps train one group after the other.
+    """
+    torch.set_num_threads(num_threads)
+    keep_freed_memory()
+    runs = prepare_runs(configs, directories)
+    for run in runs:
+        run.checkpoint = _find_checkpoint(run, foreign_checkpoint)
+        run.records = run.checkpoint.records if run.checkpoint else Records()
+    starts = sorted({r.checkpoint.step if r.checkpoint else 0 for r in runs})
+    for start in starts:
+        group = [r for r in runs if (r.checkpoint.step if r.checkpoint else 0) == start]
+        Block(group, start, choose_device(device)).train()
+
+
+def prepare_runs(
+    configs: Sequence[RunConfig], directories: Sequence[Path]
+) -> list[Run]:
+    """Load each dataset once and pair it with its unfinished runs."""
+    check_block(configs)
+    datasets: dict[str, Dataset] = {}
+    runs = []
+    for config, directory in zip(configs, directories, strict=True):
+        if config.task not in datasets:
+            datasets[config.task] = load_dataset(config.environment)
+        dataset = datasets[config.task]
+        identity = {
+            "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
+            "dataset": dataset.manifest["digest"],
+            "code": training_fingerprint(config.agent),
+        }
+        if is_finished(directory, config, identity):
+            logger.info("%s is finished, nothing to train", directory)
+        else:
+            runs.append(Run(config, directory, dataset, identity))
+    return runs
+
+
+def check_block(configs: Sequence[RunConfig]) -> None:
+    """Refuse runs that cannot go in lock step, before any time is spent."""
+    if not configs:
+        raise UserError("no runs to train")
+    first = configs[0]
+    for other in configs[1:]:
+        for name in ("agent", "training"):
+            here, there = getattr(first, name), getattr(other, name)
+            if here != there:
+                raise UserError(
+                    f"runs of one block differ in {name!r}: {first.task}"
+                    f" {first.method} has {here}, {other.task} {other.method} {there}"
+                )
+
+
+def _find_checkpoint(run: Run, foreign: str) -> Checkpoint | None:
+    try:
+        checkpoint = load_checkpoint(run.directory, run.identity)
+    except ForeignCheckpointError as error:
+        if foreign == "refuse":
+            raise
+        logger.warning("%s; starting afresh", error)
+        checkpoint_file(run.directory).unlink()
+        return None
+    if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
+        logger.warning("%s is past the run's last step", run.directory)
+        return None
+    return checkpoint
+
+
+class Block:
+    """Runs that train in lock step through one set of stacked parameters."""
+
+    def __init__(self, runs: Sequence[Run], start: int, device: torch.device) -> None:
+        self.runs = list(runs)
+        self.start = start
+        self.device = device
+        self.training = runs[0].config.training
+        self.store = make_store(runs, device)
+        self.agent = make_agent(runs, self.store, device)
+        if start > 0:
+            checkpoints = [run.checkpoint for run in runs]
+            tensors = stack_states([c.tensors for c in checkpoints])
+            self.agent.load_state(tensors, checkpoints[0].num_updates)
+        self.environments = [
+            make_environments(
+                run.config.environment, self.training.num_evaluation_episodes
+            )
+            for run in runs
+        ]
+        self.metrics = MetricSums([run.records.pending for run in runs])
+        self.clock = Clock()
+
+    def train(self) -> None:
+        """Take the remaining gradient steps, recording at the intervals."""
+        batch_size = self.training.batch_size
+        rows = Draw((batch_size,), "integer", self.store.run_sizes)
+        draws = {"row": rows} | self.agent.training_draws(batch_size)
+        seeds = self.agent.spec.seeds
+        streams = NoiseStreams(seeds, draws, "training", device=self.device)
+        for run in self.runs:
+            write_start(run.directory, run.config)
+        last = self.training.num_gradient_steps
+        with (
+            StopSignals() as signals,
+            Progress(self.runs, self.start, last) as progress,
+        ):
+            for step in range(self.start, last):
+                noise = streams.at(step)
+                batch = self.store.gather(noise["row"])
+                self.metrics.add(
+                    self.agent.update(batch, noise, self.agent.phase(step))
+                )
+                progress.advance(step + 1)
+                self._record(step + 1, progress, signals)
+                if self.all_diverged:
+                    break
+        for run in self.runs:
+            write_records(run.directory, run.config, run.records)
+            write_finished(
+                run.directory,
+                run.config,
+                run.records,
+                identity=run.identity,
+                device=self.device,
+                diverged=run.diverged,
+            )
+
+    @property
+    def all_diverged(self) -> bool:
+        """Tell whether no run of the block is left to train."""
+        return all(run.diverged for run in self.runs)
+
+    def _record(self, done: int, progress: Progress, signals: StopSignals) -> None:
+        """Do what is due after `done` steps: log, evaluate, save, stop."""
+        is_last = done == self.training.num_gradient_steps
+        evaluates = is_last or done % self.training.evaluation_interval == 0
+        if evaluates or done % self.training.log_interval == 0:
+            self._log(done)
+        if evaluates and not self.all_diverged:
+            self.clock.stop_training()
+            progress.score = self._evaluate(done)
+            self.clock.start_training()
+        is_due = done % self.training.checkpoint_interval == 0
+        if is_last or is_due or signals.received or self.all_diverged:
+            self._save(done)
+        if signals.received and not is_last:
+            signals.stop(f"stopped at step {done}; the checkpoint is written")
+
+    def _log(self, step: int) -> None:
+        """Record each run's mean metrics and mark the runs that left the numbers."""
+        means = self.metrics.means_and_reset()
+        for position, run in enumerate(self.runs):
+            if run.diverged:
+                continue
+            row = {name: float(values[position]) for name, values in means.items()}
+            bad = [name for name, value in row.items() if not np.isfinite(value)]
+            if not bad:
+                run.records.metrics.append({"gradient_step": step, **row})
+                continue
+            run.diverged = {"step": step, "term": bad[0]}
+            logger.error(
+                "%s seed %s on %s diverged: %s is not finite at step %s",
+                run.config.method,
+                run.config.seed,
+                run.config.task,
+                bad[0],
+                step,
+            )
+
+    def _evaluate(self, step: int) -> float:
+        """Evaluate and record every run that is still sound; return the mean return."""
+        excluded = [i for i, run in enumerate(self.runs) if run.diverged]
+        evaluations = evaluate(self.agent, self.environments, step, excluded)
+        returns = []
+        for run, evaluation in zip(self.runs, evaluations, strict=True):
+            if not run.diverged:
+                run.records.add_evaluation(evaluation, step)
+                returns.append(evaluation.episode_returns.mean())
+        return float(np.mean(returns))
+
+    def _save(self, step: int) -> None:
+        """Write checkpoints and records; a diverged run keeps its last good one."""
+        training_seconds, wall_seconds = self.clock.read_and_reset()
+        for position, run in enumerate(self.runs):
+            run.records.training_seconds += training_seconds
+            run.records.wall_seconds += wall_seconds
+            if not run.diverged:
+                run.records.pending = self.metrics.of_run(position)
+                save_checkpoint(
+                    run.directory,
+                    self.agent,
+                    position,
+                    step,
+                    run.records,
+                    run.identity,
+                )
+            write_records(run.directory, run.config, run.records)
+
+
+def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
+    """Put each dataset of the block on the device once."""
+    tasks = list(dict.fromkeys(run.config.task for run in runs))
+    by_task = {run.config.task: run for run in runs}
+    datasets = []
+    for task in tasks:
+        dataset, config = by_task[task].dataset, by_task[task].config
+        rewards = transform_rewards(
+            dataset.rewards, config.environment.reward_transform
+        )
+        datasets.append(dataclasses.replace(dataset, rewards=rewards))
+        shape = (dataset.observations.shape[1], dataset.actions.shape[1])
+        first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])
+        if shape != first:
+            raise UserError(
+                f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
+                f" action) {first}, {task} has {shape}"
+            )
+    return TransitionStore(
+        datasets, [tasks.index(run.config.task) for run in runs], device
+    )
+
+
+def make_agent(
+    runs: Sequence[Run], store: TransitionStore, device: torch.device
+) -> Agent:
+    """Build the stacked agent of a block at step 0."""
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=store.observation_dim,
+        action_dim=store.action_dim,
+        seeds=tuple(run.config.seed for run in runs),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean.to(device),
+        observation_std=std.to(device),
+        bootstraps=store.bootstraps,
+        device=device,
+    )
+    name = runs[0].config.agent
+    settings = [SETTINGS[name](**run.config.settings) for run in runs]
+    return agent_class(name)(spec, settings)
