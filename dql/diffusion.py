@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dql.kernels import mish
 from dql.losses import mean_squared_error
-from dql.networks import MLP, Generators, StackedLinear, mish
+from dql.networks import MLP, Generators, StackedLinear
+from dql.reverse_chain import ChainSchedule, ReverseChain
 
 
 def vp_betas(num_steps: int) -> np.ndarray:
@@ -46,6 +48,26 @@ def sinusoidal_embedding(num_steps: int, dim: int) -> Tensor:
     rates = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
     angles = torch.arange(num_steps)[:, None] * rates[None]
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def chain_schedule(
+    betas: np.ndarray,
+    alphas_cumprod: np.ndarray,
+    previous: np.ndarray,
+    prediction: str,
+) -> ChainSchedule:
+    """Return the reverse steps' numbers (Ho et al., 2020, eq. 7 and 15), float64.
+
+    The network's output is the noise in a^i or, for `action`, a^0 itself.
+    """
+    signal, spread = np.sqrt(alphas_cumprod), np.sqrt(1 - alphas_cumprod)
+    is_noise = prediction == "noise"
+    return ChainSchedule(
+        noisy_scale=(1 / signal if is_noise else 0 * signal).tolist(),
+        output_scale=(-spread / signal if is_noise else 0 * signal + 1).tolist(),
+        noisy_weight=((1 - previous) * np.sqrt(1 - betas) / spread**2).tolist(),
+        clean_weight=(betas * np.sqrt(previous) / spread**2).tolist(),
+    )
 
 
 class Prepared(NamedTuple):
@@ -104,14 +126,7 @@ class NoisePredictor(nn.Module):
             torch.bmm(observations, observation_weight), times, action_weight
         )
 
-    def predict(
-        self, prepared: Prepared, noisy_actions: Tensor, time_row: Tensor
-    ) -> Tensor:
-        """Predict for a^i (R, B, A) at one denoising step, time_row (R, 1, H)."""
-        product = torch.bmm(noisy_actions, prepared.action_weight)
-        return self.mlp(mish(product, time_row, prepared.states))
-
-    def predict_mixed(
+    def forward(
         self, prepared: Prepared, noisy_actions: Tensor, steps: Tensor
     ) -> Tensor:
         """Predict for actions that stand at different denoising steps (R, B)."""
@@ -154,21 +169,16 @@ class Diffusion(nn.Module):
         betas = BETA_SCHEDULES[beta_schedule](num_denoising_steps)
         alphas_cumprod = np.cumprod(1 - betas)
         previous = np.concatenate([[1.0], alphas_cumprod[:-1]])
+        self.schedule = chain_schedule(betas, alphas_cumprod, previous, prediction)
         variance = betas * (1 - previous) / (1 - alphas_cumprod)
-        self.signal = np.sqrt(alphas_cumprod).tolist()
-        self.spread = np.sqrt(1 - alphas_cumprod).tolist()
-        self.clean_weight = (betas * np.sqrt(previous) / (1 - alphas_cumprod)).tolist()
-        self.noisy_weight = (
-            (1 - previous) * np.sqrt(1 - betas) / (1 - alphas_cumprod)
-        ).tolist()
-        # The chain starts from unit noise, then meets the steps' own, last step first.
-        chain_std = np.concatenate([[1.0], np.sqrt(variance[:0:-1])])
-        for name, values in [
-            ("signal_table", self.signal),
-            ("spread_table", self.spread),
-            ("chain_std", chain_std),
-        ]:
-            table = torch.tensor(np.asarray(values), dtype=torch.float32)
+        tables = {
+            "signal": np.sqrt(alphas_cumprod),
+            "spread": np.sqrt(1 - alphas_cumprod),
+            # The chain starts from unit noise, then meets the steps' own, last first.
+            "chain_std": np.concatenate([[1.0], np.sqrt(variance[:0:-1])]),
+        }
+        for name, values in tables.items():
+            table = torch.tensor(values, dtype=torch.float32)
             self.register_buffer(name, table, persistent=False)
 
     def loss(
@@ -178,10 +188,10 @@ class Diffusion(nn.Module):
 
         `steps` (R, B) holds the indices of the denoising steps, `noise` (R, B, A).
         """
-        signal, spread = self.signal_table[steps], self.spread_table[steps]
+        signal, spread = self.signal[steps], self.spread[steps]
         noisy = signal[..., None] * actions + spread[..., None] * noise
         prepared = self.predictor.prepare(observations)
-        prediction = self.predictor.predict_mixed(prepared, noisy, steps)
+        prediction = self.predictor(prepared, noisy, steps)
         target = noise if self.prediction == "noise" else actions
         return mean_squared_error(prediction, target)
 
@@ -193,22 +203,12 @@ class Diffusion(nn.Module):
         every step (released code), which stops its gradient where it saturates.
         """
         prepared = self.predictor.prepare(observations)
-        # Contiguous rows (R, 1, H), one for each denoising step.
-        times = prepared.times.transpose(0, 1).contiguous()[:, :, None].unbind(0)
-        step_noise = (noise * self.chain_std[:, None, None]).unbind(dim=1)
-        actions = step_noise[0]
-        for step, index in enumerate(reversed(range(self.num_denoising_steps)), 1):
-            prediction = self.predictor.predict(prepared, actions, times[index])
-            clean = self.predict_action(actions, prediction, index).clamp(-1, 1)
-            actions = self.noisy_weight[index] * actions
-            actions = torch.add(actions, clean, alpha=self.clean_weight[index])
-            if index > 0:  # the last reverse step adds no noise
-                actions = actions + step_noise[step]
-        return actions.clamp(-1, 1)
-
-    def predict_action(self, noisy: Tensor, prediction: Tensor, index: int) -> Tensor:
-        """Return a^0 from a^i and what the network predicts, i = index + 1."""
-        if self.prediction == "action":
-            return prediction
-        scale, spread = 1 / self.signal[index], self.spread[index]
-        return torch.sub(scale * noisy, prediction, alpha=scale * spread)
+        layers = [p for x in self.predictor.mlp.layers for p in (x.weight, x.bias)]
+        return ReverseChain.apply(
+            self.schedule,
+            noise * self.chain_std[:, None, None],
+            prepared.states,
+            prepared.times.transpose(0, 1).unsqueeze(2).contiguous(),
+            prepared.action_weight,
+            *layers,
+        )

@@ -176,7 +176,7 @@ class DiffusionQL(BCDiffusion):
         scores = self.target_critic(repeated, actions).amin(dim=1)
         scores = scores.unflatten(1, (num_episodes, candidates))
         if self.settings.candidate_rule == "softmax":
-            uniform = noise["choice"].clamp(min=1e-20)
-            scores = scores - torch.log(-torch.log(uniform).clamp(min=1e-20))
+            exponential = -torch.log(noise["choice"].clamp(min=1e-20))
+            scores = scores - torch.log(exponential.clamp(min=1e-20))
         actions = actions.unflatten(1, (num_episodes, candidates))
         return choose_rows(actions, scores.argmax(dim=2))

@@ -19,25 +19,14 @@ class _Mish(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inputs: Tensor, row: Tensor, full: Tensor | None) -> Tensor:
         needs_slope = any(ctx.needs_input_grad)
-        kernels = _library_for(inputs, row, full)
-        run = _forward_torch if kernels is None else _forward_c
-        outputs, slope = run(inputs, row, full, needs_slope, kernels)
+        outputs, slope = mish_forward(inputs, row, full, needs_slope)
         if needs_slope:
             ctx.save_for_backward(slope)
         return outputs
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        (slope,) = ctx.saved_tensors
-        kernels = _library_for(gradient, slope, None)
-        if kernels is None:
-            product = gradient * slope
-            rows = product.sum(dim=1, keepdim=True)
-        else:
-            product = torch.empty_like(slope)
-            rows = slope.new_empty(slope.shape[0], 1, slope.shape[2])
-            pointers = [t.data_ptr() for t in (gradient, slope, product, rows)]
-            kernels.mish_backward(*pointers, *slope.shape)
+        product, rows = mish_backward(gradient, *ctx.saved_tensors)
         return product, rows, product if ctx.needs_input_grad[2] else None
 
 
@@ -47,6 +36,36 @@ def mish(inputs: Tensor, row: Tensor, full: Tensor | None = None) -> Tensor:
     `row` is (S, 1, H), a bias; `full` is (S, B, H) or absent.
     """
     return _Mish.apply(inputs, row, full)
+
+
+def mish_forward(
+    inputs: Tensor, row: Tensor, full: Tensor | None, needs_slope: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return mish(inputs + row + full) and, if asked for, its derivative there."""
+    kernels = _library_for(inputs, row, full)
+    if kernels is None:
+        return _forward_torch(inputs, row, full, needs_slope)
+    outputs = torch.empty_like(inputs)
+    slope = torch.empty_like(inputs) if needs_slope else None
+    pointers = [
+        None if tensor is None else tensor.data_ptr()
+        for tensor in (inputs, row, full, outputs, slope)
+    ]
+    kernels.mish_forward(*pointers, *inputs.shape)
+    return outputs, slope
+
+
+def mish_backward(gradient: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gradient x slope (S, B, H) and its sum over rows (S, 1, H)."""
+    kernels = _library_for(gradient, slope)
+    if kernels is None:
+        product = gradient * slope
+        return product, product.sum(dim=1, keepdim=True)
+    product = torch.empty_like(slope)
+    rows = slope.new_empty(slope.shape[0], 1, slope.shape[2])
+    pointers = [tensor.data_ptr() for tensor in (gradient, slope, product, rows)]
+    kernels.mish_backward(*pointers, *slope.shape)
+    return product, rows
 
 
 def _library_for(*tensors: Tensor | None) -> ctypes.CDLL | None:
@@ -61,25 +80,8 @@ def _library_for(*tensors: Tensor | None) -> ctypes.CDLL | None:
     return library()
 
 
-def _forward_c(
-    inputs: Tensor,
-    row: Tensor,
-    full: Tensor | None,
-    needs_slope: bool,
-    kernels: ctypes.CDLL,
-) -> tuple[Tensor, Tensor | None]:
-    outputs = torch.empty_like(inputs)
-    slope = torch.empty_like(inputs) if needs_slope else None
-    pointers = [
-        None if tensor is None else tensor.data_ptr()
-        for tensor in (inputs, row, full, outputs, slope)
-    ]
-    kernels.mish_forward(*pointers, *inputs.shape)
-    return outputs, slope
-
-
 def _forward_torch(
-    inputs: Tensor, row: Tensor, full: Tensor | None, needs_slope: bool, _: None
+    inputs: Tensor, row: Tensor, full: Tensor | None, needs_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     sums = inputs + row
     if full is not None:

@@ -1,0 +1,144 @@
+"""The reverse diffusion chain and its derivative, written out.
+
+Diffusion-QL differentiates through all N denoising steps. Recorded operation by
+operation, that is some 25 N nodes of automatic differentiation around products so small
+that the bookkeeping costs as much as they do. Here the chain is one node: its backward
+pass is the chain rule by hand, and weight gradients accumulate inside the products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dql.kernels import mish_backward, mish_forward
+
+
+@dataclass(frozen=True)
+class ChainSchedule:
+    """What one reverse step does with numbers, index 0 being the last step, i = 1.
+
+    The predicted action is a^0 = noisy_scale a^i + output_scale output, clamped to
+    [-1, 1]; then a^(i-1) = noisy_weight a^i + clean_weight a^0 + noise.
+    """
+
+    noisy_scale: Sequence[float]
+    output_scale: Sequence[float]
+    noisy_weight: Sequence[float]
+    clean_weight: Sequence[float]
+
+
+class _Layer:
+    """One affine map of the stack, with its gradients once `backward` needs them."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
+        self.transposed = weight.transpose(1, 2)
+
+    def start_backward(self) -> None:
+        self.weight_gradient = torch.zeros_like(self.weight)
+        self.bias_gradient = torch.zeros_like(self.bias)
+
+    def accumulate(self, inputs: Tensor, gradient: Tensor) -> None:
+        """Add the weight's gradient for one use of the layer."""
+        self.weight_gradient.baddbmm_(inputs.transpose(1, 2), gradient)
+
+
+class ReverseChain(torch.autograd.Function):
+    """Map (schedule, noise, states, times, weights) to actions (R, B, A).
+
+    `noise` is (R, N, B, A), scaled: entry 0 starts the chain, entry k joins after its
+    k-th step. `states` (R, B, H) and `times` (N, R, 1, H) are the first layer's shares;
+    then come its action weight (R, A, H) and (weight, bias) of the layers behind.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        schedule: ChainSchedule,
+        noise: Tensor,
+        states: Tensor,
+        times: Tensor,
+        action_weight: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        keeps = any(ctx.needs_input_grad)
+        *hidden, last = _layers(parameters)
+        num_steps = len(times)
+        actions = noise[:, 0]
+        tape = []
+        for index in reversed(range(num_steps)):
+            product = torch.bmm(actions, action_weight)
+            outputs, slope = mish_forward(product, times[index], states, keeps)
+            activations, slopes = [outputs], [slope]
+            for layer in hidden:
+                product = torch.bmm(outputs, layer.weight)
+                outputs, slope = mish_forward(product, layer.bias, None, keeps)
+                activations.append(outputs)
+                slopes.append(slope)
+            outputs = torch.baddbmm(last.bias, outputs, last.weight)
+            clean = torch.add(
+                schedule.noisy_scale[index] * actions,
+                outputs,
+                alpha=schedule.output_scale[index],
+            )
+            if keeps:
+                tape.append((actions, activations, slopes, clean))
+            actions = schedule.noisy_weight[index] * actions
+            actions.add_(clean.clamp(-1, 1), alpha=schedule.clean_weight[index])
+            if index > 0:  # the last reverse step adds no noise
+                actions.add_(noise[:, num_steps - index])
+        if keeps:
+            ctx.schedule, ctx.tape, ctx.unclamped = schedule, tape, actions
+            ctx.save_for_backward(states, times, action_weight, *parameters)
+        return actions.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        states, times, action_weight, *parameters = ctx.saved_tensors
+        layers = _layers(parameters)
+        for layer in layers:
+            layer.start_backward()
+        *hidden, last = layers
+        first = _Layer(action_weight, states)
+        first.start_backward()
+        times_gradient = torch.empty_like(times)
+        gradient = gradient * _is_inside(ctx.unclamped)
+        schedule = ctx.schedule
+        for index, (actions, activations, slopes, clean) in enumerate(ctx.tape[::-1]):
+            clean_gradient = (gradient * _is_inside(clean)).mul_(
+                schedule.clean_weight[index]
+            )
+            flow = schedule.output_scale[index] * clean_gradient
+            last.accumulate(activations[-1], flow)
+            last.bias_gradient += flow.sum(dim=1, keepdim=True)
+            flow = torch.bmm(flow, last.transposed)
+            for depth in reversed(range(len(hidden))):
+                layer = hidden[depth]
+                flow, rows = mish_backward(flow, slopes[depth + 1])
+                layer.bias_gradient += rows
+                layer.accumulate(activations[depth], flow)
+                flow = torch.bmm(flow, layer.transposed)
+            flow, times_gradient[index] = mish_backward(flow, slopes[0])
+            first.bias_gradient += flow
+            first.accumulate(actions, flow)
+            gradient = schedule.noisy_weight[index] * gradient
+            gradient.add_(clean_gradient, alpha=schedule.noisy_scale[index])
+            gradient.baddbmm_(flow, first.transposed)
+        del ctx.tape
+        others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
+        shared = (first.bias_gradient, times_gradient, first.weight_gradient)
+        return None, None, *shared, *others
+
+
+def _layers(parameters: Sequence[Tensor]) -> list[_Layer]:
+    pairs = zip(parameters[::2], parameters[1::2], strict=True)
+    return [_Layer(weight, bias) for weight, bias in pairs]
+
+
+def _is_inside(values: Tensor) -> Tensor:
+    """Tell where clamping to [-1, 1] passes the gradient on, as numbers."""
+    return (values.abs() <= 1).to(values.dtype)

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import torch
+
+from dql.diffusion import BETA_SCHEDULES, Diffusion, sinusoidal_embedding, vp_betas
+from dql.noise import seeded_generator
+
+
+def make_diffusion(num_steps=5, prediction="noise", schedule="vp"):
+    return Diffusion(
+        3,
+        2,
+        [seeded_generator(0, "weights"), seeded_generator(1, "weights")],
+        hidden_dim=16,
+        time_embedding_dim=8,
+        num_denoising_steps=num_steps,
+        beta_schedule=schedule,
+        prediction=prediction,
+    )
+
+
+def test_vp_schedule_at_five_steps_is_the_papers():
+    expected = [0.1959, 0.4588, 0.6358, 0.7549, 0.8350]
+    np.testing.assert_allclose(vp_betas(5), expected, atol=5e-5)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 5, 50, 200])
+def test_vp_schedule_leaves_the_same_signal_for_any_number_of_steps(num_steps):
+    signal = np.prod(1 - vp_betas(num_steps))
+    np.testing.assert_allclose(signal, np.exp(-5.05), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", BETA_SCHEDULES)
+def test_schedules_are_probabilities(name):
+    betas = BETA_SCHEDULES[name](20)
+    assert betas.shape == (20,)
+    assert (betas > 0).all()
+    assert (betas < 1).all()
+
+
+def test_embedding_starts_with_sines_of_zero():
+    embedding = sinusoidal_embedding(3, 4)
+    expected = [np.sin(2), np.sin(2e-4), np.cos(2), np.cos(2e-4)]
+    np.testing.assert_allclose(embedding[2], expected, atol=1e-6)
+    np.testing.assert_allclose(embedding[0], [0, 0, 1, 1])
+
+
+def test_predicted_action_inverts_the_noising():
+    diffusion = make_diffusion()
+    actions, noise = torch.rand(2, 7, 2), torch.randn(2, 7, 2)
+    for index in range(5):
+        noisy = diffusion.signal[index] * actions + diffusion.spread[index] * noise
+        schedule = diffusion.schedule
+        clean = schedule.noisy_scale[index] * noisy
+        clean = clean + schedule.output_scale[index] * noise
+        torch.testing.assert_close(clean, actions, atol=2e-5, rtol=1e-4)
+
+
+def test_a_network_that_knows_the_action_samples_it_exactly():
+    diffusion = make_diffusion(prediction="action")
+    action = torch.tensor([0.3, -0.7])
+    last = diffusion.predictor.mlp.layers[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(action.expand_as(last.bias))
+    sampled = diffusion.sample(torch.zeros(2, 4, 3), torch.randn(2, 5, 4, 2))
+    torch.testing.assert_close(sampled, action.expand(2, 4, 2))
+
+
+def recorded_chain(diffusion, observations, noise):
+    """Sample with every operation left to automatic differentiation."""
+    predictor, schedule = diffusion.predictor, diffusion.schedule
+    noise = noise * diffusion.chain_std[:, None, None]
+    prepared, actions = predictor.prepare(observations), noise[:, 0]
+    num_steps = diffusion.num_denoising_steps
+    for index in reversed(range(num_steps)):
+        steps = torch.full(observations.shape[:2], index)
+        output = predictor(prepared, actions, steps)
+        clean = schedule.noisy_scale[index] * actions
+        clean = (clean + schedule.output_scale[index] * output).clamp(-1, 1)
+        actions = schedule.noisy_weight[index] * actions
+        actions = actions + schedule.clean_weight[index] * clean
+        if index > 0:
+            actions = actions + noise[:, num_steps - index]
+    return actions.clamp(-1, 1)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "action"])
+@pytest.mark.parametrize("num_steps", [1, 2, 7])
+def test_chain_and_its_gradients_equal_the_recorded_ones(prediction, num_steps):
+    diffusion = make_diffusion(num_steps, prediction).double()
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    observations = torch.randn(2, 6, 3, **options)
+    noise = torch.randn(2, num_steps, 6, 2, **options)
+    upstream = torch.randn(2, 6, 2, **options)
+    parameters = list(diffusion.parameters())
+    ours = diffusion.sample(observations, noise)
+    theirs = recorded_chain(diffusion, observations, noise)
+    torch.testing.assert_close(ours, theirs)
+    found = torch.autograd.grad((ours * upstream).sum(), parameters)
+    expected = torch.autograd.grad((theirs * upstream).sum(), parameters)
+    assert any(g.abs().max() > 1e-3 for g in expected)
+    for mine, recorded in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, recorded)
+
+
+def test_chain_without_gradients_is_the_same_chain():
+    diffusion = make_diffusion()
+    observations, noise = torch.randn(2, 4, 3), torch.randn(2, 5, 4, 2)
+    with torch.no_grad():
+        silent = diffusion.sample(observations, noise)
+    assert torch.equal(silent, diffusion.sample(observations, noise))
+
+
+def test_loss_of_a_silent_network_is_the_noise_power():
+    diffusion = make_diffusion()
+    with torch.no_grad():
+        for parameter in diffusion.predictor.mlp.layers[-1].parameters():
+            parameter.zero_()
+    noise = torch.randn(2, 64, 2)
+    steps = torch.randint(5, (2, 64))
+    loss = diffusion.loss(torch.zeros(2, 64, 3), torch.zeros(2, 64, 2), steps, noise)
+    torch.testing.assert_close(loss, noise.square().mean(dim=(1, 2)))
