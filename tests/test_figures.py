@@ -1,0 +1,150 @@
+"""Figures: drawn from runs, byte-stable, honest about what was not run."""
+
+import numpy as np
+import pytest
+from stored_results import write_bandit_run
+
+from dql import bandit, figures
+from dql.bandit_summary import write_summary
+from dql.errors import UserError
+from dql.figures import FIGURES, draw_figure, figure_cells
+
+METHODS = {
+    "bc_mle": None,
+    "bc_diffusion": 50,
+    "bc_diffusion@N=2": 2,
+    "diffusion_ql": 50,
+    "diffusion_ql@N=2": 2,
+    "diffusion_ql@eta=0": 50,
+    "td3_bc": None,
+    "td3_bc_as_released": None,
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Write small runs of some methods on both layouts, and their summary."""
+    root = tmp_path_factory.mktemp("bandit")
+    runs = []
+    for layout in bandit.LAYOUTS:
+        for method, steps in METHODS.items():
+            actions, rewards = bandit.sample_data(layout, 60, 0)
+            for seed in (1, 3):
+                shift = 0.01 * seed + (0.1 if steps == 2 else 0.0)
+                eta = 0.0 if "eta" in method else 2.5
+                path = write_bandit_run(
+                    root, layout, method, seed, actions + shift, rewards, steps, eta
+                )
+                runs.append(path)
+    write_summary(runs, root / "summary.csv")
+    return runs, root / "summary.csv"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_and_byte_stable(results, tmp_path, name):
+    runs, summary = results
+    first = [tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png")]
+    again = [tmp_path / f"again.{suffix}" for suffix in ("pdf", "png")]
+    draw_figure(name, runs, summary, first)
+    draw_figure(name, runs[::-1], summary, again)
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert first[0].read_bytes().startswith(b"%PDF")
+    assert (
+        b"/FontType 42" in first[0].read_bytes()
+        or b"Type42" in first[0].read_bytes()
+        or b"/CIDFontType2" in first[0].read_bytes()
+    )
+    assert first[1].read_bytes().startswith(b"\x89PNG")
+
+
+def texts(name, results):
+    """Return every text that a figure prints, panel by panel."""
+    from importlib import import_module
+
+    from dql.figures import bandit_runs, style
+
+    content = FIGURES[name]
+    module = import_module(f"dql.figures.{content.module}")
+    with style.paper_style():
+        figure = module.draw(bandit_runs.BanditRuns.load(*results, content), content)
+    panels = [
+        [axes.get_title(), *(t.get_text() for t in axes.texts)] for axes in figure.axes
+    ]
+    return panels, [text.get_text() for text in figure.texts]
+
+
+def test_panels_are_the_papers(results):
+    panels, footnote = texts("bandit_axes", results)
+    assert [panel[0] for panel in panels] == [
+        "Ground Truth", "BC-MLE", "BC-CVAE", "BC-MMD", "BC-Diffusion",
+        "Add Reward", "TD3+BC", "BCQ", "BEAR-MMD", "Diffusion-QL",
+    ]  # fmt: skip
+    assert "not run" in panels[2] and "not run" not in panels[1]
+    assert "4 of 4 modes" in panels[4][1]
+    assert "over 2 seeds, 1,000 gradient steps" in footnote[0]
+    assert "seed 1" in footnote[0]
+
+
+def test_denoising_steps_are_ordered_by_value(results):
+    panels, _ = texts("bandit_denoising_steps", results)
+    assert [panel[0] for panel in panels[:2]] == ["N = 2", "N = 50"]
+
+
+def test_eta_panels_are_ordered_by_value(results):
+    panels, _ = texts("bandit_eta", results)
+    titles = [panel[0] for panel in panels[:3]]
+    assert titles == ["BC-Diffusion", "Diffusion-QL, η = 0", "Diffusion-QL, η = 2.5"]
+
+
+def test_a_figure_names_the_cells_it_shows():
+    cells = [
+        ("bandit-axes", "bc_diffusion"),
+        ("bandit-axes", "bc_diffusion@N=2"),
+        ("bandit-corners", "diffusion_ql@eta=0"),
+        ("local-hopper-medium-expert", "diffusion_ql"),
+        ("bandit-axes", "diffusion_ql@N=2,eta=0"),
+    ]
+    assert figure_cells("bandit_axes", cells) == cells[:1]
+    assert figure_cells("bandit_denoising_steps", cells) == cells[:2]
+    assert figure_cells("bandit_eta", cells) == [cells[0], cells[2]]
+
+
+def test_a_figure_without_its_runs_says_what_it_needs(results, tmp_path):
+    runs, summary = results
+    corners = [path for path in runs if "corners" in str(path)]
+    with pytest.raises(UserError, match="shows bc_mle, .* on axes"):
+        draw_figure("bandit_axes", corners, summary, [tmp_path / "a.pdf"])
+
+
+def test_unknown_names_are_refused(results, tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'bandit_axes'"):
+        figures.figure_content("bandit_axis")
+    with pytest.raises(UserError, match="cannot draw '.gif'"):
+        draw_figure("bandit_axes", *results, [tmp_path / "a.gif"])
+
+
+def test_importing_the_registry_loads_no_plotting_library():
+    import subprocess
+    import sys
+
+    code = "import sys, dql.figures; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_users_style_does_not_change_a_figure(results, tmp_path):
+    import matplotlib
+
+    draw_figure("bandit_eta", *results, [tmp_path / "a.png"])
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):
+        draw_figure("bandit_eta", *results, [tmp_path / "b.png"])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_colors_differ_in_lightness_or_hue():
+    from dql.figures import style
+
+    colors = [style.BASELINE_COLOR, style.RELEASED_COLOR, *style.METHOD_COLORS.values()]
+    values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors])
+    gaps = np.abs(values[:, None] - values[None, :]).sum(axis=-1)
+    assert (gaps[~np.eye(len(colors), dtype=bool)] > 90).all()
