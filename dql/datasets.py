@@ -1,0 +1,189 @@
+"""Transitions on disk and in memory: Minari files to flat arrays, and their manifests.
+
+Rows are those of `d4rl.qlearning_dataset`: the stored rows in order, each followed by
+the next stored observation, without truncated rows and without the last of all. A
+terminal row is thus followed by the next episode's first observation, which no
+bootstrapped target reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from dql import paths
+from dql.errors import UserError, nearest
+from dql.files import locked, write_json
+
+if TYPE_CHECKING:
+    from dql.schema import TaskConfig
+
+ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
+STORED = ("observations", "actions", "rewards", "terminations", "truncations")
+REWARD_TRANSFORMS = ("none", "normalize", "cql_antmaze")
+ACTION_TOLERANCE = 1e-5
+"""Actions may pass [-1, 1] by the rounding of a simulator's float32."""
+NUM_BANDIT_TRANSITIONS = 10_000
+DATA_FILE = Path("data") / "main_data.hdf5"
+
+REMEDIES = {"local": "dql data generate", "d4rl": "dql data fetch"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Flat float32 transitions, n rows, with the manifest they belong to."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    next_observations: np.ndarray
+    terminations: np.ndarray
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
+    """Load a task's transitions; they must be those its manifest was written for."""
+    if task.dataset.source == "bandit":
+        return bandit_dataset(task)
+    folder = root / paths.minari_id(task.name)
+    with locked(folder):
+        manifest = read_manifest(task, root)
+        dataset = read_transitions(folder / DATA_FILE, task.name, manifest)
+    found = digest(dataset)
+    if found != manifest["digest"]:
+        raise UserError(
+            f"the data of '{task.name}' in {folder} are not those its manifest "
+            f"describes (digest {found[:12]}, expected {manifest['digest'][:12]}); "
+            f"make them again with: {remedy(task)}"
+        )
+    return dataset
+
+
+def bandit_dataset(task: TaskConfig) -> Dataset:
+    """Draw the bandit's transitions: one step each, so every one terminates."""
+    from dql.bandit import OBSERVATION_DIM, sample_data
+
+    num_transitions = task.dataset.num_transitions or NUM_BANDIT_TRANSITIONS
+    actions, rewards = sample_data(task.layout, num_transitions, task.dataset.seed)
+    observations = np.zeros((num_transitions, OBSERVATION_DIM), dtype=np.float32)
+    terminations = np.ones(num_transitions, dtype=np.float32)
+    arrays = (observations, actions, rewards, observations.copy(), terminations)
+    found = digest(Dataset(*arrays))
+    manifest = {"task": task.name, "source": "bandit", "digest": found}
+    return Dataset(*arrays, manifest=manifest)
+
+
+def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset:
+    """Read a Minari file into flat arrays, row for row as D4RL's Q-learning data."""
+    try:
+        blocks = list(transition_blocks(path))
+    except FileNotFoundError:
+        raise UserError(f"task '{task}': its data file {path} is missing") from None
+    except (OSError, KeyError) as error:
+        raise UserError(f"task '{task}': {path} is damaged ({error})") from None
+    flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+    return Dataset(*flat, manifest=manifest)
+
+
+def transition_blocks(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield each episode's training rows, the five `ARRAYS` in order, float32."""
+    with h5py.File(path, "r") as file:
+        following = _stored(file["episode_0"])
+        for index in range(len(file)):
+            episode = following
+            is_last = index + 1 == len(file)
+            if not is_last:
+                following = _stored(file[f"episode_{index + 1}"])
+            # The final observation is not a row's own: what follows the last row is
+            # the first of the next episode, and nothing follows the last row of all.
+            num_rows = len(episode["rewards"])
+            rows = episode["observations"][:num_rows]
+            successor = following["observations"][:1] if not is_last else rows[:0]
+            next_rows = np.concatenate((rows[1:], successor))
+            kept = ~episode["truncations"].astype(bool)[: len(next_rows)]
+            arrays = (
+                rows[: len(kept)],
+                episode["actions"][: len(kept)],
+                episode["rewards"][: len(kept)],
+                next_rows,
+                episode["terminations"][: len(kept)],
+            )
+            yield tuple(array[kept].astype(np.float32) for array in arrays)
+
+
+def _stored(group: h5py.Group) -> dict[str, np.ndarray]:
+    return {name: group[name][()] for name in STORED}
+
+
+def digest(dataset: Dataset) -> str:
+    """Return the sha256 over the names, shapes and contents of the arrays."""
+    hashes = [hashlib.sha256() for _ in ARRAYS]
+    for hasher, name in zip(hashes, ARRAYS, strict=True):
+        hasher.update(np.ascontiguousarray(getattr(dataset, name), dtype="<f4").data)
+    widths = dataset.observations.shape[1], dataset.actions.shape[1]
+    return combined_digest(hashes, len(dataset), widths)
+
+
+def combined_digest(hashes: list[Any], num_rows: int, widths: tuple[int, int]) -> str:
+    """Combine the arrays' running hashes, so that a stream gives the same digest."""
+    combined = hashlib.sha256(f"{num_rows} {widths[0]} {widths[1]}".encode())
+    for name, hasher in zip(ARRAYS, hashes, strict=True):
+        combined.update(f"{name} {hasher.hexdigest()}".encode())
+    return combined.hexdigest()
+
+
+def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
+    """Return the rewards an agent trains on, float32, (n,)."""
+    if name == "none":
+        return rewards
+    if name == "normalize":
+        # The released code's torch.std is the unbiased one.
+        values = rewards.astype(np.float64)
+        return ((values - values.mean()) / values.std(ddof=1)).astype(np.float32)
+    if name == "cql_antmaze":
+        return ((rewards - 0.5) * 4.0).astype(np.float32)
+    raise UserError(
+        f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
+    )
+
+
+def remedy(task: TaskConfig) -> str:
+    """Return the command that makes the task's data."""
+    return f"{REMEDIES[task.dataset.source]} {task.name}"
+
+
+def read_manifest(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
+    """Read the manifest of a task's dataset; say how to make it if there is none."""
+    path = root / f"{task.name}.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["task"] != task.name or not isinstance(manifest["digest"], str):
+            raise ValueError("it belongs to another task")
+    except FileNotFoundError:
+        raise UserError(
+            f"task '{task.name}' has no data yet ({path} is missing); "
+            f"make them with: {remedy(task)}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"the manifest {path} cannot be used ({error}); "
+            f"make the data again with: {remedy(task)}"
+        ) from None
+    return manifest
+
+
+def write_manifest(manifest: dict[str, Any], root: Path = paths.DATASETS) -> Path:
+    """Write a manifest beside its dataset and return where it stands."""
+    path = root / f"{manifest['task']}.json"
+    write_json(path, manifest)
+    return path

@@ -1,0 +1,173 @@
+"""Download a file so that it is whole or not there: resumed, retried, checked.
+
+What has arrived waits beside the destination as `NAME.part` and is continued, also by a
+later call. A file that fails its check is kept as `NAME.rejected` for inspection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from dql.bars import progress_bar
+from dql.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 30.0
+NUM_ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 1.0
+
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class UnreachableError(Exception):
+    """The server could not be reached, or sent nothing more, however often asked."""
+
+
+def download(
+    url: str,
+    destination: Path,
+    *,
+    sha256: str | None = None,
+    num_bytes: int | None = None,
+    pause_seconds: float = FIRST_PAUSE_SECONDS,
+) -> str:
+    """Bring the file to `destination` unless it is there; return its sha256.
+
+    A file whose digest is not known is checked against the one on record, if any (see
+    `record_digest`). Raises `UnreachableError` when the network fails.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    record = _record(destination)
+    if sha256 is None and record.is_file():
+        sha256 = record.read_text(encoding="utf-8").split()[0]
+    if not destination.is_file():
+        part = destination.with_name(f"{destination.name}.part")
+        _complete(url, part, num_bytes, pause_seconds)
+        _check(part, url, sha256, num_bytes)
+        part.replace(destination)
+    return _check(destination, url, sha256, num_bytes)
+
+
+def record_digest(path: Path, sha256: str) -> None:
+    """Keep the digest of a file that proved good, for later downloads of it."""
+    _record(path).write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reject(path: Path) -> Path:
+    """Set a file aside, under a name that says so; return the new path."""
+    name = path.name.removesuffix(".part")
+    return path.replace(path.with_name(f"{name}.rejected"))
+
+
+def _check(path: Path, url: str, sha256: str | None, num_bytes: int | None) -> str:
+    """Return the file's digest; set the file aside if it is not the expected one."""
+    size = path.stat().st_size
+    found = file_sha256(path)
+    if sha256 is not None and found != sha256:
+        fault = f"its sha256 is {found}, expected {sha256}"
+    elif num_bytes is not None and size != num_bytes:
+        fault = f"it has {size} bytes, expected {num_bytes}"
+    else:
+        return found
+    raise UserError(
+        f"{url} did not give the expected file: {fault}. What came is kept as "
+        f"{reject(path)}; nothing was converted. Run the command again to download anew"
+    )
+
+
+def _complete(
+    url: str, part: Path, num_bytes: int | None, pause_seconds: float
+) -> None:
+    """Fetch what is missing; attempts that bring nothing new are counted."""
+    failures = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        if num_bytes is not None and before == num_bytes:
+            return
+        try:
+            if _fetch_rest(url, part):
+                return
+            reason = "the connection was cut"
+        except urllib.error.HTTPError as error:
+            if error.code not in TRANSIENT_STATUS:
+                raise UnreachableError(f"the server answers {error.code}") from None
+            reason = f"the server answers {error.code}"
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, socket.gaierror | ConnectionRefusedError):
+                raise UnreachableError(str(error.reason)) from None
+            reason = str(error.reason)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+        size = part.stat().st_size if part.exists() else 0
+        failures = 0 if size > before else failures + 1
+        if failures == NUM_ATTEMPTS:
+            raise UnreachableError(f"{reason}; {size} bytes are kept in {part}")
+        logger.info("%s: %s after %d bytes, trying again", part.name, reason, size)
+        time.sleep(pause_seconds * 2**failures)
+
+
+def _fetch_rest(url: str, part: Path) -> bool:
+    """Append to the partial file; say whether it is complete."""
+    start = part.stat().st_size if part.exists() else 0
+    version = part.with_name(f"{part.name}.version")
+    request = urllib.request.Request(url)
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+        if version.is_file():
+            # If the file on the server has changed, it sends all of the new one.
+            request.add_header("If-Range", version.read_text(encoding="utf-8"))
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if total == str(start):
+                return True
+            part.unlink()
+            return False
+        raise
+    with response:
+        if response.status != http.client.PARTIAL_CONTENT:
+            start = 0
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        if tag and not tag.startswith("W/"):
+            version.write_text(tag, encoding="utf-8")
+        _receive(response, part, start, total)
+    is_complete = total is None or part.stat().st_size == total
+    if is_complete:
+        version.unlink(missing_ok=True)
+    return is_complete
+
+
+def _receive(
+    response: http.client.HTTPResponse, part: Path, start: int, total: int | None
+) -> None:
+    name = part.name.removesuffix(".part")
+    with (
+        part.open("ab" if start else "wb") as file,
+        progress_bar(name, total, start=start, unit="bytes") as progress,
+    ):
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+            progress(len(chunk))

@@ -1,0 +1,105 @@
+"""Read YAML, lay changes over it, and turn every fault into one readable message."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from dql.agents import SETTINGS
+from dql.errors import UserError, nearest
+from dql.schema import Settings, Strict
+
+ALIASES = {"eta": "q_coefficient", "N": "num_denoising_steps"}
+"""Short names of settings in a variant such as `diffusion_ql@eta=0`."""
+
+FileModel = TypeVar("FileModel", bound=Strict)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one configuration file as a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read the configuration {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values")
+    return values
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with `changes` laid over them, mapping by mapping."""
+    merged = dict(values)
+    for key, change in changes.items():
+        if isinstance(change, Mapping) and isinstance(merged.get(key), Mapping):
+            change = merge(merged[key], change)
+        merged[key] = change
+    return merged
+
+
+def validate(
+    model: type[FileModel], values: Mapping[str, Any], where: str
+) -> FileModel:
+    """Build the model, or raise one UserError that lists every fault of the file."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(_describe(error, where)) from None
+
+
+@cache
+def _settings_adapter(agent: str) -> TypeAdapter:
+    return TypeAdapter(SETTINGS[agent])
+
+
+def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
+    """Return the agent's complete settings with `settings` laid over its defaults."""
+    names = [field.name for field in dataclasses.fields(SETTINGS[agent])]
+    for key in settings:
+        if key not in names:
+            raise UserError(
+                f"Unknown setting '{key}' of agent '{agent}' ({where})"
+                f"{nearest(key, [*names, *ALIASES])}"
+            )
+    try:
+        return dataclasses.asdict(_settings_adapter(agent).validate_python(settings))
+    except ValidationError as error:
+        raise UserError(_describe(error, where)) from None
+
+
+def _describe(error: ValidationError, where: str) -> str:
+    """Turn pydantic's errors into one line per fault: file, key, reason."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "literal_error":
+            words = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
+            message = f"unknown word {fault['input']!r}{nearest(fault['input'], words)}"
+        lines.append(f"{where}: {key + ': ' if key else ''}{message}")
+    return "\n".join(lines)
+
+
+def parse_changes(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn `suites.local.seeds=[0]` into nested mappings; the value is YAML."""
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator:
+            raise UserError(f"--set {assignment}: write KEY=VALUE")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {assignment}: not valid YAML: {error}") from error
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        changes = merge(changes, value)
+    return changes
