@@ -1,0 +1,77 @@
+# `make` sets up .venv, reproduces everything at scale quick and says what it made.
+# `make help` lists the other targets.
+
+.DEFAULT_GOAL := quick
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+CORES ?= all
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup quick smoke report bench test lint format clean help
+
+setup: $(STAMP)  ## create .venv and install the pinned versions
+
+$(STAMP): pyproject.toml requirements.lock
+	@python=; for name in python3.11 python3.12 python3 python; do \
+	  if $$name -c 'import sys; exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	    2> /dev/null; then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "make: no Python 3.11 or 3.12 found; install one, then run make again" >&2; \
+	  exit 1; fi; \
+	if [ ! -x $(BIN)/python ]; then \
+	  echo "Creating $(VENV) with $$($$python --version)"; \
+	  $$python -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "make: '$$python -m venv' failed; install Python's venv package" >&2; \
+	    exit 1; }; fi
+	@echo "Installing the versions pinned in requirements.lock (minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable '.[test,lint]'
+	@touch $@
+
+quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
+	@snakemake all --cores $(CORES) --config scale=quick
+	@$(MAKE) record
+	@dql summary
+
+smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
+	@snakemake all --cores $(CORES) --directory .smoke --config scale=smoke
+	@cd .smoke && dql summary
+
+# DVC keeps the versions of what Snakemake made; see dvc.yaml.
+.PHONY: record
+record: setup
+	@if git rev-parse --git-dir > /dev/null 2>&1; then dvc commit --force --quiet; \
+	else echo "not a git repository: nothing recorded with DVC"; fi
+
+report: setup  ## results/report.html: figures, tables and how each was made
+	@snakemake --report results/report.html
+
+bench: setup  ## gradient steps per second of every method
+	@dql bench
+
+test: setup  ## the tests, the workflow at scale smoke included
+	@python -m pytest -q --numprocesses 2 --dist loadgroup
+
+lint: setup  ## style of the code and of the rules
+	@ruff check .
+	@ruff format --check .
+	@snakefmt --check Snakefile workflow/rules
+	@snakemake --lint
+
+format: setup  ## rewrite code and rules in this style
+	@ruff check --fix .
+	@ruff format .
+	@snakefmt Snakefile workflow/rules
+
+clean:  ## remove results, figures and caches; .venv and DVC's cache stay
+	@rm -rf results figures .smoke .snakemake .pytest_cache .ruff_cache .hypothesis
+	@find dql tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done

@@ -1,0 +1,54 @@
+"""From data to the paper's tables and figures; rules by topic in workflow/rules."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# Beside this file, so that --directory can put results elsewhere.
+configfile: f"{workflow.basedir}/workflow/config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/bandit.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        BANDIT_TARGETS,
+        TABLE_TARGETS,
+
+
+# What the stages of dvc.yaml ask for.
+
+
+rule bandit:
+    input:
+        BANDIT_TARGETS,
+
+
+rule bandit_runs:
+    input:
+        run_files(PROJECT.cells(["bandit"])),
+
+
+rule local_runs:
+    input:
+        run_files(PROJECT.cells(["local"])),
+
+
+rule local_datasets:
+    input:
+        [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],
+
+
+rule tables:
+    input:
+        TABLE_TARGETS,

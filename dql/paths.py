@@ -1,0 +1,74 @@
+"""The one place that knows where results are, relative to the working directory.
+
+Configuration and published numbers belong to the source tree instead, so that
+`snakemake --directory elsewhere` keeps its own results and shares the rest.
+"""
+
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1]
+CONFIG = SOURCE / "workflow" / "config"
+PUBLISHED = SOURCE / "workflow" / "published"
+CLAIMS = SOURCE / "workflow" / "claims.yaml"
+STYLE = SOURCE / "workflow" / "paper.mplstyle"
+
+RESULTS = Path("results")
+RUNS = RESULTS / "runs"
+RERUN = RESULTS / "rerun"
+DATASETS = RESULTS / "datasets"
+BEHAVIOR = RESULTS / "behavior"
+CELLS = RESULTS / "cells"
+TABLES = RESULTS / "tables"
+BANDIT = RESULTS / "bandit"
+FIGURES = Path("figures")
+
+BANDIT_SUMMARY = BANDIT / "summary.csv"
+BANDIT_CLAIMS = BANDIT / "claims.json"
+
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.csv"
+EVALUATIONS_FILE = "evaluations.csv"
+SAMPLES_FILE = "samples.csv"
+PROVENANCE_FILE = "provenance.json"
+CHECKPOINT_FOLDER = "checkpoint"
+
+
+def run_directory(task: str, method: str, seed: int, root: Path = RUNS) -> Path:
+    """Return the folder of one run; `root` is RERUN for a re-run cell."""
+    return root / task / method / f"seed{seed}"
+
+
+def dataset_manifest(task: str) -> Path:
+    """Return the small file that stands for the task's dataset in the workflow."""
+    return DATASETS / f"{task}.json"
+
+
+def minari_id(task: str) -> str:
+    """Return the Minari id of a task: its own name, with a version if it has none."""
+    versioned = task.rpartition("-v")[2].isdigit()
+    return task if versioned else f"{task}-v0"
+
+
+def dataset_file(task: str) -> Path:
+    """Return the HDF5 file of the task's Minari dataset."""
+    return DATASETS / minari_id(task) / "data" / "main_data.hdf5"
+
+
+def behavior_directory(environment: str) -> Path:
+    """Return the folder of the behavior policies trained in an environment."""
+    return BEHAVIOR / environment
+
+
+def cell_file(task: str, method: str) -> Path:
+    """Return the file that aggregates a method's runs on a task over seeds."""
+    return CELLS / task / f"{method}.json"
+
+
+def table_file(name: str, extension: str) -> Path:
+    """Return a table in one of its formats: csv, md or tex."""
+    return TABLES / f"{name}.{extension}"
+
+
+def figure_file(name: str, extension: str) -> Path:
+    """Return a figure in one of its formats: pdf or png."""
+    return FIGURES / f"{name}.{extension}"

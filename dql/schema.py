@@ -1,0 +1,175 @@
+"""The shape of the configuration files and of one resolved run, as pydantic models.
+
+An unknown key is an error that names the nearest valid one. `json_schema` exports the
+schema of Snakemake's `config` (`workflow/config/config.schema.json`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dql.errors import nearest
+
+SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen"]
+RewardTransform = Literal["none", "normalize", "cql_antmaze"]
+Physics = Literal["d4rl", "stock"]
+Count = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Settings = dict[str, Any]
+
+
+class Strict(BaseModel):
+    """A frozen model that names the nearest valid key when it meets an unknown one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise ValueError(
+                        f"unknown key '{key}'{nearest(key, cls.model_fields)}"
+                    )
+        return values
+
+
+class DatasetConfig(Strict):
+    """Where the transitions of a task come from."""
+
+    source: Literal["bandit", "local", "d4rl"]
+    url: str | None = None
+    sha256: str | None = Field(None, description="None: the digest is not known")
+    num_bytes: Count | None = None
+    quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
+    seed: Seed = 0
+    num_transitions: Count | None = Field(None, description="None: all there are")
+
+
+class BehaviorConfig(Strict):
+    """How much training the behavior policies of local data get."""
+
+    seed: Seed = 0
+    num_iterations: Count
+
+
+class TaskConfig(Strict):
+    """A dataset with its environment; `name` and scale-dependent sizes are resolved."""
+
+    name: str = ""
+    suite: SuiteName
+    environment: str
+    layout: Literal["axes", "corners"] | None = None
+    horizon: Count
+    physics: Physics = "d4rl"
+    reward_transform: RewardTransform = "none"
+    reference_min_score: float | None = None
+    reference_max_score: float | None = None
+    reference_source: str | None = None
+    dataset: DatasetConfig
+    behavior: BehaviorConfig | None = None
+    num_gradient_steps: Count | None = Field(None, description="of the paper")
+    num_evaluation_episodes: Count | None = Field(None, description="of the paper")
+    offline_selection_rank: int | None = Field(
+        None, description="0: the checkpoint with the lowest diffusion loss (top_k)"
+    )
+
+
+class TasksFile(Strict):
+    """`tasks.yaml`; `templates` holds YAML anchors and is not read."""
+
+    templates: Any = None
+    tasks: dict[str, TaskConfig]
+
+
+class MethodConfig(Strict):
+    """An agent with its settings: for every suite, for one suite, for one task."""
+
+    agent: str
+    label: str
+    settings: Settings = {}
+    suites: dict[SuiteName, Settings] = {}
+    tasks: dict[str, Settings] = {}
+
+
+class MethodsFile(Strict):
+    """`methods.yaml`."""
+
+    templates: Any = None
+    methods: dict[str, MethodConfig]
+
+
+class TrainingConfig(Strict):
+    """How long a run trains; every interval is in gradient steps."""
+
+    num_gradient_steps: Count
+    batch_size: Count
+    log_interval: Count
+    evaluation_interval: Count
+    checkpoint_interval: Count
+    num_evaluation_episodes: Count
+
+
+class TrainingScale(TrainingConfig):
+    """The same in a scale file, where the task may decide (`from_task`)."""
+
+    num_gradient_steps: Count | Literal["from_task"]
+    num_evaluation_episodes: Count | Literal["from_task"]
+
+
+class SuiteScale(Strict):
+    """What a scale runs of one suite; no seeds: nothing is trained."""
+
+    seeds: list[Seed]
+    seeds_per_job: Count = 1
+    tasks: list[str] | Literal["all"] = "all"
+    methods: list[str]
+    training: TrainingScale
+    num_transitions: Count | None = Field(None, description="None: all there are")
+    behavior: BehaviorConfig | None = None
+    max_evaluation_steps: Count | None = Field(
+        None, description="cuts evaluation episodes below the task's horizon"
+    )
+
+
+class ScaleFile(Strict):
+    """`scales/<scale>.yaml`."""
+
+    description: str
+    templates: Any = None
+    suites: dict[SuiteName, SuiteScale]
+
+
+class ProjectConfig(Strict):
+    """`config.yaml`, also what `snakemake --config` may set."""
+
+    scale: str = Field(description="name of a file in workflow/config/scales")
+    physics: Physics = Field("d4rl", description="of the locomotion environments")
+    tables: dict[str, list[SuiteName]] = Field(description="suites of each table")
+    suites: dict[SuiteName, dict[str, Any]] = Field(
+        {}, description="replaces values of the scale's suites"
+    )
+
+
+class RunConfig(Strict):
+    """Everything that decides one run; written to its `config.json`."""
+
+    task: str
+    method: str
+    label: str
+    seed: Seed
+    suite: SuiteName
+    scale: str
+    agent: str
+    settings: Settings
+    training: TrainingConfig
+    environment: TaskConfig
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of Snakemake's `config`."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect} | ProjectConfig.model_json_schema()

@@ -1,0 +1,64 @@
+"""Datasets: generated from behavior policies trained here, or D4RL's own files.
+
+Every other rule depends on the small manifest; see `training_data` for the big file.
+"""
+
+
+rule train_behavior_policies:
+    output:
+        "results/behavior/{environment}/policies.npz",
+        "results/behavior/{environment}/policies.json",
+    log:
+        "results/logs/behavior/{environment}.log",
+    params:
+        made_by=behavior_parameters,
+        options=scale_options,
+    threads: 8
+    conda:
+        "../../environment.yml"
+    message:
+        "Train behavior policies in {wildcards.environment}"
+    shell:
+        "dql data behavior {wildcards.environment} {params.options}"
+        " --processes {threads} > {log} 2>&1"
+
+
+rule generate_dataset:
+    input:
+        behavior_policies,
+    output:
+        "results/datasets/{task}.json",
+        "results/datasets/{task}-v0/data/main_data.hdf5",
+    log:
+        "results/logs/datasets/{task}.log",
+    params:
+        made_by=dataset_parameters,
+        options=scale_options,
+    wildcard_constraints:
+        task=any_of(suite_names("local")),
+    conda:
+        "../../environment.yml"
+    message:
+        "Generate the dataset of {wildcards.task}"
+    shell:
+        "dql data generate {wildcards.task} {params.options} > {log} 2>&1"
+
+
+rule fetch_dataset:
+    output:
+        "results/datasets/{task}.json",
+        "results/datasets/{task}/data/main_data.hdf5",
+    log:
+        "results/logs/datasets/{task}.log",
+    params:
+        made_by=dataset_parameters,
+        options=scale_options,
+    wildcard_constraints:
+        task=any_of(suite_names("d4rl")),
+    retries: 2
+    conda:
+        "../../environment.yml"
+    message:
+        "Fetch the D4RL dataset of {wildcards.task}"
+    shell:
+        "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"

@@ -1,0 +1,42 @@
+"""Cells over seeds, and the tables of the paper's format made from them."""
+
+
+rule aggregate_cell:
+    input:
+        runs=cell_run_files,
+        manifest=training_manifest,
+    output:
+        "results/cells/{task}/{method}.json",
+    log:
+        "results/logs/cells/{task}/{method}.log",
+    params:
+        made_by=cell_parameters,
+        options=scale_options,
+    conda:
+        "../../environment.yml"
+    message:
+        "Aggregate {wildcards.method} on {wildcards.task} over seeds"
+    shell:
+        "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
+
+
+rule make_table:
+    input:
+        table_cells,
+    output:
+        "results/tables/{table}.csv",
+        "results/tables/{table}.tex",
+        report("results/tables/{table}.md", category="Tables"),
+    log:
+        "results/logs/tables/{table}.log",
+    params:
+        made_by=table_parameters,
+        options=scale_options,
+    wildcard_constraints:
+        table=any_of(PROJECT.config.tables),
+    conda:
+        "../../environment.yml"
+    message:
+        "Make the table {wildcards.table}"
+    shell:
+        "dql table {wildcards.table} {params.options} > {log} 2>&1"
