@@ -157,7 +157,7 @@ def data_describe(task: Task) -> None:
 @data.command("check-physics")
 def data_check_physics(
     task: Task,
-    file: Annotated[Path, typer.Argument(help="Recorded transitions (.npz), D4RL keys.")],
+    file: Annotated[Path, typer.Argument(help="Recorded transitions, D4RL keys.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     scale: Scale = None,
     changes: Changes = None,

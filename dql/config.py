@@ -55,7 +55,7 @@ class Project:
     methods: Mapping[str, MethodConfig]
 
     def task(self, name: str) -> TaskConfig:
-        """Return the task's configuration with the scale's sizes; unknown names raise."""
+        """Return a task's configuration with the scale's sizes; unknown names raise."""
         if name not in self.tasks:
             raise UserError(f"Unknown task '{name}'{nearest(name, self.tasks)}")
         return self.tasks[name]
@@ -134,9 +134,10 @@ class Project:
                 f"Task '{task.name}': suite '{task.suite}' has no runs at scale "
                 f"'{scale}'. Use --scale paper (Snakemake: --config scale=paper)."
             )
+        closest = min(seeds, key=lambda candidate: abs(candidate - seed))
         return UserError(
-            f"Unknown seed {seed} for suite '{task.suite}' at scale '{scale}'"
-            f"{nearest(seed, seeds)}"
+            f"Unknown seed {seed} for suite '{task.suite}' at scale '{scale}': the "
+            f"nearest is {closest}. Its seeds are {', '.join(map(str, seeds))}."
         )
 
     def runs(self) -> list[RunKey]:
@@ -172,7 +173,7 @@ def load_project(
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Project:
-    """Read and validate the configuration; `scale` and `overrides` win over its files."""
+    """Read and check the configuration; `scale` and `overrides` win over its files."""
     chosen = dict(overrides or {}) | ({"scale": scale} if scale else {})
     values = merge(read_yaml(config_dir / "config.yaml"), chosen)
     config = validate(ProjectConfig, values, "config.yaml")
@@ -243,7 +244,7 @@ def _resolve_training(suite: SuiteScale, task: TaskConfig) -> TrainingConfig:
 
 
 def _check_references(project: Project) -> None:
-    """Raise unless every name in methods and scale exists and every setting is valid."""
+    """Raise unless every name in methods and scale exists, with valid settings."""
     for name, method in project.methods.items():
         if method.agent not in SETTINGS:
             raise UserError(

@@ -12,9 +12,9 @@ from dql import paths
 from dql.bars import progress_bar
 from dql.d4rl_rows import check_structure, dimensions, episodes
 from dql.download import UnreachableError, download, record_digest, reject
-from dql.environments import LOCOMOTION, environment_spec
 from dql.errors import UserError
 from dql.files import locked
+from dql.locomotion import LOCOMOTION, environment_spec
 from dql.minari_files import Episode, write_dataset
 from dql.provenance import versions
 

@@ -19,9 +19,9 @@ import numpy as np
 from dql import paths
 from dql.bars import progress_bar
 from dql.behavior import POLICIES_FILE, Behavior, load_behavior
-from dql.environments import LocomotionEnvironment, environment_spec
 from dql.errors import UserError, nearest
 from dql.linear_policies import Episodes, LinearPolicies, roll_out, stack_policies
+from dql.locomotion import LocomotionEnvironment, environment_spec
 from dql.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.policy_search import perturbed
 from dql.provenance import versions

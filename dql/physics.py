@@ -29,7 +29,7 @@ VELOCITY_LIMITS = {"hopper": 10.0, "walker2d": 10.0, "halfcheetah": np.inf}
 """Bound to which recorded velocities are clipped, m/s or rad/s."""
 
 DENSITY = 1000.0
-"""Density of every geom, kg/m^3."""
+"""Density of every geom of the three, kg/m^3."""
 
 
 def load_model(environment: str, physics: str) -> mujoco.MjModel:
@@ -51,7 +51,7 @@ def model_xml(environment: str, physics: str) -> str:
     return text if physics == "stock" else with_d4rl_inertials(text)
 
 
-def with_d4rl_inertials(xml: str) -> str:
+def with_d4rl_inertials(xml: str, density: float = DENSITY) -> str:
     """Return the MJCF with an explicit inertial per body, by the rule of D4RL's time.
 
     The inertials go in before compilation: a compiled model places geoms that share a
@@ -62,9 +62,9 @@ def with_d4rl_inertials(xml: str) -> str:
     root = ElementTree.fromstring(xml)
     compiler = root.find("compiler")
     compiler.set("inertiafromgeom", "auto")
-    for body in root.iter("body"):
-        mass, center, inertia = body_inertial(compiled, body.get("name"))
-        body.insert(0, _inertial_element(mass, center, inertia))
+    # MuJoCo numbers bodies in the order of the file; the world is number 0.
+    for number, body in enumerate(root.iter("body"), start=1):
+        body.insert(0, _inertial_element(*body_inertial(compiled, number, density)))
     for floor in root.iterfind("worldbody/geom[@name='floor']"):
         # Until 3.3 a contact's margin is the larger of its geoms', later their sum;
         # with none on the floor the two agree.
@@ -73,11 +73,11 @@ def with_d4rl_inertials(xml: str) -> str:
 
 
 def body_inertial(
-    model: mujoco.MjModel, body: str
+    model: mujoco.MjModel, body: int, density: float = DENSITY
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return a body's mass, centre (3,) and inertia about it (3, 3), in its frame."""
-    geoms = np.flatnonzero(model.geom_bodyid == model.body(body).id)
-    parts = [_capsule_inertial(model, geom) for geom in geoms]
+    geoms = np.flatnonzero(model.geom_bodyid == body)
+    parts = [_geom_inertial(model, geom, density) for geom in geoms]
     mass = sum(part[0] for part in parts)
     center = sum(part[0] * part[1] for part in parts) / mass
     inertia = np.zeros((3, 3))
@@ -88,24 +88,31 @@ def body_inertial(
     return mass, center, inertia
 
 
-def _capsule_inertial(
-    model: mujoco.MjModel, geom: int
+def _geom_inertial(
+    model: mujoco.MjModel, geom: int, density: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Weigh a capsule of radius r as a solid cylinder r longer than its own cylinder.
+    """Weigh a geom; a capsule as a solid cylinder, longer by one radius.
 
-    The rule was fitted to recorded hopper transitions and holds for walker2d's.
+    The rule for capsules was fitted to recorded hopper transitions and holds for
+    walker2d's. A sphere is weighed as what it is.
     """
-    if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_CAPSULE:
-        raise ValueError(f"the rule covers capsules, geom {geom} is none")
-    radius, half_length = model.geom_size[geom, :2]
-    length = 2 * half_length + radius
-    mass = DENSITY * np.pi * radius**2 * length
+    kind, radius = model.geom_type[geom], model.geom_size[geom, 0]
+    center = model.geom_pos[geom].copy()
+    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        mass = density * 4 / 3 * np.pi * radius**3
+        return mass, center, 0.4 * mass * radius**2 * np.eye(3)
+    if kind != mujoco.mjtGeom.mjGEOM_CAPSULE:
+        raise ValueError(
+            f"the rule covers capsules and spheres, geom {geom} is neither"
+        )
+    length = 2 * model.geom_size[geom, 1] + radius
+    mass = density * np.pi * radius**2 * length
     transverse = mass * (3 * radius**2 + length**2) / 12
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
     rotation = rotation.reshape(3, 3)
     principal = np.diag([transverse, transverse, mass * radius**2 / 2])
-    return mass, model.geom_pos[geom].copy(), rotation @ principal @ rotation.T
+    return mass, center, rotation @ principal @ rotation.T
 
 
 def _inertial_element(

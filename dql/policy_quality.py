@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dql.environments import LocomotionEnvironment
 from dql.linear_policies import LinearPolicies, roll_out
+from dql.locomotion import LocomotionEnvironment
 from dql.policy_search import Search, SearchSettings, current_policy
 
 MEDIUM_SHARE = 1 / 3

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dql.environments import BatchEnvironment, LocomotionEnvironment
+from dql.environments import BatchEnvironment
 from dql.linear_policies import LinearPolicies, roll_out
+from dql.locomotion import LocomotionEnvironment
 
 SMALLEST_STD = 1e-4
 """Below it an observation counts as constant and is not scaled up."""

@@ -1,7 +1,7 @@
 """What a result was made with: the code it ran, package versions and the machine.
 
-The code fingerprint covers the modules a run executes, so an edit of what a run does
-reruns it, and a comment, a docstring, another agent's file or a table's layout does not.
+The code fingerprint covers the modules that a run executes: an edit of what it does
+reruns it; a comment, a docstring, another agent's file or a table's layout does not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ RESOLVED_ELSEWHERE = frozenset(
     }
 )
 """Modules outside the fingerprint: the resolved configuration holds all they decide."""
+PRINT_ONLY = frozenset({"dql.bars", "dql.progress"})
 
 NATIVE_SOURCES = frozenset({".c", ".cc", ".cpp", ".cu", ".h", ".cuh"})
 SHARED_RUN_KEYS = frozenset({"label", "scale", "seed"})
@@ -54,36 +55,59 @@ PACKAGES = (
 )
 
 
-def code_fingerprint(*modules: str) -> str:
+ENVIRONMENT_MODULES = {
+    "antmaze": "dql.antmaze",
+    "bandit": "dql.bandit",
+    "kitchen": "dql.robotics",
+    "pen": "dql.robotics",
+}
+"""Modules of the environment families, by an environment's first word."""
+LOCOMOTION_MODULE = "dql.locomotion"
+
+
+def code_fingerprint(*modules: str, without: Collection[str] = ()) -> str:
     """Return the sha256 over the meaning of `modules` and all of dql they import.
 
     Docstrings, comments and layout do not count; native sources beside a package do.
+    Modules in `without`, and what only they import, do not count either.
     """
     digest = hashlib.sha256()
-    for module in sorted(import_closure(modules)):
+    for module in sorted(import_closure(modules, without)):
         digest.update(f"{module}\n{_meaning(module)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def training_fingerprint(agent: str) -> str:
-    """Return the code fingerprint of a run of `agent`."""
-    return code_fingerprint("dql.training", f"dql.agents.{agent}")
+def training_fingerprint(agent: str, environment: str | None = None) -> str:
+    """Return the code fingerprint of a run of `agent`.
+
+    With the environment named, the code of other environment families does not count.
+    """
+    others = other_families(environment) if environment else ()
+    return code_fingerprint("dql.training", f"dql.agents.{agent}", without=others)
+
+
+def other_families(environment: str) -> set[str]:
+    """Return the modules that simulate other families than the environment's."""
+    own = ENVIRONMENT_MODULES.get(environment.partition("-")[0], LOCOMOTION_MODULE)
+    return {*ENVIRONMENT_MODULES.values(), LOCOMOTION_MODULE} - {own}
 
 
 def run_parameters(run: RunConfig) -> str:
-    """Return what decides a run besides its data and seed: digests of code, settings."""
+    """Return what decides a run besides data and seed: digests of code, settings."""
     values = run.model_dump(mode="json", exclude=set(SHARED_RUN_KEYS))
     settings = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    return f"{training_fingerprint(run.agent)}-{settings.hexdigest()[:16]}"
+    code = training_fingerprint(run.agent, run.environment.environment)
+    return f"{code}-{settings.hexdigest()[:16]}"
 
 
-def import_closure(modules: Iterable[str]) -> set[str]:
+def import_closure(modules: Iterable[str], without: Collection[str] = ()) -> set[str]:
     """Return `modules` and every module of dql they import, at any depth."""
+    left_out = RESOLVED_ELSEWHERE.union(PRINT_ONLY, without)
     closure: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in closure or module in RESOLVED_ELSEWHERE:
+        if module in closure or module in left_out:
             continue
         closure.add(module)
         waiting += _imports(module)
@@ -134,13 +158,15 @@ def _meaning(module: str) -> str:
     parts = [_dump(tree)]
     path = _source_file(module)
     if path.name == "__init__.py":
-        native = (file for file in path.parent.iterdir() if file.suffix in NATIVE_SOURCES)
+        native = (
+            file for file in path.parent.iterdir() if file.suffix in NATIVE_SOURCES
+        )
         parts += [file.read_text(encoding="utf-8") for file in sorted(native)]
     return "\n".join(parts)
 
 
 def _dump(node: object) -> str:
-    """Write a syntax tree the same way in every Python: fields left empty are left out."""
+    """Write a syntax tree, alike in every Python: fields left empty are left out."""
     if isinstance(node, list):
         return f"[{','.join(map(_dump, node))}]"
     if isinstance(node, ast.AST):

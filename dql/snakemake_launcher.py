@@ -5,9 +5,9 @@ NAME=VALUE pair, so `snakemake --cores 8 --resources gpu=2 all` fails inside Sna
 This launcher moves such words to the front, where they are targets, and hands
 everything else to Snakemake untouched.
 
-Installing this project replaces Snakemake's own script by this one. `python -m snakemake`
-stays the original; to remove the launcher, delete the line in pyproject.toml and run
-`pip install --force-reinstall --no-deps snakemake` after installing the project.
+Installing this project replaces Snakemake's own script by this one; `python -m
+snakemake` stays the original. To remove the launcher, delete its line from
+pyproject.toml, install again, then `pip install --force-reinstall --no-deps snakemake`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PAIR = re.compile(r"[\w.:-]+=|base64//")
 
 
 def move_targets(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with targets taken out of NAME=VALUE lists, and put first."""
+    """Return the arguments with targets moved out of NAME=VALUE lists to the front."""
     targets: list[str] = []
     others: list[str] = []
     state = "other"

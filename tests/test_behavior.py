@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dql import behavior, datasets, local_data, policy_quality, policy_search
-from dql.environments import LocomotionEnvironment
 from dql.errors import UserError
 from dql.linear_policies import LinearPolicies, roll_out
+from dql.locomotion import LocomotionEnvironment
 from dql.schema import BehaviorConfig, DatasetConfig, TaskConfig
 
 TINY = replace(
@@ -207,12 +207,10 @@ def test_local_data_have_the_asked_size_and_are_reproducible(
 def test_local_transitions_are_the_environments_own(folder: Path) -> None:
     task, loaded = make_task("medium"), behavior.load_behavior(folder)
     episode = next(local_data.roll_out_quality(task, loaded, 400))
-    data = LocomotionEnvironment("hopper", 1)
-    data._data[0].qpos[0] = 0.0
-    data._data[0].qpos[1:] = episode.observations[0, :5]
-    data._data[0].qvel[:] = episode.observations[0, 5:]
-    data._positions[0] = data._data[0].qpos
-    observation, reward, _, _ = data.step(episode.actions[:1], np.array([True]))
+    environment, first = LocomotionEnvironment("hopper", 1), episode.observations[0]
+    position = np.concatenate(([0.0], first[:5]))
+    environment._simulations.place(0, position, first[5:])
+    observation, reward, _, _ = environment.step(episode.actions[:1], np.array([True]))
     np.testing.assert_allclose(observation[0], episode.observations[1], atol=1e-9)
     assert reward[0] == pytest.approx(episode.rewards[0], abs=1e-9)
 

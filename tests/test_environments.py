@@ -9,23 +9,23 @@ import mujoco
 import numpy as np
 import pytest
 
-from dql import environments
+from dql import environments, locomotion
 from dql.errors import UserError
 from dql.physics import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*out of date")
-NAMES = sorted(environments.LOCOMOTION)
+NAMES = sorted(locomotion.LOCOMOTION)
 
 
 def make(name: str, num_environments: int, **kwargs) -> object:
     """Make a batch in stock physics unless told otherwise."""
     kwargs = {"physics": "stock"} | kwargs
-    return environments.LocomotionEnvironment(name, num_environments, **kwargs)
+    return locomotion.LocomotionEnvironment(name, num_environments, **kwargs)
 
 
 def gymnasium_reference(name: str, physics: str) -> gymnasium.Env:
     """Make Gymnasium's v4 environment, with its model swapped for D4RL's physics."""
-    reference = gymnasium.make(environments.LOCOMOTION[name].gymnasium_id)
+    reference = gymnasium.make(locomotion.LOCOMOTION[name].gymnasium_id)
     if physics == "d4rl":
         model = load_model(name, "d4rl")
         reference.unwrapped.model = model
@@ -125,7 +125,7 @@ def test_tasks_get_their_environment_or_an_error_that_names_it() -> None:
 
 
 def test_gymnasium_rebuilds_the_environment_from_its_spec() -> None:
-    spec = environments.environment_spec("hopper", "d4rl", horizon=3)
+    spec = locomotion.environment_spec("hopper", "d4rl", horizon=3)
     rebuilt = gymnasium.make(type(spec).from_json(spec.to_json()))
     lean = make("hopper", 1, physics="d4rl", horizon=3)
     np.testing.assert_array_equal(rebuilt.reset(seed=4)[0], lean.reset([4])[0])

@@ -42,9 +42,9 @@ def test_two_capsules_combine_about_their_common_centre() -> None:
         '<geom type="capsule" fromto="0 0 -1 2 0 -1" size="0.5"/></body>',
     )
     single = mujoco.MjModel.from_xml_string(CAPSULE)
-    mass, _, inertia = physics.body_inertial(single, "rod")
+    mass, _, inertia = physics.body_inertial(single, 1)
     double = mujoco.MjModel.from_xml_string(twin)
-    both_mass, center, both = physics.body_inertial(double, "rod")
+    both_mass, center, both = physics.body_inertial(double, 1)
     np.testing.assert_allclose(center, [1, 0, 0], atol=1e-12)
     assert both_mass == pytest.approx(2 * mass)
     np.testing.assert_allclose(both, 2 * (inertia + mass * np.diag([1, 1, 0])))

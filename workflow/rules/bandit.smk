@@ -8,11 +8,11 @@ rule summarize_bandit:
         "results/bandit/summary.csv",
     log:
         "results/logs/bandit/summary.log",
+    conda:
+        "../../environment.yml"
     params:
         code=provenance.code_fingerprint("dql.bandit_summary"),
         options=scale_options,
-    conda:
-        "../../environment.yml"
     message:
         "Summarize the bandit runs"
     shell:
@@ -27,11 +27,11 @@ rule check_bandit_claims:
         report("results/bandit/claims.md", category="Bandit"),
     log:
         "results/logs/bandit/claims.log",
+    conda:
+        "../../environment.yml"
     params:
         made_by=claims_parameters,
         options=scale_options,
-    conda:
-        "../../environment.yml"
     message:
         "Check the paper's claims about the bandit"
     shell:
@@ -47,13 +47,13 @@ rule draw_bandit_figure:
         report("figures/{figure}.png", category="Bandit", labels={"figure": "{figure}"}),
     log:
         "results/logs/figures/{figure}.log",
-    params:
-        made_by=figure_parameters,
-        options=scale_options,
     wildcard_constraints:
         figure=any_of(FIGURES),
     conda:
         "../../environment.yml"
+    params:
+        made_by=figure_parameters,
+        options=scale_options,
     message:
         "Draw figures/{wildcards.figure}"
     shell:

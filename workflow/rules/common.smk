@@ -11,7 +11,9 @@ from pathlib import Path
 # The tree's own dql, installed or not, in this process and in every job.
 sys.path.insert(0, str(workflow.basedir))
 os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    PATH=os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    ),
     PYTHONPATH=os.pathsep.join(
         [str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])]
     ),
@@ -81,25 +83,20 @@ def any_of(names):
 
 def suite_names(source):
     """Return the names of the tasks whose data come from `source`."""
-    return [name for name, task in PROJECT.tasks.items() if task.dataset.source == source]
-
-
-def runs_of(cells):
-    """Return the (task, method, seed) of every run of the (task, method) pairs."""
     return [
-        (task, method, seed)
-        for task, method in cells
-        for seed in PROJECT.suite(PROJECT.task(task).suite).seeds
+        name for name, task in PROJECT.tasks.items() if task.dataset.source == source
     ]
 
 
 def run_files(cells):
     """Return the files of every run of the (task, method) pairs."""
-    return [
-        str(paths.run_directory(task, method, seed) / file)
-        for task, method, seed in runs_of(cells)
-        for file in SUITE_RUN_FILES[PROJECT.task(task).suite]
-    ]
+    files = []
+    for task, method in cells:
+        suite = PROJECT.task(task).suite
+        for seed in PROJECT.suite(suite).seeds:
+            folder = paths.run_directory(task, method, seed)
+            files += [str(folder / file) for file in SUITE_RUN_FILES[suite]]
+    return files
 
 
 def digest(*values):
@@ -125,7 +122,8 @@ def behavior_policies(wildcards):
 def behavior_parameters(wildcards):
     """Return what decides an environment's behavior policies: code and budget."""
     budget = PROJECT.suite("local").behavior.model_dump()
-    code = provenance.code_fingerprint("dql.behavior")
+    others = provenance.other_families(wildcards.environment)
+    code = provenance.code_fingerprint("dql.behavior", without=others)
     return f"{code}-{digest(budget, PROJECT.config.physics)}"
 
 
@@ -134,7 +132,8 @@ def dataset_parameters(wildcards):
     task = PROJECT.task(wildcards.task)
     maker = {"local": "dql.local_data", "d4rl": "dql.d4rl"}[task.dataset.source]
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
-    return f"{provenance.code_fingerprint(maker)}-{decided}"
+    others = provenance.other_families(task.environment)
+    return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
 
 
 # Training.
@@ -146,10 +145,11 @@ SUITE_RUN_FILES = {
 
 
 def seed_blocks():
-    """Yield each suite with the seeds that one job trains together."""
+    """Yield each suite with the seeds that one job trains together, and their name."""
     for suite, sizes in PROJECT.scale.suites.items():
         for start in range(0, len(sizes.seeds), sizes.seeds_per_job):
-            yield suite, sizes.seeds[start : start + sizes.seeds_per_job]
+            seeds = sizes.seeds[start : start + sizes.seeds_per_job]
+            yield suite, seeds, "_".join(map(str, seeds))
 
 
 def training_manifest(wildcards):

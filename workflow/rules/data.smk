@@ -10,12 +10,12 @@ rule train_behavior_policies:
         "results/behavior/{environment}/policies.json",
     log:
         "results/logs/behavior/{environment}.log",
+    conda:
+        "../../environment.yml"
+    threads: 8
     params:
         made_by=behavior_parameters,
         options=scale_options,
-    threads: 8
-    conda:
-        "../../environment.yml"
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
@@ -31,13 +31,13 @@ rule generate_dataset:
         "results/datasets/{task}-v0/data/main_data.hdf5",
     log:
         "results/logs/datasets/{task}.log",
-    params:
-        made_by=dataset_parameters,
-        options=scale_options,
     wildcard_constraints:
         task=any_of(suite_names("local")),
     conda:
         "../../environment.yml"
+    params:
+        made_by=dataset_parameters,
+        options=scale_options,
     message:
         "Generate the dataset of {wildcards.task}"
     shell:
@@ -50,14 +50,14 @@ rule fetch_dataset:
         "results/datasets/{task}/data/main_data.hdf5",
     log:
         "results/logs/datasets/{task}.log",
-    params:
-        made_by=dataset_parameters,
-        options=scale_options,
     wildcard_constraints:
         task=any_of(suite_names("d4rl")),
     retries: 2
     conda:
         "../../environment.yml"
+    params:
+        made_by=dataset_parameters,
+        options=scale_options,
     message:
         "Fetch the D4RL dataset of {wildcards.task}"
     shell:

@@ -9,11 +9,11 @@ rule aggregate_cell:
         "results/cells/{task}/{method}.json",
     log:
         "results/logs/cells/{task}/{method}.log",
+    conda:
+        "../../environment.yml"
     params:
         made_by=cell_parameters,
         options=scale_options,
-    conda:
-        "../../environment.yml"
     message:
         "Aggregate {wildcards.method} on {wildcards.task} over seeds"
     shell:
@@ -29,13 +29,13 @@ rule make_table:
         report("results/tables/{table}.md", category="Tables"),
     log:
         "results/logs/tables/{table}.log",
-    params:
-        made_by=table_parameters,
-        options=scale_options,
     wildcard_constraints:
         table=any_of(PROJECT.config.tables),
     conda:
         "../../environment.yml"
+    params:
+        made_by=table_parameters,
+        options=scale_options,
     message:
         "Make the table {wildcards.table}"
     shell:

@@ -5,11 +5,11 @@ block it was trained in, and its checkpoint is no declared output: Snakemake rem
 those of a failed job, and a checkpoint must outlive it.
 """
 
-for suite, seeds in seed_blocks():
+for suite, seeds, block in seed_blocks():
 
     rule:
         name:
-            f"train_{suite}_{'_'.join(map(str, seeds))}"
+            f"train_{suite}_seeds_{block}"
         input:
             manifest=training_manifest,
             data=training_data,
@@ -20,21 +20,21 @@ for suite, seeds in seed_blocks():
                 file=SUITE_RUN_FILES[suite],
             ),
         log:
-            f"results/logs/train/{{task}}/{{method}}/seeds{'-'.join(map(str, seeds))}.log",
+            f"results/logs/train/{{task}}/{{method}}/seeds_{block}.log",
         benchmark:
-            f"results/benchmarks/train/{{task}}/{{method}}/seeds{'-'.join(map(str, seeds))}.tsv"
+            f"results/benchmarks/train/{{task}}/{{method}}/seeds_{block}.tsv"
+        wildcard_constraints:
+            task=any_of(PROJECT.suite(suite).tasks),
+        conda:
+            "../../environment.yml"
+        resources:
+            gpu=1,
         params:
             made_by=run_parameters,
             seeds=seed_options(seeds),
             options=scale_options,
-        wildcard_constraints:
-            task=any_of(PROJECT.suite(suite).tasks),
-        resources:
-            gpu=1,
-        conda:
-            "../../environment.yml"
         message:
-            f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {' '.join(map(str, seeds))}"
+            f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
         shell:
             "dql train {wildcards.task} {wildcards.method} {params.seeds}"
             " {params.options} --foreign-checkpoint discard 2>&1 | tee {log}"

@@ -1,0 +1,77 @@
+import numpy as np
+import torch
+from core import make_agent, make_dataset
+
+from dql.bandit import BanditEnvironment
+from dql.evaluation import episode_seeds, evaluate
+
+
+class CountingEnvironment:
+    """Episode e ends after e + 1 steps and pays 1 for each; records what it is asked."""
+
+    observation_dim, action_dim, horizon = 5, 3, 6
+
+    def __init__(self, num_environments):
+        self.num_environments = num_environments
+        self.seen = []
+
+    def reset(self, seeds):
+        self.seeds, self.time = list(seeds), 0
+        return np.zeros((self.num_environments, 5))
+
+    def step(self, actions, active):
+        self.time += 1
+        self.seen.append(actions[active].copy())
+        ends = active & (np.arange(self.num_environments) < self.time)
+        zeros = np.zeros((self.num_environments, 5))
+        return zeros, active.astype(float), ends, np.zeros_like(ends)
+
+
+def test_episodes_end_one_by_one_and_their_rewards_are_summed():
+    agent, _ = make_agent("bc_mle")
+    environments = [CountingEnvironment(4), CountingEnvironment(4)]
+    evaluations = evaluate(agent, environments, gradient_step=0)
+    for evaluation, environment in zip(evaluations, environments, strict=True):
+        assert evaluation.episode_returns.tolist() == [1, 2, 3, 4]
+        assert evaluation.episode_lengths.tolist() == [1, 2, 3, 4]
+        assert [len(actions) for actions in environment.seen] == [4, 3, 2, 1]
+
+
+def test_a_run_plays_the_same_episodes_in_any_company():
+    together, _ = make_agent("diffusion_ql", seeds=(4, 9))
+    alone, _ = make_agent("diffusion_ql", seeds=(9,))
+    shared = [CountingEnvironment(3), CountingEnvironment(3)]
+    own = [CountingEnvironment(3)]
+    evaluate(together, shared, gradient_step=7)
+    evaluate(alone, own, gradient_step=7)
+    assert shared[1].seeds == own[0].seeds == episode_seeds(9, 3)
+    for first, second in zip(shared[1].seen, own[0].seen, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_runs_have_episodes_of_their_own():
+    assert not set(episode_seeds(0, 1000)) & set(episode_seeds(1, 1000))
+
+
+def test_excluded_runs_do_not_play():
+    agent, _ = make_agent("bc_mle")
+    environments = [CountingEnvironment(2), CountingEnvironment(2)]
+    evaluations = evaluate(agent, environments, 0, excluded=[0])
+    assert evaluations[0].episode_lengths.tolist() == [0, 0]
+    assert evaluations[1].episode_lengths.tolist() == [1, 2]
+
+
+def test_the_bandits_actions_are_kept():
+    dataset = make_dataset(observation_dim=2, action_dim=2)
+    agent, _ = make_agent("bc_mle", seeds=(0,), dataset=dataset)
+    with torch.no_grad():  # a policy that always pulls the best corner
+        for parameter in agent.actor.mlp.layers[-1].parameters():
+            parameter.zero_()
+        agent.actor.mlp.layers[-1].bias[..., :2] = torch.tensor([0.8, -0.8])
+        agent.actor.mlp.layers[-1].bias[..., 2:] = -10.0
+    (evaluation,) = evaluate(agent, [BanditEnvironment("corners", 50)], 0)
+    np.testing.assert_allclose(
+        evaluation.first_actions, np.tile([0.8, -0.8], (50, 1)), atol=1e-3
+    )
+    np.testing.assert_array_equal(evaluation.first_rewards, evaluation.episode_returns)
+    assert abs(evaluation.episode_returns.mean() - 5.0) < 0.3
