@@ -15,10 +15,10 @@ import numpy as np
 
 from dql import paths
 from dql.cell_facts import size_differences
-from dql.cell_scores import normalize
+from dql.cell_scores import normalize, with_reference_returns
 from dql.errors import UserError
 from dql.published import NUM_PUBLISHED_SEEDS, PublishedScore, find_score
-from dql.schema import RunConfig, TaskConfig
+from dql.schema import RunConfig
 from dql.statistics import Comparison, PublishedMean, compare
 from dql.stored_runs import (
     EVALUATION_COLUMNS,
@@ -103,7 +103,7 @@ def compare_cell(
         run.task,
         run.method,
         run.seed,
-        score_unit(run.environment),
+        score_unit(again),
         _last_score(before) if before else None,
         rerun_score,
         _cell_score(cell),
@@ -174,7 +174,7 @@ def _last_score(run: StoredRun) -> Score:
     table = run.evaluations
     last = table[table["gradient_step"] == run.evaluation_steps[-1]]
     returns = last["episode_return"].to_numpy(dtype=float)
-    normalized = normalize(returns, run.config["environment"])
+    normalized = normalize(returns, _environment(run))
     scores = returns if normalized is None else normalized
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
     return Score(float(scores.mean()), error, len(scores), "episodes")
@@ -191,9 +191,15 @@ def _cell_score(path: Path) -> Score | None:
     return Score(scores["mean"], scores["standard_error"], scores["num_seeds"], "seeds")
 
 
-def score_unit(environment: TaskConfig) -> str:
+def _environment(run: StoredRun) -> Mapping[str, Any]:
+    """Return the run's task with the reference returns it was trained with."""
+    dataset = run.provenance.get("dataset") or {}
+    return with_reference_returns(run.config["environment"], dataset)
+
+
+def score_unit(run: StoredRun) -> str:
     """Return what scores are called: returns, where no reference returns are known."""
-    known = environment.reference_min_score is not None
+    known = _environment(run).get("reference_min_score") is not None
     return "normalized score" if known else "mean return"
 
 

@@ -34,6 +34,20 @@ def normalize(returns: np.ndarray, environment: Mapping[str, Any]) -> np.ndarray
     return 100.0 * (returns - low) / (high - low)
 
 
+def with_reference_returns(
+    environment: Mapping[str, Any], dataset: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Take the reference returns from the dataset where the task has none of its own.
+
+    Data made here bring their own: a random policy and the best behavior policy.
+    """
+    known = dataset.get("reference_scores")
+    if environment.get("reference_min_score") is not None or not known:
+        return environment
+    own = {"reference_min_score": known["min"], "reference_max_score": known["max"]}
+    return {**environment, **own}
+
+
 def score_runs(
     runs: Sequence[StoredRun],
     config: Mapping[str, Any],

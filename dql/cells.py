@@ -17,7 +17,7 @@ from dql.cell_facts import (
     describe_dataset,
     describe_sizes,
 )
-from dql.cell_scores import HEADLINE_RULE, score_runs
+from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
 from dql.errors import UserError
 from dql.files import write_json
 from dql.selection import SelectionRule
@@ -48,6 +48,8 @@ def aggregate_cell(
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
+    environment = with_reference_returns(first["environment"], dataset)
+    scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)
     cell = {
         "task": first["task"],
@@ -61,8 +63,8 @@ def aggregate_cell(
         "left_out": left_out,
         "diverged": diverged,
         "headline": HEADLINE_RULE,
-        **score_runs(runs, first, selection_rule),
-        "dataset": describe_dataset(dataset, first),
+        **score_runs(runs, scored, selection_rule),
+        "dataset": describe_dataset(dataset, scored),
         "physics": first["environment"]["physics"],
         "sizes": describe_sizes(first, dataset),
         "cost": describe_cost(runs),

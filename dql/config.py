@@ -3,7 +3,7 @@
 `config.yaml` chooses the scale; `tasks.yaml` and `methods.yaml` say what exists;
 `scales/<scale>.yaml` says which of it runs, with which seeds and for how long. A
 setting's value comes from, later ones winning: the agent's default, the method, the
-method's suite, the method's task, the variant (`diffusion_ql@eta=0`).
+method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ from dql.schema import (
     TasksFile,
     TrainingConfig,
 )
-from dql.validation import ALIASES, merge, read_yaml, validate, validate_settings
+from dql.validation import (
+    ALIASES,
+    merge,
+    read_yaml,
+    setting_names,
+    validate,
+    validate_settings,
+)
 
 VARIANT = re.compile(r"([A-Za-z_]\w*)=([\w.+-]+)", re.ASCII)
 
@@ -99,9 +106,11 @@ class Project:
         """Return the complete, validated agent settings of a method on a task."""
         row, variant = self.method(method)
         suite = self.task(task).suite
-        chosen = (
-            row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {}) | variant
-        )
+        scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
+        names = setting_names(row.agent)
+        chosen = row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {})
+        chosen |= {key: value for key, value in scaled.items() if key in names}
+        chosen |= variant
         return validate_settings(row.agent, chosen, f"method '{method}' on '{task}'")
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
@@ -265,3 +274,14 @@ def _check_references(project: Project) -> None:
                 )
             for method in suite.methods:
                 project.settings(task, method)
+        known = {
+            name
+            for method in suite.methods
+            for name in setting_names(project.method(method)[0].agent)
+        }
+        for key in suite.settings:
+            if key not in known:
+                raise UserError(
+                    f"scales/{project.config.scale}.yaml: {suite_name}: no method has "
+                    f"a setting '{key}'{nearest(key, known)}"
+                )

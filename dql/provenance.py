@@ -116,10 +116,10 @@ def import_closure(modules: Iterable[str], without: Collection[str] = ()) -> set
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(_source_file(module).read_text(encoding="utf-8"))
+    return ast.parse(source_file(module).read_text(encoding="utf-8"))
 
 
-def _source_file(module: str) -> Path:
+def source_file(module: str) -> Path:
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
@@ -135,7 +135,7 @@ def _imports(module: str) -> tuple[str, ...]:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     ours = (name for name in names if name.split(".")[0] == "dql")
-    return tuple(sorted(name for name in ours if _source_file(name).is_file()))
+    return tuple(sorted(name for name in ours if source_file(name).is_file()))
 
 
 def _executed_nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -150,13 +150,13 @@ def _executed_nodes(tree: ast.AST) -> Iterator[ast.AST]:
 @cache
 def _meaning(module: str) -> str:
     """Return the module's syntax tree without docstrings, and its native sources."""
-    tree = ast.parse(_source_file(module).read_text(encoding="utf-8"))
+    tree = ast.parse(source_file(module).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [child for child in body if not _is_bare_string(child)]
     parts = [_dump(tree)]
-    path = _source_file(module)
+    path = source_file(module)
     if path.name == "__init__.py":
         native = (
             file for file in path.parent.iterdir() if file.suffix in NATIVE_SOURCES

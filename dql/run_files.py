@@ -49,6 +49,7 @@ def write_finished(
     records: Records,
     *,
     identity: dict[str, Any],
+    reference_scores: dict[str, Any] | None,
     device: torch.device,
     diverged: dict[str, Any] | None,
 ) -> None:
@@ -57,7 +58,11 @@ def write_finished(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     content = {
         "code_fingerprint": identity["code"],
-        "dataset": {"task": config.task, "digest": identity["dataset"]},
+        "dataset": {
+            "task": config.task,
+            "digest": identity["dataset"],
+            "reference_scores": reference_scores,
+        },
         "versions": provenance.versions(),
         "machine": provenance.machine(),
         "device": torch.cuda.get_device_name(device) if is_cuda else "cpu",

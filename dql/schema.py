@@ -127,6 +127,9 @@ class SuiteScale(Strict):
     seeds_per_job: Count = 1
     tasks: list[str] | Literal["all"] = "all"
     methods: list[str]
+    settings: Settings = Field(
+        {}, description="laid over the methods whose agent has the key"
+    )
     training: TrainingScale
     num_transitions: Count | None = Field(None, description="None: all there are")
     behavior: BehaviorConfig | None = None

@@ -183,9 +183,9 @@ class Block:
             for step in range(self.start, last):
                 noise = streams.at(step)
                 batch = self.store.gather(noise["row"])
-                self.metrics.add(
-                    self.agent.update(batch, noise, self.agent.phase(step))
-                )
+                self.agent.schedule_learning_rates(step)
+                metrics = self.agent.update(batch, noise, self.agent.phase(step))
+                self.metrics.add(metrics)
                 progress.advance(step + 1)
                 self._record(step + 1, progress, signals)
                 if self.all_diverged:
@@ -197,6 +197,7 @@ class Block:
                 run.config,
                 run.records,
                 identity=run.identity,
+                reference_scores=run.dataset.manifest.get("reference_scores"),
                 device=self.device,
                 diverged=run.diverged,
             )

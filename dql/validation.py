@@ -60,9 +60,14 @@ def _settings_adapter(agent: str) -> TypeAdapter:
     return TypeAdapter(SETTINGS[agent])
 
 
+def setting_names(agent: str) -> list[str]:
+    """List the settings an agent has."""
+    return [field.name for field in dataclasses.fields(SETTINGS[agent])]
+
+
 def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
     """Return the agent's complete settings with `settings` laid over its defaults."""
-    names = [field.name for field in dataclasses.fields(SETTINGS[agent])]
+    names = setting_names(agent)
     for key in settings:
         if key not in names:
             raise UserError(

@@ -143,3 +143,18 @@ def test_bcq_as_released_acts_by_its_cvae_alone():
     observations = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
     expected = agent.behavior_policy.sample(observations, noise["prior"][:, :, 0])
     torch.testing.assert_close(agent.sample_actions(observations, noise), expected)
+
+
+def test_learning_rates_fall_to_zero_along_a_cosine():
+    agent, _ = make_agent("td3_bc", settings=[{"learning_rate_decay_steps": 8}] * 2)
+    rates = []
+    for step in (0, 2, 4, 8, 9):
+        agent.schedule_learning_rates(step)
+        rates.append(agent.optimizers["critic"].param_groups[0]["lr"] / 3e-4)
+    np.testing.assert_allclose(rates, [1, 0.853553, 0.5, 0, 0], atol=1e-6)
+
+
+def test_learning_rates_are_constant_by_default():
+    agent, _ = make_agent("td3_bc")
+    agent.schedule_learning_rates(10**6)
+    assert agent.optimizers["critic"].param_groups[0]["lr"] == 3e-4

@@ -30,7 +30,10 @@ def test_data_follow_the_published_law(layout):
 def test_corner_rewards_are_those_of_the_released_code():
     best = LAYOUTS["corners"][BEST_MODE]
     np.testing.assert_allclose(best, [0.8, -0.8])
-    order = {tuple(np.sign(c)): r for c, r in zip(LAYOUTS["corners"], REWARD_MEANS)}
+    order = {
+        tuple(np.sign(c)): r
+        for c, r in zip(LAYOUTS["corners"], REWARD_MEANS, strict=True)
+    }
     assert order == {(-1, 1): 3.0, (-1, -1): 0.0, (1, 1): 1.5, (1, -1): 5.0}
 
 

@@ -7,7 +7,7 @@ from dql.evaluation import episode_seeds, evaluate
 
 
 class CountingEnvironment:
-    """Episode e ends after e + 1 steps and pays 1 for each; records what it is asked."""
+    """Episode e ends after e + 1 steps and pays 1 for each; records its actions."""
 
     observation_dim, action_dim, horizon = 5, 3, 6
 

@@ -31,7 +31,9 @@ def test_mish_and_its_gradients_equal_pytorch_in_double(backend, with_full):
     ours = [t.clone().requires_grad_() for t in (inputs, row, full) if t is not None]
     mish(*ours).backward(upstream)
     exact = [
-        t.double().clone().requires_grad_() for t in (inputs, row, full) if t is not None
+        t.double().clone().requires_grad_()
+        for t in (inputs, row, full)
+        if t is not None
     ]
     expected = torch.nn.functional.mish(sum(exact))
     expected.backward(upstream.double())

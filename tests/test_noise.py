@@ -53,4 +53,6 @@ def test_seeded_generator_depends_on_its_whole_address():
     first = torch.rand(3, generator=seeded_generator(0, "a", 1))
     assert torch.equal(first, torch.rand(3, generator=seeded_generator(0, "a", 1)))
     for address in [(0, "a", 2), (0, "b", 1), (1, "a", 1)]:
-        assert not torch.equal(first, torch.rand(3, generator=seeded_generator(*address)))
+        assert not torch.equal(
+            first, torch.rand(3, generator=seeded_generator(*address))
+        )

@@ -6,6 +6,7 @@ over runs, whose parameters are disjoint, so no gradient crosses from one to ano
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -66,6 +67,16 @@ class Agent:
     def phase(self, step: int) -> str:
         """Name the branch a step takes; steps of a phase run the same operations."""
         return "step"
+
+    def schedule_learning_rates(self, step: int) -> None:
+        """Set every optimiser's learning rate for a step, counted from 0."""
+        decay_steps = self.settings.learning_rate_decay_steps
+        if decay_steps is None:
+            return
+        share = min(step / decay_steps, 1.0)
+        for optimizer in self.optimizers.values():
+            group = optimizer.param_groups[0]
+            group["lr"] = optimizer.defaults["lr"] * (1 + math.cos(math.pi * share)) / 2
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         """Return the random inputs of one update besides the batch's rows."""

@@ -13,7 +13,19 @@ Activation = Literal["relu", "mish"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCMLESettings:
+class AgentSettings:
+    """What every agent has."""
+
+    learning_rate_decay_steps: int | None = None
+    """Steps over which all learning rates fall to 0 along a cosine; None: constant.
+
+    The released code means to do so over the whole run, but steps its scheduler once in
+    50,000 gradient steps, so that the published numbers come from constant rates.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCMLESettings(AgentSettings):
     """Behaviour cloning by maximum likelihood with a diagonal Gaussian."""
 
     hidden_dim: int = 256
@@ -26,7 +38,7 @@ class BCMLESettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCCVAESettings:
+class BCCVAESettings(AgentSettings):
     """Behaviour cloning with BCQ's conditional VAE (paper, Table 2: BC-CVAE)."""
 
     hidden_dim: int = 500  # the authors' first release, agents/bc_cvae.py
@@ -50,7 +62,7 @@ class BCMMDSettings(BCCVAESettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCDiffusionSettings:
+class BCDiffusionSettings(AgentSettings):
     """Behaviour cloning with a conditional diffusion model (Section 3)."""
 
     hidden_dim: int = 256
@@ -82,7 +94,7 @@ class DiffusionQLSettings(BCDiffusionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TD3BCSettings:
+class TD3BCSettings(AgentSettings):
     """TD3+BC (Fujimoto and Gu, 2021); defaults are its Table 3."""
 
     hidden_dim: int = 256
@@ -100,7 +112,7 @@ class TD3BCSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QLMLESettings:
+class QLMLESettings(AgentSettings):
     """Gaussian policy with a likelihood and a Q term: the toy code's "TD3+BC"."""
 
     hidden_dim: int = 256
@@ -116,7 +128,7 @@ class QLMLESettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCQSettings:
+class BCQSettings(AgentSettings):
     """BCQ (Fujimoto et al., 2019), continuous actions; defaults are its appendix."""
 
     hidden_dim: int = 400  # of the critics and the perturbation model

@@ -1,0 +1,386 @@
+"""The whole workflow at scale smoke, in a copy of the tree, with Snakemake and DVC."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from dql import figures, provenance
+from dql.agents import SETTINGS
+from dql.config import load_project
+
+ROOT = Path(__file__).parents[1]
+SMOKE = load_project(scale="smoke")
+NOTHING_TO_DO = "Nothing to be done"
+LOCAL_TASK = "local-hopper-medium-expert"
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def tree_files() -> list[str]:
+    """List the files of the working tree that Git would keep, committed or not."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    names = listed.stdout.decode().split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy the tree, at scale smoke, into a repository of its own."""
+    for name in tree_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    config = folder / "workflow" / "config" / "config.yaml"
+    config.write_text(config.read_text().replace("scale: quick", "scale: smoke"))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "copy"]):
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
+    return folder
+
+
+def run(command: str, folder: Path, *, fails: bool = False) -> str:
+    """Run a command with this environment's programs; return all it printed."""
+    programs = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "PATH": os.pathsep.join([programs, os.environ["PATH"]]),
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(folder.parent / "dvc-site-cache"),
+    }
+    done = subprocess.run(
+        shlex.split(command),
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert (done.returncode != 0) == fails, f"{command}:\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def jobs_of(dry_run: str) -> dict[str, int]:
+    """Read the table of jobs that a dry run ends with."""
+    rows = re.findall(r"(?m)^(\w+) +(\d+)$", dry_run)
+    return {rule: int(count) for rule, count in rows if rule != "total"}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A copy of the tree in which nothing has run."""
+    return copy_tree(tmp_path_factory.mktemp("bare") / "project")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A copy of the tree in which the workflow has run at scale smoke."""
+    folder = copy_tree(tmp_path_factory.mktemp("made") / "project")
+    printed = run("snakemake --cores 2 --resources gpu=2 all", folder)
+    (folder.parent / "printed.txt").write_text(printed)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "snakemake -n all --cores 8 --resources gpu=2",
+        "snakemake -n --cores 8 --resources gpu=2",
+        "snakemake -n --cores 8 --resources gpu=2 -- all",
+        "snakemake -n --cores 8 --resources gpu=2 all",
+        "snakemake -n --cores 8 --resources gpu=2 all --config scale=paper",
+    ],
+)
+def test_every_way_of_asking_for_all(bare, command):
+    printed = run(command, bare)
+    scale = "paper" if "paper" in command else "smoke"
+    project = load_project(scale=scale)
+    jobs = jobs_of(printed)
+    trained = [jobs[rule] for rule in jobs if rule.startswith("train_bandit")]
+    assert sum(trained) == len(project.cells(["bandit"]))
+    assert "Train diffusion_ql on bandit-axes, seeds 0_1_2" in printed
+
+
+def test_paper_scale_expands_task_method_and_seed(bare):
+    printed = run("snakemake -n all --config scale=paper", bare)
+    for task in ("hopper-medium-v2", "kitchen-mixed-v0", "pen-cloned-v1"):
+        for method in ("diffusion_ql", "td3_bc", "bc_diffusion"):
+            for seeds in ("0_1_2", "3_4_5"):
+                assert f"Train {method} on {task}, seeds {seeds}" in printed
+    assert jobs_of(printed)["fetch_dataset"] == 20
+
+
+def test_lint_is_clean(bare):
+    assert "good condition" in run("snakemake --lint", bare)
+
+
+def test_code_and_rules_are_formatted():
+    run("ruff check .", ROOT)
+    run("ruff format --check .", ROOT)
+    run("snakefmt --check Snakefile workflow/rules", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--config scale=papr", ["papr", "paper"]),
+        ("--config scael=paper", ["scael", "scale"]),
+        ('--config \'suites={"local": {"sedes": [1]}}\'', ["sedes", "seeds"]),
+        ('--config \'suites={"local": {"methods": ["td4"]}}\'', ["td4", "td3_bc"]),
+        ("results/cells/hoper-medium-v2/td3_bc.json", ["hoper", "hopper-medium-v2"]),
+        (f"results/cells/{LOCAL_TASK}/td3bc.json", ["td3bc", "td3_bc"]),
+    ],
+)
+def test_bad_input_stops_before_anything_runs(bare, arguments, words):
+    printed = run(f"snakemake -n {arguments}", bare, fails=True)
+    for word in words:
+        assert word in printed
+    assert not (bare / "results").exists()
+
+
+def test_only_training_asks_for_a_gpu():
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    asking = {file.name for file in files if re.search(r"\bgpu\b", file.read_text())}
+    assert asking == {"training.smk"}
+
+
+def test_smoke_makes_every_target(made):
+    names = {path.name for path in (made / "figures").iterdir()}
+    cells = SMOKE.cells(["bandit"])
+    drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
+    assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
+    for task, method, seed in SMOKE.runs():
+        folder = made / "results" / "runs" / task / method / f"seed{seed}"
+        config = json.loads((folder / "config.json").read_text())
+        assert (config["task"], config["method"], config["seed"]) == (
+            task,
+            method,
+            seed,
+        )
+        finished = json.loads((folder / "provenance.json").read_text())
+        assert finished["wall_seconds"] > 0
+        assert list((folder / "checkpoint").iterdir())
+
+
+def test_smoke_summary_has_a_row_per_layout_method_and_seed(made):
+    summary = pd.read_csv(made / "results" / "bandit" / "summary.csv")
+    expected = {
+        (task.removeprefix("bandit-"), method, seed)
+        for task, method, seed in SMOKE.runs()
+        if task.startswith("bandit-")
+    }
+    found = set(zip(summary["layout"], summary["method"], summary["seed"], strict=True))
+    assert found == expected
+
+
+def test_smoke_tables_show_what_ran_and_what_did_not(made):
+    tables = made / "results" / "tables"
+    local = pd.read_csv(tables / "local.csv")
+    assert set(local["method"]) == {"bc_diffusion", "td3_bc", "diffusion_ql"}
+    assert (local["num_seeds"] == 2).all()
+    assert "not run" in (tables / "d4rl.md").read_text()
+    for name in ("local", "d4rl"):
+        assert (tables / f"{name}.tex").stat().st_size > 0
+
+
+def test_every_rule_logged_and_progress_was_printed(made):
+    logs = made / "results" / "logs"
+    assert (logs / "train" / LOCAL_TASK / "td3_bc" / "seeds_0_1.log").stat().st_size
+    printed = (made.parent / "printed.txt").read_text()
+    assert re.search(r"diffusion_ql.* steps/s", printed)
+
+
+def test_nothing_is_left_to_do(made):
+    assert NOTHING_TO_DO in run("snakemake -n", made)
+
+
+def test_cosmetic_edits_retrain_nothing_and_real_ones_only_their_agent(made):
+    file = made / "dql" / "agents" / "diffusion_ql.py"
+    original = file.read_text()
+    try:
+        file.write_text(original + '\n# A comment.\n"""And a docstring."""\n')
+        assert NOTHING_TO_DO in run("snakemake -n", made)
+        file.write_text(original + "\nUNUSED = 1\n")
+        printed = run("snakemake -n", made)
+    finally:
+        file.write_text(original)
+    trained = set(re.findall(r"Train (\S+) on", printed))
+    methods = {method for _, method, _ in SMOKE.runs()}
+    assert trained == {name for name in methods if name.startswith("diffusion_ql")}
+
+
+def test_one_more_seed_trains_one_more_seed(made):
+    suites = json.dumps({"local": {"seeds": [0, 1, 2]}})
+    printed = run(f"snakemake -n --config 'suites={suites}'", made)
+    trained = re.findall(r"Train (\S+) on (\S+), seeds (\S+)", printed)
+    assert {(task, seeds) for _, task, seeds in trained} == {(LOCAL_TASK, "2")}
+
+
+def test_a_cell_is_run_again_beside_the_stored_results(made):
+    stored = made / "results" / "runs" / LOCAL_TASK / "td3_bc" / "seed0"
+    before = (stored / "provenance.json").read_text()
+    printed = run(f"dql cell {LOCAL_TASK} td3_bc --seed 0", made)
+    for word in ("stored", "re-run", "published"):
+        assert word in printed.lower()
+    assert (stored / "provenance.json").read_text() == before
+    again = made / "results" / "rerun" / LOCAL_TASK / "td3_bc" / "seed0"
+    evaluations = (again / "evaluations.csv").read_text()
+    assert evaluations == (stored / "evaluations.csv").read_text()
+    assert NOTHING_TO_DO in run("snakemake -n", made)
+
+
+def test_summary_says_what_was_made(made):
+    printed = run("dql summary", made)
+    for word in ("bandit_axes", "local.md", "Diffusion-QL", "100,000"):
+        assert word in printed
+
+
+def test_report_is_written(made):
+    run("snakemake --report results/report.html", made)
+    assert (made / "results" / "report.html").stat().st_size > 100_000
+
+
+def test_dvc_versions_what_snakemake_made(made):
+    run("dvc commit --force --quiet", made)
+    assert "up to date" in run("dvc status", made)
+    assert NOTHING_TO_DO in run("snakemake -n", made)
+    assert "up to date" in run("dvc repro", made)
+
+
+def test_dvc_repro_bandit_draws_the_figures_and_reproduces_nothing_else(made):
+    run("dvc commit --force --quiet", made)
+    figure = made / "figures" / "bandit_axes.png"
+    runs = made / "results" / "runs" / "bandit-axes" / "bcq" / "seed0"
+    before = (runs / "provenance.json").stat().st_mtime
+    figure.unlink()
+    run("dvc repro bandit", made)
+    assert figure.is_file()
+    style = made / "workflow" / "paper.mplstyle"
+    style.write_text(style.read_text() + "\nsavefig.dpi: 40\n")
+    small = figure.stat().st_size
+    printed = run("dvc repro bandit", made)
+    assert re.findall(r"Running stage '(\w+)'", printed) == ["bandit"]
+    assert figure.stat().st_size < small
+    assert (runs / "provenance.json").stat().st_mtime == before
+    assert "up to date" in run("dvc repro", made)
+    assert NOTHING_TO_DO in run("snakemake -n", made)
+
+
+def test_offline_data_fail_by_name_and_the_rest_completes(made):
+    tasks = made / "workflow" / "config" / "tasks.yaml"
+    original = tasks.read_text()
+    # A port that nothing listens on, whatever the network of the machine.
+    tasks.write_text(
+        original.replace("http://rail.eecs.berkeley.edu", "http://[::1]:9")
+    )
+    table = made / "results" / "tables" / "local.md"
+    table.unlink()
+    try:
+        printed = run(
+            "snakemake --keep-going --retries 0 --cores 2"
+            " results/datasets/hopper-medium-v2.json results/tables/local.md",
+            made,
+            fails=True,
+        )
+    finally:
+        tasks.write_text(original)
+    for word in ("hopper-medium-v2", "http://[::1]:9/", "local-"):
+        assert word in printed
+    assert table.is_file()
+
+
+def test_a_failing_run_names_itself_and_its_log(made):
+    manifest = made / "results" / "datasets" / f"{LOCAL_TASK}.json"
+    original = manifest.read_text()
+    wrong = json.loads(original) | {"digest": "0" * 64}
+    manifest.write_text(json.dumps(wrong))
+    try:
+        cell = f"results/cells/{LOCAL_TASK}/td3_bc.json"
+        printed = run(f"snakemake --cores 2 {cell}", made, fails=True)
+    finally:
+        manifest.write_text(original)
+    assert f"results/logs/train/{LOCAL_TASK}/td3_bc/seeds_0_1.log" in printed
+    assert f"dql train {LOCAL_TASK} td3_bc" in printed
+
+
+def code_files(modules: set[str]) -> set[str]:
+    """Return the files of modules as dvc.yaml lists them: folders for packages."""
+    files = (provenance.source_file(module) for module in modules)
+    parts = [file.relative_to(ROOT).parts for file in files]
+    return {"/".join(path[:2]) for path in parts}
+
+
+def closure(*modules: str, environment: str = "bandit") -> set[str]:
+    others = provenance.other_families(environment)
+    return provenance.import_closure(modules, others)
+
+
+@pytest.mark.parametrize(
+    ("stage", "modules"),
+    [
+        (
+            "datasets",
+            closure("dql.behavior", "dql.local_data", environment="hopper"),
+        ),
+        (
+            "bandit_runs",
+            closure("dql.training", *(f"dql.agents.{a}" for a in SETTINGS)),
+        ),
+        (
+            "local_runs",
+            closure(
+                "dql.training",
+                *(f"dql.agents.{a}" for a in SETTINGS),
+                environment="hopper",
+            ),
+        ),
+        ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
+        ("tables", closure("dql.cells", "dql.local_table", "dql.d4rl_table")),
+    ],
+)
+def test_dvc_stages_depend_on_the_code_they_run(stage, modules):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    listed = {name for name in stages[stage]["deps"] if name.startswith("dql/")}
+    assert listed == code_files(modules)
+
+
+def readme_commands() -> list[str]:
+    """Return the command lines in the README's shell blocks."""
+    readme = ROOT / "README.md"
+    text = readme.read_text() if readme.is_file() else ""
+    blocks = re.findall(r"(?ms)^```(?:sh|bash|console|shell)\n(.*?)^```", text)
+    lines = [line.strip().removeprefix("$ ") for b in blocks for line in b.splitlines()]
+    programs = ("snakemake ", "python -m snakemake ", "dql ", "dvc ", "make")
+    lines = [line for line in lines if line.startswith(programs)]
+    return [line.partition("  #")[0].strip() for line in lines]
+
+
+def cheaply(command: str) -> str:
+    """Return a command that goes as far as the given one does at little cost."""
+    program, *rest = shlex.split(command)
+    if program == "make":
+        return f"make --dry-run {' '.join(rest)}"
+    if program in ("snakemake", "python") and "--report" not in rest:
+        return command.replace("snakemake", "snakemake --dry-run", 1)
+    if program == "dvc" and rest[0] == "repro":
+        return f"{command} --dry"
+    if program == "dql" and "paper" not in rest and rest[:2] != ["data", "fetch"]:
+        return command
+    verbs = rest[:2] if rest[0] in ("data", "bandit", "config", "remote") else rest[:1]
+    return f"{program} {' '.join(verbs)} --help"
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_readme_commands_are_real(made, command):
+    run(cheaply(command), made)
