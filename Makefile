@@ -51,8 +51,8 @@ record: setup
 report: setup  ## results/report.html: figures, tables and how each was made
 	@snakemake --report results/report.html
 
-bench: setup  ## gradient steps per second of every method
-	@dql bench
+bench: setup  ## milliseconds per gradient step, against plain PyTorch and a floor
+	@python benchmarks/gradient_steps.py
 
 test: setup  ## the tests, the workflow at scale smoke included
 	@python -m pytest -q --numprocesses 2 --dist loadgroup

@@ -9,7 +9,7 @@ method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import yaml
 from dql.agents import SETTINGS
 from dql.errors import UserError, nearest
 from dql.paths import CONFIG
+from dql.resolution import resolve_all_tasks, resolve_tasks, resolve_training
 from dql.schema import (
     MethodConfig,
     MethodsFile,
@@ -30,7 +31,6 @@ from dql.schema import (
     SuiteScale,
     TaskConfig,
     TasksFile,
-    TrainingConfig,
 )
 from dql.validation import (
     ALIASES,
@@ -132,7 +132,7 @@ class Project:
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
             settings=settings,
-            training=_resolve_training(suite, environment),
+            training=resolve_training(suite, environment),
             environment=environment,
         )
 
@@ -198,58 +198,11 @@ def load_project(
     methods = validate(
         MethodsFile, read_yaml(config_dir / "methods.yaml"), "methods.yaml"
     )
-    resolved = dict(_resolve_tasks(config, scale_file, tasks.tasks))
-    scale_file = _resolve_all(scale_file, resolved)
+    resolved = dict(resolve_tasks(config, scale_file, tasks.tasks))
+    scale_file = resolve_all_tasks(scale_file, resolved)
     project = Project(config, scale_file, resolved, methods.methods)
     _check_references(project)
     return project
-
-
-def _resolve_tasks(
-    config: ProjectConfig, scale: ScaleFile, tasks: Mapping[str, TaskConfig]
-) -> Iterator[tuple[str, TaskConfig]]:
-    """Give each task its name, the physics and the scale's data sizes."""
-    for name, task in tasks.items():
-        suite = scale.suites.get(task.suite)
-        dataset, behavior = task.dataset, task.behavior
-        if suite and suite.num_transitions:
-            size = {"num_transitions": suite.num_transitions}
-            dataset = dataset.model_copy(update=size)
-        if suite and suite.behavior and dataset.source == "local":
-            behavior = suite.behavior
-        yield (
-            name,
-            task.model_copy(
-                update={
-                    "name": name,
-                    "physics": config.physics,
-                    "dataset": dataset,
-                    "behavior": behavior,
-                }
-            ),
-        )
-
-
-def _resolve_all(scale: ScaleFile, tasks: Mapping[str, TaskConfig]) -> ScaleFile:
-    """Replace a suite's `tasks: all` by the names of its tasks."""
-    suites = {
-        name: suite.model_copy(
-            update={"tasks": [task for task in tasks if tasks[task].suite == name]}
-        )
-        if suite.tasks == "all"
-        else suite
-        for name, suite in scale.suites.items()
-    }
-    return scale.model_copy(update={"suites": suites})
-
-
-def _resolve_training(suite: SuiteScale, task: TaskConfig) -> TrainingConfig:
-    """Replace `from_task` by the task's own numbers, the paper's."""
-    values = suite.training.model_dump()
-    for key, value in values.items():
-        if value == "from_task":
-            values[key] = getattr(task, key)
-    return validate(TrainingConfig, values, f"training of task '{task.name}'")
 
 
 def _check_references(project: Project) -> None:

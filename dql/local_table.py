@@ -35,9 +35,9 @@ def write_local_table(cells: Sequence[Path], outputs: Sequence[Path]) -> Table:
         pd.DataFrame([long_row(cell) for cell in loaded]),
         [_score_block(loaded), _selection_block(loaded), _size_block(loaded)],
         [
-            "Scores: 100 (return - min) / (max - min) with the environment's D4RL "
-            "reference returns; mean ± standard error over seeds of the last "
-            "evaluation's mean. Bold: the highest mean of a row.",
+            "Scores: 100 (return - min) / (max - min), where min is the mean return of "
+            "random actions and max the best behaviour policy's; mean ± standard error "
+            "over seeds of the last evaluation's mean. Bold: a row's best mean.",
             "Behaviour data: the mean score of the episodes that were trained on.",
             "These data are made here and are not D4RL's: no number in this table can "
             "be compared with a published one.",

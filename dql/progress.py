@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 if TYPE_CHECKING:
-    from dql.training import Run
+    from dql.runs import Run
 
 LINE_INTERVAL = 20.0
 """Seconds between two lines in a log."""

@@ -31,6 +31,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.errors",
         "dql.paths",
         "dql.provenance",
+        "dql.resolution",
         "dql.schema",
         "dql.validation",
     }
@@ -120,6 +121,7 @@ def _tree(module: str) -> ast.Module:
 
 
 def source_file(module: str) -> Path:
+    """Return the file of a module of dql."""
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +35,14 @@ MAX_LISTED = 6
 def print_summary(console: Console | None = None, root: Path = Path()) -> None:
     """Print products, bandit numbers, the local table, claims and differing sizes."""
     console = console or Console()
-    _print_products(console, root)
+    found = {
+        name: sorted((root / folder).glob(pattern))
+        for name, folder, pattern in PRODUCTS
+    }
+    if not any(found.values()):
+        console.print("Nothing made yet; run: make")
+        return
+    _print_products(console, root, found)
     if (root / paths.BANDIT_SUMMARY).is_file():
         _print_bandit(console, read_summary(root / paths.BANDIT_SUMMARY))
     _print_local(console, sorted((root / paths.CELLS).glob("local-*/*.json")))
@@ -44,16 +51,17 @@ def print_summary(console: Console | None = None, root: Path = Path()) -> None:
     _print_sizes(console, root / paths.RUNS)
 
 
-def _print_products(console: Console, root: Path) -> None:
+def _print_products(
+    console: Console, root: Path, found: Mapping[str, Sequence[Path]]
+) -> None:
     """Print what exists, how many of each kind, and where."""
     table = Table(title="Made", title_justify="left", box=None, pad_edge=False)
     for heading in ("what", "files", "where"):
         table.add_column(heading, overflow="fold")
-    for name, folder, pattern in PRODUCTS:
-        found = sorted((root / folder).glob(pattern))
-        names = [str(path.relative_to(root / folder)) for path in found]
+    for name, folder, _ in PRODUCTS:
+        names = [str(path.relative_to(root / folder)) for path in found[name]]
         listed = f": {', '.join(names)}" if 0 < len(names) <= MAX_LISTED else ""
-        table.add_row(name, str(len(found)), f"{folder}/{listed}")
+        table.add_row(name, str(len(names)), f"{folder}/{listed}")
     console.print(table, "")
 
 

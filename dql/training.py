@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,50 +18,20 @@ import torch
 from dql.agents import SETTINGS, agent_class
 from dql.agents.agent import Agent, AgentSpec
 from dql.batch import TransitionStore
-from dql.checkpoint import (
-    Checkpoint,
-    ForeignCheckpointError,
-    checkpoint_file,
-    load_checkpoint,
-    save_checkpoint,
-    stack_states,
-)
-from dql.datasets import Dataset, load_dataset, transform_rewards
+from dql.checkpoint import save_checkpoint, stack_states
+from dql.datasets import transform_rewards
 from dql.environments import make_environments
 from dql.errors import UserError
 from dql.evaluation import evaluate
 from dql.noise import Draw, NoiseStreams
 from dql.process import StopSignals, choose_device, keep_freed_memory
 from dql.progress import Progress
-from dql.provenance import training_fingerprint
-from dql.records import Clock, MetricSums, Records
-from dql.run_files import is_finished, write_finished, write_records, write_start
+from dql.records import Clock, MetricSums
+from dql.run_files import write_finished, write_records, write_start
+from dql.runs import Run, prepare_runs
 from dql.schema import RunConfig
 
 logger = logging.getLogger(__name__)
-
-IDENTITY_EXCLUDES = {
-    "label": True,
-    "scale": True,
-    "training": {"num_gradient_steps", "checkpoint_interval"},
-}
-"""Configuration that may change between a checkpoint and its continuation.
-
-A longer run continues a shorter one; records keep the intervals they were made with.
-"""
-
-
-@dataclass
-class Run:
-    """One run of a block: what it is, where it writes, what it has measured."""
-
-    config: RunConfig
-    directory: Path
-    dataset: Dataset
-    identity: dict[str, Any]
-    checkpoint: Checkpoint | None = None
-    records: Records | None = None
-    diverged: dict[str, Any] | None = None
 
 
 def train(
@@ -80,80 +49,23 @@ def train(
     """
     torch.set_num_threads(num_threads)
     keep_freed_memory()
-    runs = prepare_runs(configs, directories)
-    for run in runs:
-        run.checkpoint = _find_checkpoint(run, foreign_checkpoint)
-        run.records = run.checkpoint.records if run.checkpoint else Records()
-    starts = sorted({r.checkpoint.step if r.checkpoint else 0 for r in runs})
-    for start in starts:
-        group = [r for r in runs if (r.checkpoint.step if r.checkpoint else 0) == start]
-        Block(group, start, choose_device(device)).train()
-
-
-def prepare_runs(
-    configs: Sequence[RunConfig], directories: Sequence[Path]
-) -> list[Run]:
-    """Load each dataset once and pair it with its unfinished runs."""
-    check_block(configs)
-    datasets: dict[str, Dataset] = {}
-    runs = []
-    for config, directory in zip(configs, directories, strict=True):
-        if config.task not in datasets:
-            datasets[config.task] = load_dataset(config.environment)
-        dataset = datasets[config.task]
-        identity = {
-            "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
-            "dataset": dataset.manifest["digest"],
-            "code": training_fingerprint(config.agent),
-        }
-        if is_finished(directory, config, identity):
-            logger.info("%s is finished, nothing to train", directory)
-        else:
-            runs.append(Run(config, directory, dataset, identity))
-    return runs
-
-
-def check_block(configs: Sequence[RunConfig]) -> None:
-    """Refuse runs that cannot go in lock step, before any time is spent."""
-    if not configs:
-        raise UserError("no runs to train")
-    first = configs[0]
-    for other in configs[1:]:
-        for name in ("agent", "training"):
-            here, there = getattr(first, name), getattr(other, name)
-            if here != there:
-                raise UserError(
-                    f"runs of one block differ in {name!r}: {first.task}"
-                    f" {first.method} has {here}, {other.task} {other.method} {there}"
-                )
-
-
-def _find_checkpoint(run: Run, foreign: str) -> Checkpoint | None:
-    try:
-        checkpoint = load_checkpoint(run.directory, run.identity)
-    except ForeignCheckpointError as error:
-        if foreign == "refuse":
-            raise
-        logger.warning("%s; starting afresh", error)
-        checkpoint_file(run.directory).unlink()
-        return None
-    if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
-        logger.warning("%s is past the run's last step", run.directory)
-        return None
-    return checkpoint
+    runs = prepare_runs(configs, directories, foreign_checkpoint)
+    for step in sorted({run.step for run in runs}):
+        group = [run for run in runs if run.step == step]
+        Block(group, choose_device(device)).train()
 
 
 class Block:
     """Runs that train in lock step through one set of stacked parameters."""
 
-    def __init__(self, runs: Sequence[Run], start: int, device: torch.device) -> None:
+    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
         self.runs = list(runs)
-        self.start = start
+        self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training
         self.store = make_store(runs, device)
         self.agent = make_agent(runs, self.store, device)
-        if start > 0:
+        if self.start > 0:
             checkpoints = [run.checkpoint for run in runs]
             tensors = stack_states([c.tensors for c in checkpoints])
             self.agent.load_state(tensors, checkpoints[0].num_updates)

@@ -17,9 +17,16 @@ def printed(root):
     return console.export_text()
 
 
-def test_an_empty_folder_has_a_summary(tmp_path):
+def test_an_empty_folder_says_what_to_run(tmp_path):
+    assert printed(tmp_path).strip() == "Nothing made yet; run: make"
+
+
+def test_a_folder_with_data_only_has_a_summary(tmp_path):
+    manifest = tmp_path / paths.dataset_manifest("local-hopper-medium-expert")
+    write_manifest(manifest)
     text = printed(tmp_path)
-    assert "Made" in text and "Bandit" not in text and "claims:" not in text
+    assert "local-hopper-medium-expert.json" in text
+    assert "Bandit" not in text and "claims:" not in text
 
 
 @pytest.fixture

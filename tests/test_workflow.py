@@ -346,7 +346,7 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
             ),
         ),
         ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
-        ("tables", closure("dql.cells", "dql.local_table", "dql.d4rl_table")),
+        ("tables", closure("dql.cells", "dql.tables")),
     ],
 )
 def test_dvc_stages_depend_on_the_code_they_run(stage, modules):

@@ -22,10 +22,16 @@ os.environ.update(
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from dql import figures, paths, provenance
-from dql.config import load_project
-from dql.errors import UserError
-from dql.validation import read_yaml
+try:
+    from dql import figures, paths, provenance
+    from dql.config import load_project
+    from dql.errors import UserError
+    from dql.validation import read_yaml
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"Snakemake's Python has no '{error.name}'; run make setup, then "
+        "source .venv/bin/activate"
+    )
 
 try:
     PROJECT = load_project(overrides=config)
@@ -243,5 +249,5 @@ def table_cells(wildcards):
 def table_parameters(wildcards):
     """Return what decides a table besides its cells: code, rows and published scores."""
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
-    code = provenance.code_fingerprint("dql.local_table", "dql.d4rl_table")
+    code = provenance.code_fingerprint("dql.tables")
     return f"{code}-{digest(published)}"

@@ -1,0 +1,105 @@
+"""Gradient steps of this project's Diffusion-QL at the paper's dimensions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from timing import Steps, synchronize
+
+from dql.agents import SETTINGS, agent_class
+from dql.agents.agent import AgentSpec
+from dql.batch import TransitionStore
+from dql.config import load_project
+from dql.noise import Draw, NoiseStreams
+
+BATCH_SIZE = 256
+NUM_TRANSITIONS = 20_000
+NUM_SEEDS = 6
+"""Seeds of the paper's Appendix C."""
+
+
+class Dimensions(NamedTuple):
+    """What decides the size of a step besides batch and networks."""
+
+    observation: int
+    action: int
+    max_q_backup: bool
+
+    @property
+    def num_backup_samples(self) -> int:
+        """Return how many next actions the target maximises over."""
+        return 10 if self.max_q_backup else 1
+
+
+DIMENSIONS = {
+    "hopper": Dimensions(11, 3, False),
+    "halfcheetah": Dimensions(17, 6, False),
+    "antmaze": Dimensions(29, 8, True),
+    "kitchen": Dimensions(60, 9, False),
+    "pen": Dimensions(45, 24, False),
+}
+SAME_DIMENSIONS = {"walker2d": "halfcheetah"}
+
+
+def make_core(dims: Dimensions, num_runs: int, device: torch.device) -> Steps:
+    """Return steps of R runs in lock step, on random transitions."""
+    store = TransitionStore([_random_dataset(dims)], [0] * num_runs, device)
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=dims.observation,
+        action_dim=dims.action,
+        seeds=tuple(range(num_runs)),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean,
+        observation_std=std,
+        device=device,
+    )
+    settings = SETTINGS["diffusion_ql"](
+        max_q_backup=dims.max_q_backup, max_gradient_norm=5.0
+    )
+    agent = agent_class("diffusion_ql")(spec, [settings] * num_runs)
+    rows = Draw((BATCH_SIZE,), "integer", store.run_sizes)
+    draws = {"row": rows} | agent.training_draws(BATCH_SIZE)
+    streams = NoiseStreams(spec.seeds, draws, "training", device=device)
+    position = 1000  # the average of the actor has started
+
+    def steps(count: int) -> None:
+        nonlocal position
+        for step in range(position, position + count):
+            noise = streams.at(step)
+            agent.update(store.gather(noise["row"]), noise, agent.phase(step))
+        position += count
+        synchronize(device)
+
+    return steps
+
+
+def _random_dataset(dims: Dimensions) -> SimpleNamespace:
+    generator = np.random.default_rng(0)
+    shape = (NUM_TRANSITIONS, dims.observation)
+    actions = generator.uniform(-1, 1, (NUM_TRANSITIONS, dims.action))
+    return SimpleNamespace(
+        observations=generator.standard_normal(shape, dtype=np.float32),
+        actions=actions.astype(np.float32),
+        rewards=generator.standard_normal(NUM_TRANSITIONS, dtype=np.float32),
+        next_observations=generator.standard_normal(shape, dtype=np.float32),
+        terminations=np.zeros(NUM_TRANSITIONS, dtype=np.float32),
+    )
+
+
+def paper_steps() -> Counter[str]:
+    """Count the gradient steps of one seed of the paper's twenty tasks, by dimensions.
+
+    AntMaze's umaze, which needs no max-Q backup, is counted like the others.
+    """
+    steps: Counter[str] = Counter()
+    for task in load_project(scale="paper").tasks.values():
+        if task.dataset.source == "d4rl":
+            family = task.environment.partition("-")[0]
+            name = SAME_DIMENSIONS.get(family, family)
+            steps[name] += task.num_gradient_steps
+    return steps

@@ -1,0 +1,90 @@
+"""How long steps take, and how much of it is spent in matrix products."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dql.noise import BLOCK_STEPS
+
+Steps = Callable[[int], None]
+"""Takes that many gradient steps and returns when they are done."""
+
+ATEN = torch.ops.aten
+PRODUCTS = (ATEN.mm, ATEN.addmm, ATEN.bmm, ATEN.baddbmm, ATEN.baddbmm_)
+INTERVAL = BLOCK_STEPS
+"""Steps timed together: a block of noise, so that its drawing is always included."""
+
+
+def seconds_of(steps: Steps, count: int) -> float:
+    """Return the seconds that `count` steps take."""
+    start = time.perf_counter()
+    steps(count)
+    return time.perf_counter() - start
+
+
+def milliseconds_per_step(steps: Steps, budget_seconds: float = 5.0) -> float:
+    """Return the best of several intervals' means, the least disturbed one."""
+    first = seconds_of(steps, INTERVAL)  # warms up and tells how many fit
+    repeats = max(2, min(20, math.floor(budget_seconds / first)))
+    best = min(seconds_of(steps, INTERVAL) for _ in range(repeats))
+    return best / INTERVAL * 1e3
+
+
+def product_rate(device: torch.device) -> float:
+    """Return the device's FLOP/s in its best float32 product.
+
+    A CPU core is at its best at the networks' own size, a GPU at much larger ones.
+    """
+    size = 256 if device.type == "cpu" else 8192
+    first, second = torch.randn(2, size, size, device=device)
+
+    def products(count: int) -> None:
+        for _ in range(count):
+            torch.mm(first, second)
+        synchronize(device)
+
+    return 2 * size**3 / (milliseconds_per_step(products, 0.2) / 1e3)
+
+
+class ProductClock(TorchDispatchMode):
+    """Add up the seconds inside matrix products, forward and backward."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        self.seconds = 0.0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run the operation; if it is a product, time it."""
+        kwargs = kwargs or {}
+        if func.overloadpacket not in PRODUCTS:
+            return func(*args, **kwargs)
+        synchronize(self.device)
+        start = time.perf_counter()
+        result = func(*args, **kwargs)
+        synchronize(self.device)
+        self.seconds += time.perf_counter() - start
+        return result
+
+
+def product_milliseconds(
+    steps: Steps, device: torch.device, *, count: int = 5, repeats: int = 4
+) -> float:
+    """Return the time per step inside matrix products, the best of several means."""
+    means = []
+    for _ in range(repeats):
+        with ProductClock(device) as clock:
+            steps(count)
+        means.append(clock.seconds / count * 1e3)
+    return min(means)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for a GPU's queue."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,171 @@
+"""The `dql` command: the one place that parses arguments.
+
+Every verb loads its modules when it is called, so that `dql --help` stays quick. Exit
+codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from dql import paths
+from dql.cli import bandit, config, data
+from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
+from dql.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Diffusion-QL and its baselines: data, runs, tables and figures. Every verb "
+    "does one step of the workflow; [bold]snakemake[/bold] calls them in order.",
+)
+app.add_typer(data.app, name="data")
+app.add_typer(bandit.app, name="bandit")
+app.add_typer(config.app, name="config")
+
+
+@app.callback()
+def configure_logging(
+    quiet: Annotated[bool, typer.Option(help="Print warnings only.")] = False,
+) -> None:
+    """Send the log to standard error, one line per message."""
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+
+
+@app.command()
+def train(
+    task: Task,
+    method: Method,
+    seed: Annotated[
+        list[int], typer.Option(help="A seed; repeat it to train a block together.")
+    ],
+    foreign_checkpoint: Annotated[
+        ForeignCheckpoint,
+        typer.Option(help="What to do with a checkpoint of other settings or code."),
+    ] = "refuse",
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Train a method on a task, all its seeds in one process.
+
+    Files go to results/runs/TASK/METHOD/seedS. A finished run is left alone; one
+    that was interrupted resumes from its checkpoint.
+
+    Example: dql train bandit-axes diffusion_ql --seed 0 --seed 1 --scale smoke
+    """
+    project = load(scale, changes)
+    runs = [project.run_config(task, method, one) for one in seed]
+    folders = [paths.run_directory(task, method, one) for one in seed]
+    from dql.gpus import leased_gpu
+
+    with leased_gpu():
+        from dql import training
+
+        training.train(runs, folders, foreign_checkpoint=foreign_checkpoint)
+
+
+@app.command()
+def aggregate(
+    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+) -> None:
+    """Aggregate a cell: the scores of a method on a task over its seeds.
+
+    Reads results/runs and writes results/cells/TASK/METHOD.json; runs that are
+    missing are named in it.
+
+    Example: dql aggregate local-hopper-medium-expert td3_bc
+    """
+    project = load(scale, changes)
+    from dql import cells
+
+    seeds = project.suite(project.task(task).suite).seeds
+    runs = [project.run_config(task, method, seed) for seed in seeds]
+    manifest = paths.dataset_manifest(task)
+    cells.aggregate_cell(
+        [run.model_dump(mode="json") for run in runs],
+        [paths.run_directory(task, method, seed) for seed in seeds],
+        paths.cell_file(task, method),
+        manifest=manifest if manifest.is_file() else None,
+    )
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="A table of config.yaml: local, d4rl.")],
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Make a table as csv, md and tex from its cells and the published scores.
+
+    Reads results/cells and writes results/tables; snakemake tables makes the cells
+    and their runs as well.
+
+    Example: dql table d4rl
+    """
+    project = load(scale, changes)
+    project.table_suites(name)
+    from dql.tables import make_table
+
+    make_table(project, name)
+
+
+@app.command()
+def cell(
+    task: Task,
+    method: Method,
+    seed: Annotated[int, typer.Option(help="The seed to run again.")] = 0,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Run one seed of a table's cell again, beside the stored results, and compare.
+
+    Prints the stored, the re-run and the published value with verdicts and cost.
+    Files go to results/rerun/TASK/METHOD/seedS.
+
+    Example: dql cell local-hopper-medium-expert td3_bc --seed 0
+    """
+    run = load(scale, changes).run_config(task, method, seed)
+    from dql.gpus import leased_gpu
+
+    with leased_gpu():
+        from dql import cell_rerun
+
+        cell_rerun.rerun_cell(run)
+
+
+@app.command()
+def summary() -> None:
+    """Print what was made, where it is, and the main numbers.
+
+    Reads the results below the working directory and computes nothing.
+    """
+    from dql.summary import print_summary
+
+    print_summary()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; what a user can mend is one message and exit code 2."""
+    try:
+        app(args=arguments)
+    except UserError as error:
+        message = str(error)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "dql":
+            raise
+        message = f"this Python has no '{error.name}'; install all it needs: make setup"
+    else:
+        return
+    typer.secho(f"dql: {message}", fg="red", err=True)
+    sys.exit(2)

@@ -1,0 +1,36 @@
+"""The arguments that verbs share, and the configuration they choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from dql.config import Project
+
+Task = Annotated[str, typer.Argument(help="A task of workflow/config/tasks.yaml.")]
+Method = Annotated[
+    str, typer.Argument(help="A method, with or without variant: diffusion_ql@eta=0.")
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(help="smoke, quick or paper; default: as in config.yaml."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of config.yaml, for example physics=stock; repeatable.",
+    ),
+]
+ForeignCheckpoint = Literal["refuse", "discard"]
+
+
+def load(scale: str | None, changes: list[str] | None) -> Project:
+    """Load the configuration with the changes of the command line."""
+    from dql.config import load_project
+    from dql.validation import parse_changes
+
+    return load_project(scale=scale, overrides=parse_changes(changes or []))

@@ -1,0 +1,150 @@
+"""The benchmark counts a step's products as PyTorch's profiler sees them."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+import core_step
+import gradient_steps
+from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
+from flops import Product, diffusion_ql_products, layer_products
+from timing import PRODUCTS, product_milliseconds, seconds_of
+
+CPU = torch.device("cpu")
+HIDDEN = 256
+NUM_STEPS = 5
+
+
+def profiled_products(name: str, num_runs: int = 1) -> list[Product]:
+    """Return the matrix products of one real step, by their shapes."""
+    steps = make_core(DIMENSIONS[name], num_runs, CPU)
+    steps(1)
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
+        steps(1)
+    names = {f"aten::{packet.__name__.removeprefix('aten.')}" for packet in PRODUCTS}
+    found = []
+    for event in profiler.events():
+        if event.name in names:
+            # The operands are the last two tensors: baddbmm adds to the first.
+            shapes = [shape for shape in event.input_shapes if shape]
+            (*batch, rows, inputs), (*_, outputs) = shapes[-2:]
+            found.append(Product(rows, inputs, outputs, batch[0] if batch else 1))
+    return found
+
+
+def necessary_products(name: str) -> list[Product]:
+    dims = DIMENSIONS[name]
+    return diffusion_ql_products(
+        dims.observation, dims.action, num_backup_samples=dims.num_backup_samples
+    )
+
+
+def flops_by_layer(products: list[Product]) -> Counter:
+    """Add up the FLOPs of products of the same three sizes, in any order."""
+    total = Counter()
+    for one in products:
+        total[tuple(sorted((one.rows, one.inputs, one.outputs)))] += one.flops
+    return total
+
+
+def avoidable_products(name: str) -> list[Product]:
+    """List what the core computes besides the necessary products.
+
+    It keeps the code simple and costs a few per cent. Both critics are differentiated
+    to the whole of their input, though the coin picks one and only its action matters;
+    backup samples repeat the observation's share; L_d and the chain compute it twice;
+    the chain's own noise gets a gradient; time embeddings are products of a few rows.
+    """
+    dims = DIMENSIONS[name]
+    samples = dims.num_backup_samples
+    of_observation = [dims.observation, HIDDEN]
+    of_action = [dims.action, HIDDEN]
+    critic_body = [HIDDEN, HIDDEN, HIDDEN, 1]
+    return [
+        *layer_products(BATCH_SIZE, [*of_action, *critic_body[1:]], 1),
+        *layer_products(BATCH_SIZE, of_observation, 2),
+        *layer_products(BATCH_SIZE, of_observation, 3 * (samples - 1)),
+        *layer_products(BATCH_SIZE, of_observation, 2),
+        *layer_products(BATCH_SIZE, of_action, 1),
+        *layer_products(BATCH_SIZE, [NUM_STEPS, HIDDEN], 2),
+    ]
+
+
+@pytest.mark.parametrize("name", ["hopper", "antmaze", "pen"])
+def test_counts_agree_with_the_profiler(name):
+    found, counted = profiled_products(name), necessary_products(name)
+    for count in ("flops", "num_bytes"):
+        measured = sum(getattr(product, count) for product in found)
+        necessary = sum(getattr(product, count) for product in counted)
+        assert 1.0 <= measured / necessary <= 1.05, count
+
+
+@pytest.mark.parametrize("name", ["hopper", "antmaze", "pen"])
+def test_the_difference_to_the_profiler_is_explained(name):
+    explained = [*necessary_products(name), *avoidable_products(name)]
+    measured = sum(product.flops for product in profiled_products(name))
+    counted = sum(product.flops for product in explained)
+    assert measured == pytest.approx(counted, rel=2e-3)
+
+
+def test_the_square_layers_are_counted_exactly():
+    """The products of 256 x 256 weights, most of the work, differ by one critic's."""
+    square = (BATCH_SIZE, HIDDEN, HIDDEN)
+    measured = flops_by_layer(profiled_products("hopper"))[square]
+    explained = [*necessary_products("hopper"), *avoidable_products("hopper")]
+    assert measured == flops_by_layer(explained)[square]
+
+
+def test_runs_in_lock_step_multiply_the_products():
+    alone = sum(product.flops for product in profiled_products("hopper"))
+    company = sum(product.flops for product in profiled_products("hopper", 3))
+    assert company == 3 * alone
+
+
+def test_a_product_counts_its_arithmetic_and_its_traffic():
+    product = Product(rows=2, inputs=3, outputs=5, uses=7)
+    assert product.flops == 2 * (2 * 3 * 5) * 7
+    assert product.num_bytes == 4 * (2 * 3 + 3 * 5 + 2 * 5) * 7
+
+
+def test_the_clock_stays_within_the_step():
+    steps = make_core(DIMENSIONS["hopper"], 1, CPU)
+    steps(2)
+    inside = product_milliseconds(steps, CPU, count=2, repeats=2)
+    assert 0 < inside < seconds_of(steps, 5) / 5 * 1e3 * 2
+
+
+def test_the_papers_table_is_twenty_tasks():
+    assert paper_steps() == {
+        "hopper": 3 * 2_000_000,
+        "halfcheetah": 6 * 2_000_000,
+        "antmaze": 6 * 1_000_000,
+        "pen": 2 * 1_000_000,
+        "kitchen": 2_250_000,
+    }
+
+
+def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, capsys):
+    for module, name, value in [
+        (gradient_steps, "steps_per_second", float),
+        (gradient_steps, "product_rate", lambda device: 1e11),
+        (gradient_steps, "milliseconds_per_step", lambda steps: seconds_of(steps, 1)),
+        (gradient_steps, "product_milliseconds", lambda steps, device: 0.0),
+        (core_step, "NUM_TRANSITIONS", 100),
+    ]:
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    output = tmp_path / "deeper" / "steps.json"
+    gradient_steps.main(quick=True, output=output)
+    content = json.loads(output.read_text())
+    assert [row["num_runs"] for row in content["steps"]] == [1, 6]
+    assert content["summary"]["two processes over one"] == 2
+    assert content["machine"]["processor"] and content["versions"]["torch"]
+    assert "hopper" in capsys.readouterr().out
