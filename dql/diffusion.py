@@ -205,6 +205,7 @@ class Diffusion(nn.Module):
         prepared = self.predictor.prepare(observations)
         layers = [p for x in self.predictor.mlp.layers for p in (x.weight, x.bias)]
         return ReverseChain.apply(
+            torch.is_grad_enabled(),
             self.schedule,
             noise * self.chain_std[:, None, None],
             prepared.states,

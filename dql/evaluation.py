@@ -19,6 +19,10 @@ EPISODE_STRIDE = 10_000
 """Distance of the environment seeds of two runs: more than anyone's episodes."""
 
 
+EPISODES_PER_CALL = 250
+"""Episodes of a run that the policy decides for at once, which bounds the memory."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The episodes of one run at one evaluation."""
@@ -95,10 +99,13 @@ def _act(
     active: np.ndarray,
 ) -> np.ndarray:
     """Ask the policy about the episodes that some run still plays, (R, E, A)."""
-    chosen = np.flatnonzero(active.any(axis=0))
-    index = torch.from_numpy(chosen).to(agent.spec.device)
-    inputs = torch.from_numpy(observations[:, chosen]).float().to(agent.spec.device)
-    noise = {name: values.index_select(1, index) for name, values in noise.items()}
+    device = agent.spec.device
     actions = np.zeros((*observations.shape[:2], agent.spec.action_dim))
-    actions[:, chosen] = agent.sample_actions(inputs, noise).cpu().numpy()
+    playing = np.flatnonzero(active.any(axis=0))
+    for start in range(0, len(playing), EPISODES_PER_CALL):
+        chosen = playing[start : start + EPISODES_PER_CALL]
+        index = torch.from_numpy(chosen).to(device)
+        inputs = torch.from_numpy(observations[:, chosen]).float().to(device)
+        draws = {name: values.index_select(1, index) for name, values in noise.items()}
+        actions[:, chosen] = agent.sample_actions(inputs, draws).cpu().numpy()
     return actions

@@ -48,8 +48,9 @@ class _Layer:
 
 
 class ReverseChain(torch.autograd.Function):
-    """Map (schedule, noise, states, times, weights) to actions (R, B, A).
+    """Map (is_recorded, schedule, noise, states, times, weights) to actions (R, B, A).
 
+    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
     `noise` is (R, N, B, A), scaled: entry 0 starts the chain, entry k joins after its
     k-th step. `states` (R, B, H) and `times` (N, R, 1, H) are the first layer's shares;
     then come its action weight (R, A, H) and (weight, bias) of the layers behind.
@@ -58,6 +59,7 @@ class ReverseChain(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx,
+        is_recorded: bool,
         schedule: ChainSchedule,
         noise: Tensor,
         states: Tensor,
@@ -65,7 +67,7 @@ class ReverseChain(torch.autograd.Function):
         action_weight: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        keeps = any(ctx.needs_input_grad)
+        keeps = is_recorded and any(ctx.needs_input_grad)
         *hidden, last = _layers(parameters)
         num_steps = len(times)
         actions = noise[:, 0]
@@ -131,7 +133,7 @@ class ReverseChain(torch.autograd.Function):
         del ctx.tape
         others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
         shared = (first.bias_gradient, times_gradient, first.weight_gradient)
-        return None, None, *shared, *others
+        return None, None, None, *shared, *others
 
 
 def _layers(parameters: Sequence[Tensor]) -> list[_Layer]:

@@ -148,3 +148,15 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
     assert content["summary"]["two processes over one"] == 2
     assert content["machine"]["processor"] and content["versions"]["torch"]
     assert "hopper" in capsys.readouterr().out
+
+
+def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
+    monkeypatch.setattr(gradient_steps, "steps_per_second", float)
+    row = {"num_runs": 6, "device": "cpu", "milliseconds": 6.0, "times_the_floor": 1.0}
+    rows = [
+        row | {"dimensions": name, "milliseconds_per_run": 1.0} for name in DIMENSIONS
+    ]
+    summary = gradient_steps.summarize(rows, plain=12.0)
+    (hours,) = [value for name, value in summary.items() if name.startswith("hours")]
+    assert hours == pytest.approx(6 * 28_250_000 * 1e-3 / 3600)
+    assert summary["times as fast as the plain step"] == 2

@@ -57,8 +57,8 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
 def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Download the task's D4RL file, check its digest and convert it to Minari.
 
-    A download that was cut is resumed, a file already in results/downloads is used.
-    Files go to results/datasets.
+    A download that was cut is resumed, and a file that is in results/downloads
+    already is used. Files go to results/datasets.
 
     Example: dql data fetch hopper-medium-v2
     """

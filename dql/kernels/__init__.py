@@ -17,17 +17,19 @@ from dql.kernels.build import library
 
 class _Mish(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, inputs: Tensor, row: Tensor, full: Tensor | None) -> Tensor:
-        needs_slope = any(ctx.needs_input_grad)
+    def forward(
+        ctx, is_recorded: bool, inputs: Tensor, row: Tensor, full: Tensor | None
+    ) -> Tensor:
+        needs_slope = is_recorded and any(ctx.needs_input_grad)
         outputs, slope = mish_forward(inputs, row, full, needs_slope)
         if needs_slope:
             ctx.save_for_backward(slope)
         return outputs
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         product, rows = mish_backward(gradient, *ctx.saved_tensors)
-        return product, rows, product if ctx.needs_input_grad[2] else None
+        return None, product, rows, product if ctx.needs_input_grad[3] else None
 
 
 def mish(inputs: Tensor, row: Tensor, full: Tensor | None = None) -> Tensor:
@@ -35,7 +37,8 @@ def mish(inputs: Tensor, row: Tensor, full: Tensor | None = None) -> Tensor:
 
     `row` is (S, 1, H), a bias; `full` is (S, B, H) or absent.
     """
-    return _Mish.apply(inputs, row, full)
+    # `needs_input_grad` ignores `no_grad`, and inside of `forward` gradients are off.
+    return _Mish.apply(torch.is_grad_enabled(), inputs, row, full)
 
 
 def mish_forward(
