@@ -68,8 +68,9 @@ format: setup  ## rewrite code and rules in this style
 	@ruff format .
 	@snakefmt Snakefile workflow/rules
 
-clean:  ## remove results, figures and caches; .venv and DVC's cache stay
-	@rm -rf results figures .smoke .snakemake .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove results, figures, caches; .venv, DVC's cache, results/kept stay
+	@find results -mindepth 1 -maxdepth 1 ! -name kept -exec rm -rf {} + 2> /dev/null || true
+	@rm -rf figures .smoke .snakemake .pytest_cache .ruff_cache .hypothesis
 	@find dql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list

@@ -15,6 +15,7 @@ STYLE = SOURCE / "workflow" / "paper.mplstyle"
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
 RERUN = RESULTS / "rerun"
+KEPT = RESULTS / "kept"
 DATASETS = RESULTS / "datasets"
 BEHAVIOR = RESULTS / "behavior"
 CELLS = RESULTS / "cells"

@@ -155,6 +155,25 @@ def summary() -> None:
     print_summary()
 
 
+@app.command()
+def keep(
+    name: Annotated[str, typer.Argument(help="Name of the folder in results/kept.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="FOLDER", help="Where the workflow ran.")
+    ] = ".",
+) -> None:
+    """Copy figures, tables and how they were made into results/kept, for Git.
+
+    The workflow's own results are replaced by its next run; a kept folder stays.
+    Example: dql keep quick
+    """
+    from pathlib import Path
+
+    from dql.keep import keep as keep_results
+
+    typer.echo(f"kept in {keep_results(name, root=Path(source))}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; what a user can mend is one message and exit code 2."""
     try:

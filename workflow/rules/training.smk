@@ -2,7 +2,8 @@
 
 The rules differ in the seeds of their block only. A run's files are the same whatever
 block it was trained in, and its checkpoint is no declared output: Snakemake removes
-those of a failed job, and a checkpoint must outlive it.
+those of a failed job, and a checkpoint must outlive it. `tee -i` outlives Ctrl-C, which
+reaches it too, so that the run can still say that it wrote one.
 """
 
 for suite, seeds, block in seed_blocks():
@@ -37,4 +38,4 @@ for suite, seeds, block in seed_blocks():
             f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
         shell:
             "dql train {wildcards.task} {wildcards.method} {params.seeds}"
-            " {params.options} --foreign-checkpoint discard 2>&1 | tee {log}"
+            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log}"
