@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper report bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -41,6 +41,10 @@ quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
 smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
 	@snakemake all --cores $(CORES) --directory .smoke --config scale=smoke
 	@cd .smoke && dql summary
+
+bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours; resumes)
+	@snakemake bandit --cores $(CORES) --directory .paper --config scale=paper
+	@dql keep bandit-paper --from .paper
 
 # DVC keeps the versions of what Snakemake made; see dvc.yaml.
 .PHONY: record
@@ -74,5 +78,5 @@ clean:  ## remove results, figures, caches; .venv, DVC's cache, results/kept sta
 	@find dql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
-	  | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
