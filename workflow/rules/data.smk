@@ -13,6 +13,7 @@ rule train_behavior_policies:
     conda:
         "../../environment.yml"
     threads: 8
+    priority: 20  # the longest chain of jobs starts here
     params:
         made_by=behavior_parameters,
         options=scale_options,
@@ -33,6 +34,7 @@ rule generate_dataset:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
         task=any_of(suite_names("local")),
+    priority: 20
     conda:
         "../../environment.yml"
     params:

@@ -28,6 +28,8 @@ for suite, seeds, block in seed_blocks():
             task=any_of(PROJECT.suite(suite).tasks),
         conda:
             "../../environment.yml"
+        # Longer jobs first, so that no core waits for the last of them alone.
+        priority: 0 if suite == "bandit" else 10
         resources:
             gpu=1,
         params:
