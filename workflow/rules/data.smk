@@ -10,10 +10,10 @@ rule train_behavior_policies:
         "results/behavior/{environment}/policies.json",
     log:
         "results/logs/behavior/{environment}.log",
+    priority: 20  # the longest chain of jobs starts here
     conda:
         "../../environment.yml"
     threads: 8
-    priority: 20  # the longest chain of jobs starts here
     params:
         made_by=behavior_parameters,
         options=scale_options,
