@@ -71,9 +71,7 @@ def prepare_runs(
         identity = {
             "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
             "dataset": dataset.manifest["digest"],
-            "code": training_fingerprint(
-                config.agent, config.environment.environment
-            ),
+            "code": training_fingerprint(config.agent, config.environment.environment),
         }
         if is_finished(directory, config, identity):
             logger.info("%s is finished, nothing to train", directory)
