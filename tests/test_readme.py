@@ -18,7 +18,7 @@ from dql.config import load_project
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
-MAX_LINES = 220
+MAX_LINES = 240
 
 
 def commands() -> list[list[str]]:
