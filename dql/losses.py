@@ -75,7 +75,7 @@ def improvement_loss(q_values: Tensor, normalizer_q: Tensor, coin: Tensor) -> Te
 
     The coin (R,) picks the critic that is maximised: the first above one half.
     `normalizer_q` (R, 2) holds the mean |Q| that divides each critic's term; it is a
-    constant for the gradient (Section 3; `../paper` and released code differ in it).
+    constant for the gradient (Section 3; the released code divides differently).
     """
     terms = -q_values.mean(dim=2) / normalizer_q.detach()
     return torch.where(coin > 0.5, terms[:, 0], terms[:, 1])
