@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dql import reverse_chain
 from dql.noise import BLOCK_STEPS
 
 Steps = Callable[[int], None]
@@ -16,6 +17,8 @@ Steps = Callable[[int], None]
 
 ATEN = torch.ops.aten
 PRODUCTS = (ATEN.mm, ATEN.addmm, ATEN.bmm, ATEN.baddbmm, ATEN.baddbmm_)
+FUSED = [(reverse_chain, "chain_forward"), (reverse_chain, "chain_backward")]
+"""C functions that multiply, each with the activations between its products."""
 INTERVAL = BLOCK_STEPS
 """Steps timed together: a block of noise, so that its drawing is always included."""
 
@@ -52,12 +55,33 @@ def product_rate(device: torch.device) -> float:
 
 
 class ProductClock(TorchDispatchMode):
-    """Add up the seconds inside matrix products, forward and backward."""
+    """Add up the seconds inside matrix products and fused kernels, both passes."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self.device = device
         self.seconds = 0.0
+        self._originals = [getattr(module, name) for module, name in FUSED]
+
+    def __enter__(self):
+        for (module, name), function in zip(FUSED, self._originals, strict=True):
+            setattr(module, name, self._timed(function))
+        return super().__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        for (module, name), function in zip(FUSED, self._originals, strict=True):
+            setattr(module, name, function)
+        super().__exit__(*exception)
+
+    def _timed(self, function: Callable) -> Callable:
+        def call(*args):
+            with torch.utils._python_dispatch._disable_current_modes():
+                start = time.perf_counter()
+                result = function(*args)
+                self.seconds += time.perf_counter() - start
+            return result
+
+        return call
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Run the operation; if it is a product, time it."""

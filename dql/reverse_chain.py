@@ -4,6 +4,8 @@ Diffusion-QL differentiates through all N denoising steps. Recorded operation by
 operation, that is some 25 N nodes of automatic differentiation around products so small
 that the bookkeeping costs as much as they do. Here the chain is one node: its backward
 pass is the chain rule by hand, and weight gradients accumulate inside the products.
+On the CPU one call of C does all of it (`dql/kernels/chain.c`); what PyTorch's
+operations do here is the same, on any device and in any precision.
 """
 
 from __future__ import annotations
@@ -15,6 +17,12 @@ import torch
 from torch import Tensor
 
 from dql.kernels import mish_backward, mish_forward
+from dql.kernels.chain import (
+    ChainInputs,
+    chain_backward,
+    chain_forward,
+    chain_kernels_apply,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,16 @@ class ChainSchedule:
     output_scale: Sequence[float]
     noisy_weight: Sequence[float]
     clean_weight: Sequence[float]
+
+    def rows(self) -> Tensor:
+        """Return the numbers of every step, (N, 4), float32."""
+        columns = (
+            self.noisy_scale,
+            self.output_scale,
+            self.noisy_weight,
+            self.clean_weight,
+        )
+        return torch.tensor(list(zip(*columns, strict=True)))
 
 
 class _Layer:
@@ -68,6 +86,15 @@ class ReverseChain(torch.autograd.Function):
         *parameters: Tensor,
     ) -> Tensor:
         keeps = is_recorded and any(ctx.needs_input_grad)
+        tensors = (noise, states, times, action_weight, *parameters)
+        ctx.uses_kernels = chain_kernels_apply(*tensors)
+        if ctx.uses_kernels:
+            contiguous = [tensor.contiguous() for tensor in tensors]
+            inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows())
+            actions, tape = chain_forward(inputs, keeps)
+            if keeps:
+                ctx.inputs, ctx.tape, ctx.unclamped = inputs, tape, actions
+            return actions.clamp(-1, 1)
         *hidden, last = _layers(parameters)
         num_steps = len(times)
         actions = noise[:, 0]
@@ -100,6 +127,11 @@ class ReverseChain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = gradient * _is_inside(ctx.unclamped)
+        if ctx.uses_kernels:
+            results = chain_backward(ctx.inputs, ctx.tape, gradient)
+            del ctx.inputs, ctx.tape
+            return None, None, None, *results
         states, times, action_weight, *parameters = ctx.saved_tensors
         layers = _layers(parameters)
         for layer in layers:
@@ -108,7 +140,6 @@ class ReverseChain(torch.autograd.Function):
         first = _Layer(action_weight, states)
         first.start_backward()
         times_gradient = torch.empty_like(times)
-        gradient = gradient * _is_inside(ctx.unclamped)
         schedule = ctx.schedule
         for index, (actions, activations, slopes, clean) in enumerate(ctx.tape[::-1]):
             clean_gradient = (gradient * _is_inside(clean)).mul_(

@@ -4,6 +4,7 @@ import torch
 
 from dql import reverse_chain
 from dql.diffusion import BETA_SCHEDULES, Diffusion, sinusoidal_embedding, vp_betas
+from dql.kernels.build import library
 from dql.noise import seeded_generator
 
 
@@ -106,6 +107,67 @@ def test_chain_and_its_gradients_equal_the_recorded_ones(prediction, num_steps):
         torch.testing.assert_close(mine, recorded)
 
 
+def make_wide(action_dim, hidden_dim, prediction="noise"):
+    return Diffusion(
+        3,
+        action_dim,
+        [seeded_generator(seed, "weights") for seed in (0, 1)],
+        hidden_dim=hidden_dim,
+        time_embedding_dim=4,
+        num_denoising_steps=6,
+        beta_schedule="vp",
+        prediction=prediction,
+    )
+
+
+needs_compiler = pytest.mark.skipif(
+    library() is None, reason="no C compiler on this machine"
+)
+
+
+@needs_compiler
+@pytest.mark.parametrize("prediction", ["noise", "action"])
+@pytest.mark.parametrize(
+    ("action_dim", "hidden_dim", "num_rows"),
+    [(1, 3, 2), (2, 32, 8), (3, 40, 13), (11, 33, 9), (24, 128, 50)],
+)
+def test_chain_in_c_equals_double_precision(
+    action_dim, hidden_dim, num_rows, prediction
+):
+    single = make_wide(action_dim, hidden_dim, prediction)
+    double = make_wide(action_dim, hidden_dim, prediction).double()
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    observations = torch.randn(2, num_rows, 3, **options)
+    noise = 0.1 * torch.randn(2, 6, num_rows, action_dim, **options)  # few clamps
+    upstream = torch.randn(2, num_rows, action_dim, **options)
+    results = []
+    for diffusion, dtype in ((single, torch.float32), (double, torch.float64)):
+        actions = diffusion.sample(observations.to(dtype), noise.to(dtype))
+        assert actions.grad_fn.uses_kernels == (dtype == torch.float32)
+        loss = (actions * upstream.to(dtype)).sum()
+        gradients = torch.autograd.grad(loss, list(diffusion.parameters()))
+        results.append([actions, *gradients])
+    assert sum(bool(g.abs().max() > 1e-3) for g in results[1]) > len(results[1]) / 3
+    for ours, expected in zip(*results, strict=True):
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(
+            ours.double(), expected, atol=1e-6 + 2e-5 * scale, rtol=1e-4
+        )
+    with torch.no_grad():
+        silent = single.sample(observations.float(), noise.float())
+    torch.testing.assert_close(silent, results[0][0], atol=1e-5, rtol=1e-5)
+
+
+@needs_compiler
+def test_chain_in_c_passes_nan_on():
+    diffusion = make_wide(2, 16)
+    noise = torch.randn(2, 6, 5, 2)
+    noise[1, 3, 4, 0] = torch.nan
+    actions = diffusion.sample(torch.zeros(2, 5, 3), noise)
+    assert actions.isnan().any(dim=2).nonzero().tolist() == [[1, 4]]
+
+
 def test_chain_without_gradients_is_the_same_chain_and_keeps_nothing(monkeypatch):
     diffusion = make_diffusion()
     observations, noise = torch.randn(2, 4, 3), torch.randn(2, 5, 4, 2)
@@ -117,6 +179,7 @@ def test_chain_without_gradients_is_the_same_chain_and_keeps_nothing(monkeypatch
         return forward(inputs, row, full, needs_slope)
 
     monkeypatch.setattr(reverse_chain, "mish_forward", silent_forward)
+    monkeypatch.setattr(reverse_chain, "chain_kernels_apply", lambda *tensors: False)
     with torch.no_grad():
         silent = diffusion.sample(observations, noise)
     torch.testing.assert_close(silent, recorded, atol=1e-6, rtol=1e-6)

@@ -1,0 +1,350 @@
+/* The reverse diffusion chain of stacked runs, forward and backward (reverse_chain.py).
+ *
+ * Runs do not meet, and neither do rows forward: a tile of rows goes through the whole
+ * chain before the next starts, so that its activations stay in the first cache.
+ */
+
+#include "mish.h"
+#include "panels.h"
+
+/* Sizes and pointers, as reverse_chain.py's _Arguments lays them out. Per run r, arrays
+ * are contiguous; `weights` and `biases` are those of the layers behind the first. */
+typedef struct {
+    int64_t runs, steps, rows, actions, hidden, layers; /* layers: hidden x hidden */
+    const float *noise;         /* (runs, steps, rows, actions) */
+    const float *states;        /* (runs, rows, hidden) */
+    const float *times;         /* (steps, runs, hidden) */
+    const float *action_weight; /* (runs, actions, hidden) */
+    const float *const *weights;
+    const float *const *biases;
+    const float *schedule; /* (steps, 4): noisy_scale, output_scale, noisy_weight,
+                              clean_weight */
+    float *tape;           /* per run `tape_size` floats, or null */
+    float *workspace;      /* `workspace_size` floats */
+    float *out;            /* (runs, rows, actions), before the last clamp */
+} chain;
+
+typedef struct {
+    const float *gradient; /* (runs, rows, actions), of `out` */
+    float *states, *times, *action_weight;
+    float *const *weights;
+    float *const *biases;
+} chain_gradients;
+
+typedef struct {
+    int64_t rows, actions, hidden; /* padded */
+    int64_t panels, narrow;        /* floats of (rows, hidden) and (rows, actions) */
+    int64_t square;                /* floats of (hidden, hidden) */
+} sizes;
+
+static sizes padded_sizes(const chain *c)
+{
+    sizes s = {padded(c->rows, HEIGHT), padded(c->actions, HEIGHT),
+               padded(c->hidden, WIDTH), 0, 0, 0};
+    s.panels = s.rows * s.hidden;
+    s.narrow = s.rows * s.actions;
+    s.square = s.hidden * s.hidden;
+    return s;
+}
+
+/* One step's tape: noised and clean actions, then each hidden layer's values, slopes. */
+static int64_t step_size(const chain *c, const sizes *s)
+{
+    return 2 * s->narrow + 2 * (c->layers + 1) * s->panels;
+}
+
+int64_t tape_size(const chain *c)
+{
+    sizes s = padded_sizes(c);
+    return c->steps * step_size(c, &s);
+}
+
+int64_t workspace_size(const chain *c)
+{
+    sizes s = padded_sizes(c);
+    int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
+                         + (c->layers + 2) * s.hidden;
+    return 2 * parameters + 5 * s.panels + 4 * s.narrow + step_size(c, &s);
+}
+
+/* Take the next `size` floats of the workspace; sizes keep its alignment. */
+static float *take(float **workspace, int64_t size)
+{
+    float *taken = *workspace;
+    *workspace += padded(size, WIDTH);
+    return taken;
+}
+
+static float *take_zeros(float **workspace, int64_t size)
+{
+    return memset(take(workspace, size), 0, size * sizeof(float));
+}
+
+/* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
+ * take floats for finite. */
+static inline float clamped(float x)
+{
+    const uint32_t one = 0x3f800000, infinity = 0x7f800000;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > one && magnitude <= infinity)
+        bits = (bits & 0x80000000) | one;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* y = mish(tile + row), slope = mish' there unless null, for a tile of results. */
+static inline void activate(const float *restrict tile, const float *restrict row,
+                            float *restrict y, float *restrict slope)
+{
+    for (int i = 0; i < TILE; i += WIDTH)
+        if (slope)
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = value_and_slope(tile[i + j] + row[j], &slope[i + j]);
+        else
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = value(tile[i + j] + row[j]);
+}
+
+static void forward_run(const chain *c, const sizes *s, int64_t run)
+{
+    int64_t rows = c->rows, actions = c->actions, hidden = c->hidden;
+    int64_t layers = c->layers, strips = s->hidden / WIDTH;
+    float *workspace = c->workspace;
+    float *first = take(&workspace, s->actions * s->hidden);
+    to_panels(first, c->action_weight + run * actions * hidden, hidden, 1, actions,
+              actions, hidden);
+    float *squares = take(&workspace, layers * s->square);
+    float *biases = take_zeros(&workspace, layers * s->hidden);
+    for (int64_t layer = 0; layer < layers; layer++) {
+        to_panels(squares + layer * s->square,
+                  c->weights[layer] + run * hidden * hidden, hidden, 1, hidden,
+                  s->hidden, hidden);
+        memcpy(biases + layer * s->hidden, c->biases[layer] + run * hidden,
+               hidden * sizeof(float));
+    }
+    float *last = take_zeros(&workspace, actions * s->hidden);
+    for (int64_t a = 0; a < actions; a++)
+        for (int64_t i = 0; i < hidden; i++)
+            last[a * s->hidden + i]
+                = c->weights[layers][(run * hidden + i) * actions + a];
+    const float *last_bias = c->biases[layers] + run * actions;
+    float *states = take(&workspace, s->panels);
+    to_panels(states, c->states + run * rows * hidden, hidden, 1, rows, s->rows, hidden);
+    float *time = take_zeros(&workspace, s->hidden);
+    float *scratch = take(&workspace, step_size(c, s));
+    const float *noise = c->noise + run * c->steps * rows * actions;
+    float *out = c->out + run * rows * actions;
+    float now[HEIGHT * s->actions], outputs[HEIGHT * s->actions], tile[TILE];
+
+    for (int64_t start = 0; start < rows; start += HEIGHT) {
+        int64_t height = rows - start < HEIGHT ? rows - start : HEIGHT;
+        memset(now, 0, sizeof now);
+        for (int64_t i = 0; i < height; i++)
+            memcpy(now + i * s->actions, noise + (start + i) * actions,
+                   actions * sizeof *now);
+        for (int64_t step = c->steps - 1; step >= 0; step--) {
+            const float *numbers = c->schedule + 4 * step;
+            float *tape = scratch;
+            if (c->tape)
+                tape = c->tape + (run * c->steps + step) * step_size(c, s);
+            float *noised = tape + start * s->actions, *clean = noised + s->narrow;
+            memcpy(noised, now, sizeof now);
+            memcpy(time, c->times + (step * c->runs + run) * hidden,
+                   hidden * sizeof *time);
+            float *x = tape + 2 * s->narrow;
+            for (int64_t j = 0; j < strips; j++) {
+                int64_t offset = (j * s->rows + start) * WIDTH;
+                memcpy(tile, states + offset, sizeof tile);
+                multiply_rows(tile, now, s->actions, first + j * actions * WIDTH,
+                              actions);
+                activate(tile, time + j * WIDTH, x + offset,
+                         c->tape ? x + s->panels + offset : 0);
+            }
+            for (int64_t layer = 0; layer < layers; layer++) {
+                const float *w = squares + layer * s->square;
+                float *y = x + 2 * s->panels;
+                for (int64_t j = 0; j < strips; j++) {
+                    int64_t offset = (j * s->rows + start) * WIDTH;
+                    memset(tile, 0, sizeof tile);
+                    multiply_panels(tile, x + start * WIDTH, s->rows,
+                                    w + j * s->hidden * WIDTH, s->hidden);
+                    activate(tile, biases + layer * s->hidden + j * WIDTH, y + offset,
+                             c->tape ? y + s->panels + offset : 0);
+                }
+                x = y;
+            }
+            memset(outputs, 0, sizeof outputs);
+            for (int64_t i = 0; i < height; i++)
+                memcpy(outputs + i * s->actions, last_bias, actions * sizeof *outputs);
+            add_narrow_product(outputs, s->actions, x + start * WIDTH, height, s->rows,
+                               s->hidden, last, actions);
+            for (int64_t i = 0; i < HEIGHT * s->actions; i++) {
+                clean[i] = numbers[0] * now[i] + numbers[1] * outputs[i];
+                now[i] = numbers[2] * now[i] + numbers[3] * clamped(clean[i]);
+            }
+            if (step == 0) /* the last reverse step adds no noise */
+                break;
+            const float *fresh = noise + ((c->steps - step) * rows + start) * actions;
+            for (int64_t i = 0; i < height; i++)
+                for (int64_t a = 0; a < actions; a++)
+                    now[i * s->actions + a] += fresh[i * actions + a];
+        }
+        for (int64_t i = 0; i < height; i++)
+            memcpy(out + (start + i) * actions, now + i * s->actions,
+                   actions * sizeof *out);
+    }
+}
+
+void chain_forward(const chain *c)
+{
+    sizes s = padded_sizes(c);
+    for (int64_t run = 0; run < c->runs; run++)
+        forward_run(c, &s, run);
+}
+
+/* The gradient of a layer's sums from that of its values: tile x slope, into `flow`;
+ * its columns into `sums`. Rows of padding count for nothing: their flow is zero. */
+static inline void pass_slope(const float *restrict tile, const float *restrict slope,
+                              float *restrict flow, float *restrict sums)
+{
+    for (int i = 0; i < TILE; i++)
+        flow[i] = tile[i] * slope[i];
+    add_columns(sums, flow);
+}
+
+/* weight (panels of x's columns) += x^T g. */
+static void add_weight_gradient(float *weight, const float *x, const float *g,
+                                const sizes *s)
+{
+    for (int64_t j = 0; j < s->hidden; j += WIDTH)
+        for (int64_t i = 0; i < s->hidden; i += HEIGHT) {
+            const float *columns = x + i / WIDTH * s->rows * WIDTH + i % WIDTH;
+            multiply_transposed(weight + j * s->hidden + i * WIDTH, columns, WIDTH,
+                                g + j * s->rows, s->rows);
+        }
+}
+
+/* The same for a narrow x, row-major; the result's panels have `actions` rows. */
+static void add_narrow_gradient(float *weight, const float *x, const float *g,
+                                const sizes *s)
+{
+    for (int64_t j = 0; j < s->hidden; j += WIDTH)
+        for (int64_t i = 0; i < s->actions; i += HEIGHT)
+            multiply_transposed(weight + j * s->actions + i * WIDTH, x + i, s->actions,
+                                g + j * s->rows, s->rows);
+}
+
+static void backward_run(const chain *c, const chain_gradients *to, const sizes *s,
+                         int64_t run)
+{
+    int64_t rows = c->rows, actions = c->actions, hidden = c->hidden;
+    int64_t layers = c->layers, strips = s->hidden / WIDTH;
+    float *workspace = c->workspace;
+    /* Transposed weights: what the gradient flows back through. */
+    float *last = take(&workspace, s->actions * s->hidden);
+    to_panels(last, c->weights[layers] + run * hidden * actions, 1, actions, actions,
+              actions, hidden);
+    float *squares = take(&workspace, layers * s->square);
+    for (int64_t layer = 0; layer < layers; layer++)
+        to_panels(squares + layer * s->square,
+                  c->weights[layer] + run * hidden * hidden, 1, hidden, hidden,
+                  s->hidden, hidden);
+    float *first = take_zeros(&workspace, actions * s->hidden);
+    for (int64_t a = 0; a < actions; a++)
+        memcpy(first + a * s->hidden, c->action_weight + (run * actions + a) * hidden,
+               hidden * sizeof *first);
+    /* Gradients of weights and biases, in panels. */
+    float *first_gradient = take_zeros(&workspace, s->actions * s->hidden);
+    float *last_gradient = take_zeros(&workspace, s->actions * s->hidden);
+    float *square_gradients = take_zeros(&workspace, layers * s->square);
+    float *bias_gradients = take_zeros(&workspace, layers * s->hidden);
+    float *last_bias = take_zeros(&workspace, s->actions);
+    float *states = take_zeros(&workspace, s->panels);
+    float *time = take(&workspace, s->hidden);
+    float *flow = take(&workspace, s->panels), *next = take(&workspace, s->panels);
+    /* The gradients of a step's result, of its clean action and of its output. */
+    float *gradient = take_zeros(&workspace, s->narrow);
+    float *clean_gradient = take_zeros(&workspace, s->narrow);
+    float *output_gradient = take_zeros(&workspace, s->narrow);
+    float tile[TILE];
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(gradient + i * s->actions, to->gradient + (run * rows + i) * actions,
+               actions * sizeof *gradient);
+
+    for (int64_t step = 0; step < c->steps; step++) {
+        const float *numbers = c->schedule + 4 * step;
+        const float *noised = c->tape + (run * c->steps + step) * step_size(c, s);
+        const float *clean = noised + s->narrow;
+        const float *x = clean + s->narrow + 2 * layers * s->panels;
+        for (int64_t i = 0; i < s->narrow; i++) {
+            float inside = clean[i] >= -1.0f && clean[i] <= 1.0f ? numbers[3] : 0.0f;
+            clean_gradient[i] = gradient[i] * inside;
+            output_gradient[i] = numbers[1] * clean_gradient[i];
+        }
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t a = 0; a < actions; a++)
+                last_bias[a] += output_gradient[i * s->actions + a];
+        add_narrow_gradient(last_gradient, output_gradient, x, s);
+        float *sums = layers ? bias_gradients + (layers - 1) * s->hidden : time;
+        memset(time, 0, s->hidden * sizeof *time);
+        for (int64_t j = 0; j < strips; j++)
+            for (int64_t start = 0; start < s->rows; start += HEIGHT) {
+                int64_t offset = (j * s->rows + start) * WIDTH;
+                memset(tile, 0, sizeof tile);
+                multiply_rows(tile, output_gradient + start * s->actions, s->actions,
+                              last + j * actions * WIDTH, actions);
+                pass_slope(tile, x + s->panels + offset, flow + offset,
+                           sums + j * WIDTH);
+            }
+        for (int64_t layer = layers - 1; layer >= 0; layer--) {
+            const float *w = squares + layer * s->square;
+            x -= 2 * s->panels;
+            add_weight_gradient(square_gradients + layer * s->square, x, flow, s);
+            sums = layer ? bias_gradients + (layer - 1) * s->hidden : time;
+            for (int64_t j = 0; j < strips; j++)
+                for (int64_t start = 0; start < s->rows; start += HEIGHT) {
+                    int64_t offset = (j * s->rows + start) * WIDTH;
+                    memset(tile, 0, sizeof tile);
+                    multiply_panels(tile, flow + start * WIDTH, s->rows,
+                                    w + j * s->hidden * WIDTH, s->hidden);
+                    pass_slope(tile, x + s->panels + offset, next + offset,
+                               sums + j * WIDTH);
+                }
+            float *swap = flow;
+            flow = next;
+            next = swap;
+        }
+        add_narrow_gradient(first_gradient, noised, flow, s);
+        for (int64_t i = 0; i < s->panels; i++)
+            states[i] += flow[i];
+        memcpy(to->times + (step * c->runs + run) * hidden, time, hidden * sizeof *time);
+        for (int64_t i = 0; i < s->narrow; i++)
+            gradient[i] = numbers[2] * gradient[i] + numbers[0] * clean_gradient[i];
+        add_narrow_product(gradient, s->actions, flow, rows, s->rows, s->hidden, first,
+                           actions);
+    }
+
+    from_panels(to->states + run * rows * hidden, states, hidden, 1, rows, s->rows,
+                hidden);
+    from_panels(to->action_weight + run * actions * hidden, first_gradient, hidden, 1,
+                actions, s->actions, hidden);
+    for (int64_t layer = 0; layer < layers; layer++) {
+        from_panels(to->weights[layer] + run * hidden * hidden,
+                    square_gradients + layer * s->square, hidden, 1, hidden, s->hidden,
+                    hidden);
+        memcpy(to->biases[layer] + run * hidden, bias_gradients + layer * s->hidden,
+               hidden * sizeof(float));
+    }
+    from_panels(to->weights[layers] + run * hidden * actions, last_gradient, 1, actions,
+                actions, s->actions, hidden);
+    memcpy(to->biases[layers] + run * actions, last_bias, actions * sizeof(float));
+}
+
+void chain_backward(const chain *c, const chain_gradients *to)
+{
+    sizes s = padded_sizes(c);
+    for (int64_t run = 0; run < c->runs; run++)
+        backward_run(c, to, &s, run);
+}

@@ -1,0 +1,138 @@
+"""The C kernels of the reverse chain (chain.c), called on tensors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dql.kernels.build import library
+
+POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
+
+
+class _Arguments(ctypes.Structure):
+    """`chain` of chain.c."""
+
+    _fields_ = [
+        *((name, SIZE) for name in ("runs", "steps", "rows", "actions", "hidden")),
+        ("layers", SIZE),
+        *((name, POINTER) for name in ("noise", "states", "times", "action_weight")),
+        *((name, POINTER) for name in ("weights", "biases", "schedule")),
+        *((name, POINTER) for name in ("tape", "workspace", "out")),
+    ]
+
+
+class _Gradients(ctypes.Structure):
+    """`chain_gradients` of chain.c."""
+
+    _fields_ = [
+        (name, POINTER)
+        for name in (
+            "gradient",
+            "states",
+            "times",
+            "action_weight",
+            "weights",
+            "biases",
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class ChainInputs:
+    """What the reverse chain reads; shapes as in `dql.reverse_chain.ReverseChain`."""
+
+    noise: Tensor
+    states: Tensor
+    times: Tensor
+    action_weight: Tensor
+    parameters: Sequence[Tensor]  # weight, bias of every layer behind the first
+    schedule: Tensor  # (N, 4), see chain.c
+
+    def tensors(self) -> list[Tensor]:
+        """Return all of them."""
+        shared = [self.noise, self.states, self.times, self.action_weight]
+        return [*shared, *self.parameters, self.schedule]
+
+
+def chain_kernels_apply(*tensors: Tensor) -> bool:
+    """Tell whether the kernels exist and serve these tensors: float32 on the CPU."""
+    return library() is not None and all(
+        tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+        for tensor in tensors
+    )
+
+
+def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, Tensor | None]:
+    """Return the unclamped actions (R, B, A) and, if it `keeps` one, the tape."""
+    arguments, alive = _arguments(inputs)
+    out = torch.empty_like(inputs.noise[:, 0])
+    arguments.out = out.data_ptr()
+    tape = None
+    if keeps:
+        size = library().tape_size(ctypes.byref(arguments))
+        tape = torch.empty(len(out), size)
+        arguments.tape = tape.data_ptr()
+    library().chain_forward(ctypes.byref(arguments))
+    del alive
+    return out, tape
+
+
+def chain_backward(
+    inputs: ChainInputs, tape: Tensor, gradient: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the gradients of states, times, action weight and parameters."""
+    arguments, alive = _arguments(inputs)
+    arguments.tape = tape.data_ptr()
+    gradient = gradient.contiguous()
+    shared = [inputs.states, inputs.times, inputs.action_weight]
+    results = [torch.empty_like(tensor) for tensor in (*shared, *inputs.parameters)]
+    states, times, action_weight, *parameters = results
+    weights, biases = _pointers(parameters[::2]), _pointers(parameters[1::2])
+    to = _Gradients(
+        gradient.data_ptr(),
+        states.data_ptr(),
+        times.data_ptr(),
+        action_weight.data_ptr(),
+        ctypes.addressof(weights),
+        ctypes.addressof(biases),
+    )
+    library().chain_backward(ctypes.byref(arguments), ctypes.byref(to))
+    del alive
+    return tuple(results)
+
+
+def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
+    return (POINTER * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
+
+
+def _arguments(inputs: ChainInputs) -> tuple[_Arguments, object]:
+    """Return the C arguments, and what must live as long as they do."""
+    for tensor in inputs.tensors():
+        if not tensor.is_contiguous():
+            raise ValueError("the C kernels read contiguous tensors only")
+    num_runs, num_steps, num_rows, action_dim = inputs.noise.shape
+    weights = _pointers(inputs.parameters[::2])
+    biases = _pointers(inputs.parameters[1::2])
+    arguments = _Arguments(
+        num_runs,
+        num_steps,
+        num_rows,
+        action_dim,
+        inputs.states.shape[2],
+        len(inputs.parameters) // 2 - 1,
+        inputs.noise.data_ptr(),
+        inputs.states.data_ptr(),
+        inputs.times.data_ptr(),
+        inputs.action_weight.data_ptr(),
+        ctypes.addressof(weights),
+        ctypes.addressof(biases),
+        inputs.schedule.data_ptr(),
+    )
+    workspace = torch.empty(library().workspace_size(ctypes.byref(arguments)))
+    arguments.workspace = workspace.data_ptr()
+    return arguments, (weights, biases, workspace)
