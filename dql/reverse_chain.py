@@ -91,9 +91,9 @@ class ReverseChain(torch.autograd.Function):
         if ctx.uses_kernels:
             contiguous = [tensor.contiguous() for tensor in tensors]
             inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows())
-            actions, tape = chain_forward(inputs, keeps)
+            actions, tapes = chain_forward(inputs, keeps)
             if keeps:
-                ctx.inputs, ctx.tape, ctx.unclamped = inputs, tape, actions
+                ctx.inputs, ctx.tape, ctx.unclamped = inputs, tapes, actions
             return actions.clamp(-1, 1)
         *hidden, last = _layers(parameters)
         num_steps = len(times)

@@ -19,7 +19,7 @@ typedef struct {
     const float *const *biases;
     const float *schedule; /* (steps, 4): noisy_scale, output_scale, noisy_weight,
                               clean_weight */
-    float *tape;           /* per run `tape_size` floats, or null */
+    float *const *tapes;   /* per run `tape_size` floats, or null */
     float *workspace;      /* `workspace_size` floats */
     float *out;            /* (runs, rows, actions), before the last clamp */
 } chain;
@@ -147,8 +147,8 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
         for (int64_t step = c->steps - 1; step >= 0; step--) {
             const float *numbers = c->schedule + 4 * step;
             float *tape = scratch;
-            if (c->tape)
-                tape = c->tape + (run * c->steps + step) * step_size(c, s);
+            if (c->tapes)
+                tape = c->tapes[run] + step * step_size(c, s);
             float *noised = tape + start * s->actions, *clean = noised + s->narrow;
             memcpy(noised, now, sizeof now);
             memcpy(time, c->times + (step * c->runs + run) * hidden,
@@ -160,7 +160,7 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
                 multiply_rows(tile, now, s->actions, first + j * actions * WIDTH,
                               actions);
                 activate(tile, time + j * WIDTH, x + offset,
-                         c->tape ? x + s->panels + offset : 0);
+                         c->tapes ? x + s->panels + offset : 0);
             }
             for (int64_t layer = 0; layer < layers; layer++) {
                 const float *w = squares + layer * s->square;
@@ -171,7 +171,7 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
                     multiply_panels(tile, x + start * WIDTH, s->rows,
                                     w + j * s->hidden * WIDTH, s->hidden);
                     activate(tile, biases + layer * s->hidden + j * WIDTH, y + offset,
-                             c->tape ? y + s->panels + offset : 0);
+                             c->tapes ? y + s->panels + offset : 0);
                 }
                 x = y;
             }
@@ -275,7 +275,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
 
     for (int64_t step = 0; step < c->steps; step++) {
         const float *numbers = c->schedule + 4 * step;
-        const float *noised = c->tape + (run * c->steps + step) * step_size(c, s);
+        const float *noised = c->tapes[run] + step * step_size(c, s);
         const float *clean = noised + s->narrow;
         const float *x = clean + s->narrow + 2 * layers * s->panels;
         for (int64_t i = 0; i < s->narrow; i++) {

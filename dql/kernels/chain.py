@@ -22,7 +22,7 @@ class _Arguments(ctypes.Structure):
         ("layers", SIZE),
         *((name, POINTER) for name in ("noise", "states", "times", "action_weight")),
         *((name, POINTER) for name in ("weights", "biases", "schedule")),
-        *((name, POINTER) for name in ("tape", "workspace", "out")),
+        *((name, POINTER) for name in ("tapes", "workspace", "out")),
     ]
 
 
@@ -67,27 +67,30 @@ def chain_kernels_apply(*tensors: Tensor) -> bool:
     )
 
 
-def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, Tensor | None]:
-    """Return the unclamped actions (R, B, A) and, if it `keeps` one, the tape."""
+def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor]]:
+    """Return the unclamped actions (R, B, A) and, if it `keeps` any, R tapes."""
     arguments, alive = _arguments(inputs)
     out = torch.empty_like(inputs.noise[:, 0])
     arguments.out = out.data_ptr()
-    tape = None
+    tapes = []
     if keeps:
+        # One for each run: a block's worth would be too large for malloc to reuse.
         size = library().tape_size(ctypes.byref(arguments))
-        tape = torch.empty(len(out), size)
-        arguments.tape = tape.data_ptr()
+        tapes = [torch.empty(size) for _ in out]
+        pointers = _pointers(tapes)
+        arguments.tapes = ctypes.addressof(pointers)
     library().chain_forward(ctypes.byref(arguments))
     del alive
-    return out, tape
+    return out, tapes
 
 
 def chain_backward(
-    inputs: ChainInputs, tape: Tensor, gradient: Tensor
+    inputs: ChainInputs, tapes: Sequence[Tensor], gradient: Tensor
 ) -> tuple[Tensor, ...]:
     """Return the gradients of states, times, action weight and parameters."""
     arguments, alive = _arguments(inputs)
-    arguments.tape = tape.data_ptr()
+    pointers = _pointers(tapes)
+    arguments.tapes = ctypes.addressof(pointers)
     gradient = gradient.contiguous()
     shared = [inputs.states, inputs.times, inputs.action_weight]
     results = [torch.empty_like(tensor) for tensor in (*shared, *inputs.parameters)]
