@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dql import reverse_chain
+from dql.kernels.build import library
 from dql.noise import BLOCK_STEPS
 
 Steps = Callable[[int], None]
@@ -17,7 +17,7 @@ Steps = Callable[[int], None]
 
 ATEN = torch.ops.aten
 PRODUCTS = (ATEN.mm, ATEN.addmm, ATEN.bmm, ATEN.baddbmm, ATEN.baddbmm_)
-FUSED = [(reverse_chain, "chain_forward"), (reverse_chain, "chain_backward")]
+FUSED = ("chain_forward", "chain_backward", "mlp_forward", "mlp_backward")
 """C functions that multiply, each with the activations between its products."""
 INTERVAL = BLOCK_STEPS
 """Steps timed together: a block of noise, so that its drawing is always included."""
@@ -61,25 +61,26 @@ class ProductClock(TorchDispatchMode):
         super().__init__()
         self.device = device
         self.seconds = 0.0
-        self._originals = [getattr(module, name) for module, name in FUSED]
+        kernels = library()
+        names = FUSED if kernels else ()
+        self._kernels = kernels
+        self._originals = {name: getattr(kernels, name) for name in names}
 
     def __enter__(self):
-        for (module, name), function in zip(FUSED, self._originals, strict=True):
-            setattr(module, name, self._timed(function))
+        for name, function in self._originals.items():
+            setattr(self._kernels, name, self._timed(function))
         return super().__enter__()
 
     def __exit__(self, *exception: object) -> None:
-        for (module, name), function in zip(FUSED, self._originals, strict=True):
-            setattr(module, name, function)
+        for name, function in self._originals.items():
+            setattr(self._kernels, name, function)
         super().__exit__(*exception)
 
     def _timed(self, function: Callable) -> Callable:
         def call(*args):
-            with torch.utils._python_dispatch._disable_current_modes():
-                start = time.perf_counter()
-                result = function(*args)
-                self.seconds += time.perf_counter() - start
-            return result
+            start = time.perf_counter()
+            function(*args)
+            self.seconds += time.perf_counter() - start
 
         return call
 

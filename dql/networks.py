@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dql.errors import UserError
 from dql.kernels import mish
+from dql.kernels.mlp import FusedMLP, mlp_kernels_apply
 
 Generators = Sequence[torch.Generator]
 """One generator per run, for the initial weights."""
@@ -72,8 +73,18 @@ class MLP(nn.Module):
             for input_dim, output_dim in pairwise(dims)
         )
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map (S, B, dims[0]) to (S, B, dims[-1]); the last layer is linear."""
+    def forward(self, inputs: Tensor, *, frozen: bool = False) -> Tensor:
+        """Map (S, B, dims[0]) to (S, B, dims[-1]); the last layer is linear.
+
+        A `frozen` network passes gradients on and takes none for its parameters.
+        """
+        parameters = [p for x in self.layers for p in (x.weight, x.bias)]
+        if mlp_kernels_apply(inputs, parameters):
+            if frozen:
+                parameters = [parameter.detach() for parameter in parameters]
+            return FusedMLP.apply(
+                torch.is_grad_enabled(), self.activation, inputs, *parameters
+            )
         for layer in self.layers[:-1]:
             inputs = layer.activate(inputs, self.activation)
         return self.layers[-1](inputs)
@@ -96,14 +107,19 @@ class TwinCritic(nn.Module):
         dims = [observation_dim + action_dim, *[hidden_dim] * num_hidden_layers, 1]
         self.mlp = MLP(dims, generators, activation=activation, members=2)
 
-    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Return Q1 and Q2 of (R, B, O) and (R, B, A) as (R, 2, B)."""
+    def forward(
+        self, observations: Tensor, actions: Tensor, *, frozen: bool = False
+    ) -> Tensor:
+        """Return Q1 and Q2 of (R, B, O) and (R, B, A) as (R, 2, B).
+
+        `frozen` critics pass gradients to the actions and take none themselves.
+        """
         num_runs, batch_size, _ = observations.shape
         inputs = torch.cat([observations, actions], dim=-1)
         twice = (
             inputs[:, None].expand(-1, 2, -1, -1).reshape(2 * num_runs, batch_size, -1)
         )
-        return self.mlp(twice).view(num_runs, 2, batch_size)
+        return self.mlp(twice, frozen=frozen).view(num_runs, 2, batch_size)
 
 
 class GaussianActor(nn.Module):

@@ -17,12 +17,8 @@ import torch
 from torch import Tensor
 
 from dql.kernels import mish_backward, mish_forward
-from dql.kernels.chain import (
-    ChainInputs,
-    chain_backward,
-    chain_forward,
-    chain_kernels_apply,
-)
+from dql.kernels.chain import ChainInputs, chain_backward, chain_forward
+from dql.kernels.pointers import kernels_apply
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class ReverseChain(torch.autograd.Function):
     ) -> Tensor:
         keeps = is_recorded and any(ctx.needs_input_grad)
         tensors = (noise, states, times, action_weight, *parameters)
-        ctx.uses_kernels = chain_kernels_apply(*tensors)
+        ctx.uses_kernels = kernels_apply(*tensors)
         if ctx.uses_kernels:
             contiguous = [tensor.contiguous() for tensor in tensors]
             inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows())

@@ -17,7 +17,7 @@ from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
 from timing import PRODUCTS, product_milliseconds, seconds_of
 
-from dql import reverse_chain
+from dql import networks, reverse_chain
 
 CPU = torch.device("cpu")
 HIDDEN = 256
@@ -26,8 +26,9 @@ NUM_STEPS = 5
 
 @pytest.fixture
 def without_fusion(monkeypatch):
-    """Leave the chain to PyTorch's operations, which the profiler sees."""
-    monkeypatch.setattr(reverse_chain, "chain_kernels_apply", lambda *tensors: False)
+    """Leave the networks to PyTorch's operations, which the profiler sees."""
+    monkeypatch.setattr(reverse_chain, "kernels_apply", lambda *tensors: False)
+    monkeypatch.setattr(networks, "mlp_kernels_apply", lambda *tensors: False)
 
 
 def profiled_products(name: str, num_runs: int = 1) -> list[Product]:

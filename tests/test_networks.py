@@ -75,6 +75,64 @@ def test_missing_compiler_is_said_once(monkeypatch, caplog, tmp_path):
     assert "no C compiler" in caplog.text
 
 
+def kernels_or_skip():
+    if build.library() is None:
+        pytest.skip("no C compiler on this machine")
+
+
+def gradients_of(network, inputs, upstream, *, frozen=False):
+    """Return the output, and the gradients of inputs and parameters."""
+    inputs = inputs.clone().requires_grad_()
+    wanted = [inputs] if frozen else [inputs, *network.parameters()]
+    outputs = network(inputs, frozen=frozen)
+    return [outputs, *torch.autograd.grad((outputs * upstream).sum(), wanted)]
+
+
+@pytest.mark.parametrize("activation", ["mish", "relu"])
+@pytest.mark.parametrize(
+    ("dims", "num_rows"),
+    [([4, 8, 4], 5), ([2, 128, 128, 1], 100), ([9, 40, 33, 50, 24], 13), ([40] * 3, 1)],
+)
+def test_mlp_in_c_equals_double_precision(activation, dims, num_rows):
+    kernels_or_skip()
+    single = MLP(dims, generators(3), activation=activation)
+    double = MLP(dims, generators(3), activation=activation).double()
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    inputs = torch.randn(3, num_rows, dims[0], **options)
+    upstream = torch.randn(3, num_rows, dims[-1], **options)
+    ours = gradients_of(single, inputs.float(), upstream.float())
+    expected = gradients_of(double, inputs, upstream)
+    assert type(ours[0].grad_fn).__name__ == "FusedMLPBackward"
+    for mine, exact in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine.double(), exact, atol=2e-5, rtol=2e-5)
+    with torch.no_grad():
+        silent = single(inputs.float())
+    torch.testing.assert_close(silent, ours[0], atol=1e-6, rtol=1e-5)
+
+
+def test_frozen_mlp_gives_the_inputs_gradient_alone():
+    kernels_or_skip()
+    network = MLP([3, 16, 2], generators(2), activation="mish")
+    inputs, upstream = torch.randn(2, 5, 3), torch.randn(2, 5, 2)
+    _, whole, *_ = gradients_of(network, inputs, upstream)
+    outputs, alone = gradients_of(network, inputs, upstream, frozen=True)
+    assert torch.equal(alone, whole)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(outputs.sum(), list(network.parameters()))
+
+
+@pytest.mark.parametrize("activation", ["mish", "relu"])
+def test_mlp_in_c_passes_nan_on(activation):
+    kernels_or_skip()
+    network = MLP([3, 40, 40, 2], generators(2), activation=activation)
+    inputs = torch.randn(2, 11, 3)
+    inputs[1, 9, 0] = torch.nan
+    assert network(inputs).isnan().any(dim=2).nonzero().tolist() == [[1, 9]]
+    inputs[1, 9, 0] = -torch.nan
+    assert network(inputs).isnan().any(dim=2).nonzero().tolist() == [[1, 9]]
+
+
 def test_stacked_layer_equals_separate_layers():
     layer = StackedLinear(5, 4, generators(3), members=2)
     inputs = torch.randn(6, 7, 5)

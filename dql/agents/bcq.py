@@ -90,7 +90,7 @@ class BCQ(BCCVAE):
                 batch.observations, noise["actor_prior"]
             )
         actions = self.perturb(self.actor, batch.observations, sampled)
-        return -self.critic(batch.observations, actions)[:, 0].mean(dim=1)
+        return -self.critic(batch.observations, actions, frozen=True)[:, 0].mean(dim=1)
 
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Take one gradient step on CVAE, critics and perturbation, then targets."""

@@ -89,7 +89,7 @@ class BEARMMD(BCMMD):
         """Return Lagrangian, the constraint's excess and -E min_j Q_j, (R,) each."""
         distance, raw = self.mmd(batch, noise)
         observations = repeat_rows(batch.observations, self.settings.num_mmd_samples)
-        q_values = self.critic(observations, raw.tanh()).amin(dim=1)
+        q_values = self.critic(observations, raw.tanh(), frozen=True).amin(dim=1)
         q_loss = -q_values.mean(dim=1)
         excess = mean_per_run(distance) - self.settings.mmd_threshold
         multiplier = self.log_multiplier.value[:, 0].detach().exp()

@@ -108,7 +108,7 @@ class DiffusionQL(BCDiffusion):
         if not self.is_guided:
             return bc_loss, {"actor/bc_loss": bc_loss.detach()}
         actions = self.actor.sample(batch.observations, noise["actor_chain"])
-        q_values = self.critic(batch.observations, actions)
+        q_values = self.critic(batch.observations, actions, frozen=True)
         q_loss = improvement_loss(
             q_values, self.q_normalizer(batch, q_values), noise["critic_coin"]
         )

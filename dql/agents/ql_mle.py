@@ -79,7 +79,7 @@ class QLMLE(BCMLE):
         """Return the negative log-likelihood plus eta times the Q term, (R,)."""
         bc_loss = self.bc_loss(batch)
         actions = self.policy_actions(batch.observations, noise["action"])
-        q_values = self.critic(batch.observations, actions)
+        q_values = self.critic(batch.observations, actions, frozen=True)
         normalizer = q_values.abs().mean(dim=2).flip(1)
         q_loss = improvement_loss(q_values, normalizer, noise["critic_coin"])
         metrics = {"actor/bc_loss": bc_loss.detach(), "actor/q_loss": q_loss.detach()}

@@ -92,7 +92,7 @@ class TD3BC(Agent):
         observations = self.normalize(batch.observations)
         actions = self.actor(observations).tanh()
         bc_loss = mean_squared_error(actions, batch.actions)
-        q_values = self.critic(observations, actions)[:, 0]
+        q_values = self.critic(observations, actions, frozen=True)[:, 0]
         q_loss = -q_values.mean(dim=1) / q_values.detach().abs().mean(dim=1)
         metrics = {"actor/bc_loss": bc_loss.detach(), "actor/q_loss": q_loss.detach()}
         return bc_loss + self.q_coefficient * q_loss, metrics

@@ -17,8 +17,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("mish.c", "chain.c"))
-HEADERS = tuple(Path(__file__).with_name(name) for name in ("mish.h", "panels.h"))
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("mish.c", "mlp.c", "chain.c"))
+HEADERS = tuple(FOLDER / name for name in ("activation.h", "panels.h"))
 # Finite math more than halves the cost of Mish; where a NaN must survive, the sources
 # see to it. Full -ffast-math would break the rounding trick of the exponential.
 FLAGS = (
@@ -83,15 +84,11 @@ def library() -> ctypes.CDLL | None:
     pointer, size = ctypes.c_void_p, ctypes.c_int64
     loaded.mish_forward.argtypes = [pointer] * 5 + [size] * 3
     loaded.mish_backward.argtypes = [pointer] * 4 + [size] * 3
-    loaded.chain_forward.argtypes = [pointer]
-    loaded.chain_backward.argtypes = [pointer, pointer]
-    loaded.tape_size.argtypes = loaded.workspace_size.argtypes = [pointer]
-    loaded.tape_size.restype = loaded.workspace_size.restype = size
-    for function in (
-        "mish_forward",
-        "mish_backward",
-        "chain_forward",
-        "chain_backward",
-    ):
-        getattr(loaded, function).restype = None
+    for name in ("chain", "mlp"):
+        forward, backward = loaded[f"{name}_forward"], loaded[f"{name}_backward"]
+        forward.argtypes, backward.argtypes = [pointer], [pointer, pointer]
+        forward.restype = backward.restype = None
+        for what in ("tape", "workspace"):
+            function = loaded[f"{name}_{what}_size"]
+            function.argtypes, function.restype = [pointer], size
     return loaded

@@ -4,8 +4,7 @@
  * chain before the next starts, so that its activations stay in the first cache.
  */
 
-#include "mish.h"
-#include "panels.h"
+#include "activation.h"
 
 /* Sizes and pointers, as reverse_chain.py's _Arguments lays them out. Per run r, arrays
  * are contiguous; `weights` and `biases` are those of the layers behind the first. */
@@ -19,8 +18,8 @@ typedef struct {
     const float *const *biases;
     const float *schedule; /* (steps, 4): noisy_scale, output_scale, noisy_weight,
                               clean_weight */
-    float *const *tapes;   /* per run `tape_size` floats, or null */
-    float *workspace;      /* `workspace_size` floats */
+    float *const *tapes;   /* per run `chain_tape_size` floats, or null */
+    float *workspace;      /* `chain_workspace_size` floats */
     float *out;            /* (runs, rows, actions), before the last clamp */
 } chain;
 
@@ -53,31 +52,18 @@ static int64_t step_size(const chain *c, const sizes *s)
     return 2 * s->narrow + 2 * (c->layers + 1) * s->panels;
 }
 
-int64_t tape_size(const chain *c)
+int64_t chain_tape_size(const chain *c)
 {
     sizes s = padded_sizes(c);
     return c->steps * step_size(c, &s);
 }
 
-int64_t workspace_size(const chain *c)
+int64_t chain_workspace_size(const chain *c)
 {
     sizes s = padded_sizes(c);
     int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
                          + (c->layers + 2) * s.hidden;
     return 2 * parameters + 5 * s.panels + 4 * s.narrow + step_size(c, &s);
-}
-
-/* Take the next `size` floats of the workspace; sizes keep its alignment. */
-static float *take(float **workspace, int64_t size)
-{
-    float *taken = *workspace;
-    *workspace += padded(size, WIDTH);
-    return taken;
-}
-
-static float *take_zeros(float **workspace, int64_t size)
-{
-    return memset(take(workspace, size), 0, size * sizeof(float));
 }
 
 /* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
@@ -92,19 +78,6 @@ static inline float clamped(float x)
         bits = (bits & 0x80000000) | one;
     memcpy(&x, &bits, sizeof x);
     return x;
-}
-
-/* y = mish(tile + row), slope = mish' there unless null, for a tile of results. */
-static inline void activate(const float *restrict tile, const float *restrict row,
-                            float *restrict y, float *restrict slope)
-{
-    for (int i = 0; i < TILE; i += WIDTH)
-        if (slope)
-            for (int j = 0; j < WIDTH; j++)
-                y[i + j] = value_and_slope(tile[i + j] + row[j], &slope[i + j]);
-        else
-            for (int j = 0; j < WIDTH; j++)
-                y[i + j] = value(tile[i + j] + row[j]);
 }
 
 static void forward_run(const chain *c, const sizes *s, int64_t run)
@@ -204,38 +177,6 @@ void chain_forward(const chain *c)
         forward_run(c, &s, run);
 }
 
-/* The gradient of a layer's sums from that of its values: tile x slope, into `flow`;
- * its columns into `sums`. Rows of padding count for nothing: their flow is zero. */
-static inline void pass_slope(const float *restrict tile, const float *restrict slope,
-                              float *restrict flow, float *restrict sums)
-{
-    for (int i = 0; i < TILE; i++)
-        flow[i] = tile[i] * slope[i];
-    add_columns(sums, flow);
-}
-
-/* weight (panels of x's columns) += x^T g. */
-static void add_weight_gradient(float *weight, const float *x, const float *g,
-                                const sizes *s)
-{
-    for (int64_t j = 0; j < s->hidden; j += WIDTH)
-        for (int64_t i = 0; i < s->hidden; i += HEIGHT) {
-            const float *columns = x + i / WIDTH * s->rows * WIDTH + i % WIDTH;
-            multiply_transposed(weight + j * s->hidden + i * WIDTH, columns, WIDTH,
-                                g + j * s->rows, s->rows);
-        }
-}
-
-/* The same for a narrow x, row-major; the result's panels have `actions` rows. */
-static void add_narrow_gradient(float *weight, const float *x, const float *g,
-                                const sizes *s)
-{
-    for (int64_t j = 0; j < s->hidden; j += WIDTH)
-        for (int64_t i = 0; i < s->actions; i += HEIGHT)
-            multiply_transposed(weight + j * s->actions + i * WIDTH, x + i, s->actions,
-                                g + j * s->rows, s->rows);
-}
-
 static void backward_run(const chain *c, const chain_gradients *to, const sizes *s,
                          int64_t run)
 {
@@ -286,7 +227,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
         for (int64_t i = 0; i < rows; i++)
             for (int64_t a = 0; a < actions; a++)
                 last_bias[a] += output_gradient[i * s->actions + a];
-        add_narrow_gradient(last_gradient, output_gradient, x, s);
+        add_row_gradient(last_gradient, output_gradient, x, s->rows, s->actions, s->hidden);
         float *sums = layers ? bias_gradients + (layers - 1) * s->hidden : time;
         memset(time, 0, s->hidden * sizeof *time);
         for (int64_t j = 0; j < strips; j++)
@@ -301,7 +242,8 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
         for (int64_t layer = layers - 1; layer >= 0; layer--) {
             const float *w = squares + layer * s->square;
             x -= 2 * s->panels;
-            add_weight_gradient(square_gradients + layer * s->square, x, flow, s);
+            add_panel_gradient(square_gradients + layer * s->square, x, flow, s->rows,
+                               s->hidden, s->hidden);
             sums = layer ? bias_gradients + (layer - 1) * s->hidden : time;
             for (int64_t j = 0; j < strips; j++)
                 for (int64_t start = 0; start < s->rows; start += HEIGHT) {
@@ -316,7 +258,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
             flow = next;
             next = swap;
         }
-        add_narrow_gradient(first_gradient, noised, flow, s);
+        add_row_gradient(first_gradient, noised, flow, s->rows, s->actions, s->hidden);
         for (int64_t i = 0; i < s->panels; i++)
             states[i] += flow[i];
         memcpy(to->times + (step * c->runs + run) * hidden, time, hidden * sizeof *time);

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from dql.kernels.build import library
-
-POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
+from dql.kernels.pointers import POINTER, SIZE, pointers_to
 
 
 class _Arguments(ctypes.Structure):
@@ -59,14 +58,6 @@ class ChainInputs:
         return [*shared, *self.parameters, self.schedule]
 
 
-def chain_kernels_apply(*tensors: Tensor) -> bool:
-    """Tell whether the kernels exist and serve these tensors: float32 on the CPU."""
-    return library() is not None and all(
-        tensor.dtype == torch.float32 and tensor.device.type == "cpu"
-        for tensor in tensors
-    )
-
-
 def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor]]:
     """Return the unclamped actions (R, B, A) and, if it `keeps` any, R tapes."""
     arguments, alive = _arguments(inputs)
@@ -75,9 +66,9 @@ def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor
     tapes = []
     if keeps:
         # One for each run: a block's worth would be too large for malloc to reuse.
-        size = library().tape_size(ctypes.byref(arguments))
+        size = library().chain_tape_size(ctypes.byref(arguments))
         tapes = [torch.empty(size) for _ in out]
-        pointers = _pointers(tapes)
+        pointers = pointers_to(tapes)
         arguments.tapes = ctypes.addressof(pointers)
     library().chain_forward(ctypes.byref(arguments))
     del alive
@@ -89,13 +80,13 @@ def chain_backward(
 ) -> tuple[Tensor, ...]:
     """Return the gradients of states, times, action weight and parameters."""
     arguments, alive = _arguments(inputs)
-    pointers = _pointers(tapes)
+    pointers = pointers_to(tapes)
     arguments.tapes = ctypes.addressof(pointers)
     gradient = gradient.contiguous()
     shared = [inputs.states, inputs.times, inputs.action_weight]
     results = [torch.empty_like(tensor) for tensor in (*shared, *inputs.parameters)]
     states, times, action_weight, *parameters = results
-    weights, biases = _pointers(parameters[::2]), _pointers(parameters[1::2])
+    weights, biases = pointers_to(parameters[::2]), pointers_to(parameters[1::2])
     to = _Gradients(
         gradient.data_ptr(),
         states.data_ptr(),
@@ -109,18 +100,14 @@ def chain_backward(
     return tuple(results)
 
 
-def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
-    return (POINTER * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
-
-
 def _arguments(inputs: ChainInputs) -> tuple[_Arguments, object]:
     """Return the C arguments, and what must live as long as they do."""
     for tensor in inputs.tensors():
         if not tensor.is_contiguous():
             raise ValueError("the C kernels read contiguous tensors only")
     num_runs, num_steps, num_rows, action_dim = inputs.noise.shape
-    weights = _pointers(inputs.parameters[::2])
-    biases = _pointers(inputs.parameters[1::2])
+    weights = pointers_to(inputs.parameters[::2])
+    biases = pointers_to(inputs.parameters[1::2])
     arguments = _Arguments(
         num_runs,
         num_steps,
@@ -136,6 +123,6 @@ def _arguments(inputs: ChainInputs) -> tuple[_Arguments, object]:
         ctypes.addressof(biases),
         inputs.schedule.data_ptr(),
     )
-    workspace = torch.empty(library().workspace_size(ctypes.byref(arguments)))
+    workspace = torch.empty(library().chain_workspace_size(ctypes.byref(arguments)))
     arguments.workspace = workspace.data_ptr()
     return arguments, (weights, biases, workspace)

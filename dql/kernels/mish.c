@@ -4,7 +4,7 @@
  * to every row of its stack.
  */
 
-#include "mish.h"
+#include "activation.h"
 
 /* y = mish(x + row + full), slope = mish'(the same); `full` and `slope` may be null. */
 void mish_forward(const float *restrict x, const float *restrict row,

@@ -37,6 +37,19 @@ static inline int64_t padded(int64_t size, int64_t unit)
     return (size + unit - 1) / unit * unit;
 }
 
+/* Take the next `size` floats of the workspace; sizes keep its alignment. */
+static inline float *take(float **workspace, int64_t size)
+{
+    float *taken = *workspace;
+    *workspace += padded(size, WIDTH);
+    return taken;
+}
+
+static inline float *take_zeros(float **workspace, int64_t size)
+{
+    return memset(take(workspace, size), 0, size * sizeof(float));
+}
+
 /* c (HEIGHT, WIDTH) += sum over k of a(i, k) b(k, :), k in `blocks` blocks of `depth`:
  * a(i, k) lies at a[i row + k column] of its block, b's rows follow one another. */
 static inline __attribute__((always_inline)) void
@@ -90,6 +103,27 @@ static inline void multiply_transposed(float *tile, const float *x, int64_t stri
     multiply_tile(tile, x, 1, stride, g, rows, 1, 0);
 }
 
+/* w += x^T g over `rows` rows, all in panels but, for the second, x, which is row-major;
+ * `inner` and `columns` are x's and g's columns, padded. */
+static inline void add_panel_gradient(float *w, const float *x, const float *g,
+                                      int64_t rows, int64_t inner, int64_t columns)
+{
+    for (int64_t j = 0; j < columns; j += WIDTH)
+        for (int64_t i = 0; i < inner; i += HEIGHT)
+            multiply_transposed(w + j * inner + i * WIDTH,
+                                x + i / WIDTH * rows * WIDTH + i % WIDTH, WIDTH,
+                                g + j * rows, rows);
+}
+
+static inline void add_row_gradient(float *w, const float *x, const float *g,
+                                    int64_t rows, int64_t inner, int64_t columns)
+{
+    for (int64_t j = 0; j < columns; j += WIDTH)
+        for (int64_t i = 0; i < inner; i += HEIGHT)
+            multiply_transposed(w + j * inner + i * WIDTH, x + i, inner, g + j * rows,
+                                rows);
+}
+
 /* Write (rows, columns), entry (i, j) at from[i row + j column], as panels of
  * `padded_rows` rows; the padding becomes zero. */
 static inline void to_panels(float *to, const float *from, int64_t row, int64_t column,
@@ -117,12 +151,16 @@ static inline void from_panels(float *to, const float *from, int64_t row, int64_
     }
 }
 
-/* sums (strips of WIDTH) += the columns of one tile. */
-static inline void add_columns(float *restrict sums, const float *restrict tile)
+/* The gradient of a layer's sums from that of its values: tile x slope, into `flow`;
+ * its columns are added to `sums`. Rows of padding have no gradient, so they add none. */
+static inline void pass_slope(const float *restrict tile, const float *restrict slope,
+                              float *restrict flow, float *restrict sums)
 {
-    for (int i = 0; i < HEIGHT; i++)
+    for (int i = 0; i < TILE; i++)
+        flow[i] = tile[i] * slope[i];
+    for (int i = 0; i < TILE; i += WIDTH)
         for (int j = 0; j < WIDTH; j++)
-            sums[j] += tile[i * WIDTH + j];
+            sums[j] += flow[i + j];
 }
 
 /* out (rows, outputs; `stride` apart) = x w + out: x in panels, w^T row-major with

@@ -1,0 +1,96 @@
+/* Mish, ReLU and their derivatives, for one number and for a tile of results.
+ *
+ * mish(x) = x tanh(log(1 + e^x)) = x n / (n + 2),  n = e^x (e^x + 2)
+ * mish'(x) = n / (n + 2) + x 4 e^x (e^x + 1) / (n + 2)^2
+ *
+ * Plain C that compilers vectorise: no intrinsics, no libm. A NaN stays one: Mish
+ * multiplies by x, and ReLU compares bits, since floats may be taken for finite.
+ */
+
+#ifndef DQL_ACTIVATION_H
+#define DQL_ACTIVATION_H
+
+#include "panels.h"
+
+/* e^x by Cody-Waite reduction to |r| <= log(2)/2 and the Taylor series to degree 7;
+ * within 2 units in the last place on [-87, 20]. */
+static inline float exponential(float x)
+{
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    float k = (x * 1.44269504f + shift) - shift;
+    float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
+    float p = 1.98412698e-4f;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = (p * r) * r + r + 1.0f;
+    int32_t bits = ((int32_t)k + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+/* Beyond these bounds mish(x) is x or, to float precision of x e^x, 0. */
+static inline float bounded(float x)
+{
+    x = x > 20.0f ? 20.0f : x;
+    return x < -87.0f ? -87.0f : x;
+}
+
+static inline float value(float x)
+{
+    float e = exponential(bounded(x));
+    float n = e * (e + 2.0f);
+    return x * (n / (n + 2.0f));
+}
+
+static inline float value_and_slope(float x, float *slope)
+{
+    float e = exponential(bounded(x));
+    float n = e * (e + 2.0f);
+    float inverse = 1.0f / (n + 2.0f);
+    float ratio = n * inverse;
+    *slope = ratio + 4.0f * x * (e * inverse) * ((e + 1.0f) * inverse);
+    return x * ratio;
+}
+
+static inline float rectified(float x, float *slope)
+{
+    const uint32_t infinity = 0x7f800000;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int is_zero = (bits >> 31) && (bits & 0x7fffffff) <= infinity;
+    *slope = is_zero ? 0.0f : 1.0f;
+    return is_zero ? 0.0f : x;
+}
+
+/* y = mish(tile + row), slope = mish' there unless null, for a tile of results. */
+static inline void activate(const float *restrict tile, const float *restrict row,
+                            float *restrict y, float *restrict slope)
+{
+    for (int i = 0; i < TILE; i += WIDTH)
+        if (slope)
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = value_and_slope(tile[i + j] + row[j], &slope[i + j]);
+        else
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = value(tile[i + j] + row[j]);
+}
+
+/* The same for ReLU. */
+static inline void rectify(const float *restrict tile, const float *restrict row,
+                           float *restrict y, float *restrict slope)
+{
+    float unused;
+    for (int i = 0; i < TILE; i += WIDTH)
+        if (slope)
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = rectified(tile[i + j] + row[j], &slope[i + j]);
+        else
+            for (int j = 0; j < WIDTH; j++)
+                y[i + j] = rectified(tile[i + j] + row[j], &unused);
+}
+
+#endif

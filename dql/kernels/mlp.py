@@ -1,0 +1,120 @@
+"""Stacked multi-layer perceptrons in one C call, forward and backward (mlp.c)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dql.kernels.build import library
+from dql.kernels.pointers import POINTER, SIZE, kernels_apply, pointers_to
+
+
+class _Arguments(ctypes.Structure):
+    """`mlp` of mlp.c."""
+
+    _fields_ = [
+        *((name, SIZE) for name in ("stacks", "rows", "layers", "is_relu")),
+        *((name, POINTER) for name in ("dims", "inputs", "weights", "biases")),
+        *((name, POINTER) for name in ("tapes", "workspace", "out")),
+    ]
+
+
+class _Gradients(ctypes.Structure):
+    """`mlp_gradients` of mlp.c."""
+
+    _fields_ = [(name, POINTER) for name in ("gradient", "inputs", "weights", "biases")]
+
+
+@dataclass
+class _Call:
+    """The C arguments of one network on one batch, and what they point to."""
+
+    inputs: Tensor
+    parameters: Sequence[Tensor]  # weight, bias of every layer
+    activation: str
+    keeps: bool
+
+    def __post_init__(self) -> None:
+        self.inputs = self.inputs.contiguous()
+        self.parameters = [parameter.contiguous() for parameter in self.parameters]
+        weights = self.parameters[::2]
+        dims = [self.inputs.shape[2], *(weight.shape[2] for weight in weights)]
+        self.out = self.inputs.new_empty(*self.inputs.shape[:2], dims[-1])
+        self._dims = (SIZE * len(dims))(*dims)
+        self._weights = pointers_to(weights)
+        self._biases = pointers_to(self.parameters[1::2])
+        self.arguments = _Arguments(
+            *self.inputs.shape[:2],
+            len(weights),
+            self.activation == "relu",
+            ctypes.addressof(self._dims),
+            self.inputs.data_ptr(),
+            ctypes.addressof(self._weights),
+            ctypes.addressof(self._biases),
+        )
+        if self.keeps:
+            size = library().mlp_tape_size(ctypes.byref(self.arguments))
+            # One for each stack: a large one malloc would not keep for reuse.
+            self._tapes = [torch.empty(size) for _ in self.inputs]
+            self._tape_pointers = pointers_to(self._tapes)
+            self.arguments.tapes = ctypes.addressof(self._tape_pointers)
+        self.arguments.out = self.out.data_ptr()
+
+    def run(self, function, *others: ctypes.Structure) -> None:
+        """Call one of the C functions with scratch space."""
+        size = library().mlp_workspace_size(ctypes.byref(self.arguments))
+        workspace = torch.empty(size)
+        self.arguments.workspace = workspace.data_ptr()
+        function(ctypes.byref(self.arguments), *map(ctypes.byref, others))
+
+
+class FusedMLP(torch.autograd.Function):
+    """Map (is_recorded, activation, inputs, weight, bias, ...) to (S, B, outputs).
+
+    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
+    Gradients are for the inputs, the parameters or both, by who requires one.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, is_recorded: bool, activation: str, inputs: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        keeps = is_recorded and any(ctx.needs_input_grad)
+        call = _Call(inputs, parameters, activation, keeps)
+        call.run(library().mlp_forward)
+        out, call.out = call.out, None  # no circle: the output owns this node
+        if keeps:
+            ctx.call = call
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        call = ctx.call
+        for_inputs = for_parameters = None
+        gradient = gradient.contiguous()
+        to = _Gradients(gradient.data_ptr())
+        if ctx.needs_input_grad[2]:
+            for_inputs = torch.empty_like(call.inputs)
+            to.inputs = for_inputs.data_ptr()
+        if any(ctx.needs_input_grad[3:]):
+            for_parameters = [torch.empty_like(p) for p in call.parameters]
+            weights = pointers_to(for_parameters[::2])
+            biases = pointers_to(for_parameters[1::2])
+            to.weights, to.biases = map(ctypes.addressof, (weights, biases))
+        call.run(library().mlp_backward, to)
+        del ctx.call
+        return (
+            None,
+            None,
+            for_inputs,
+            *(for_parameters or [None] * len(call.parameters)),
+        )
+
+
+def mlp_kernels_apply(inputs: Tensor, parameters: Sequence[Tensor]) -> bool:
+    """Tell whether the kernels serve a network: float32, on the CPU, some hidden."""
+    return len(parameters) >= 4 and kernels_apply(inputs, *parameters)
