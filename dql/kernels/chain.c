@@ -46,10 +46,11 @@ static sizes padded_sizes(const chain *c)
     return s;
 }
 
-/* One step's tape: noised and clean actions, then each hidden layer's values, slopes. */
+/* One step's tape: noised and clean actions, then each hidden layer's sums. Their
+ * activations are computed again backward: that is cheaper than to read them back. */
 static int64_t step_size(const chain *c, const sizes *s)
 {
-    return 2 * s->narrow + 2 * (c->layers + 1) * s->panels;
+    return 2 * s->narrow + (c->layers + 1) * s->panels;
 }
 
 int64_t chain_tape_size(const chain *c)
@@ -63,7 +64,7 @@ int64_t chain_workspace_size(const chain *c)
     sizes s = padded_sizes(c);
     int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
                          + (c->layers + 2) * s.hidden;
-    return 2 * parameters + 5 * s.panels + 4 * s.narrow + step_size(c, &s);
+    return 2 * parameters + 7 * s.panels + 4 * s.narrow + step_size(c, &s);
 }
 
 /* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
@@ -78,6 +79,19 @@ static inline float clamped(float x)
         bits = (bits & 0x80000000) | one;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* sums = tile + row, y = mish of them, for a tile of results. */
+static inline void add_and_activate(const float *restrict tile,
+                                    const float *restrict row, float *restrict sums,
+                                    float *restrict y)
+{
+    for (int i = 0; i < TILE; i += WIDTH)
+        for (int j = 0; j < WIDTH; j++) {
+            float sum = tile[i + j] + row[j];
+            sums[i + j] = sum;
+            y[i + j] = value(sum);
+        }
 }
 
 static void forward_run(const chain *c, const sizes *s, int64_t run)
@@ -107,6 +121,8 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
     to_panels(states, c->states + run * rows * hidden, hidden, 1, rows, s->rows, hidden);
     float *time = take_zeros(&workspace, s->hidden);
     float *scratch = take(&workspace, step_size(c, s));
+    float *x = take(&workspace, HEIGHT * s->hidden); /* a layer's values, one tile high */
+    float *y = take(&workspace, HEIGHT * s->hidden);
     const float *noise = c->noise + run * c->steps * rows * actions;
     float *out = c->out + run * rows * actions;
     float now[HEIGHT * s->actions], outputs[HEIGHT * s->actions], tile[TILE];
@@ -126,33 +142,34 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             memcpy(noised, now, sizeof now);
             memcpy(time, c->times + (step * c->runs + run) * hidden,
                    hidden * sizeof *time);
-            float *x = tape + 2 * s->narrow;
+            float *sums = tape + 2 * s->narrow;
             for (int64_t j = 0; j < strips; j++) {
                 int64_t offset = (j * s->rows + start) * WIDTH;
                 memcpy(tile, states + offset, sizeof tile);
                 multiply_rows(tile, now, s->actions, first + j * actions * WIDTH,
                               actions);
-                activate(tile, time + j * WIDTH, x + offset,
-                         c->tapes ? x + s->panels + offset : 0);
+                add_and_activate(tile, time + j * WIDTH, sums + offset, x + j * TILE);
             }
             for (int64_t layer = 0; layer < layers; layer++) {
                 const float *w = squares + layer * s->square;
-                float *y = x + 2 * s->panels;
+                sums += s->panels;
                 for (int64_t j = 0; j < strips; j++) {
                     int64_t offset = (j * s->rows + start) * WIDTH;
                     memset(tile, 0, sizeof tile);
-                    multiply_panels(tile, x + start * WIDTH, s->rows,
-                                    w + j * s->hidden * WIDTH, s->hidden);
-                    activate(tile, biases + layer * s->hidden + j * WIDTH, y + offset,
-                             c->tapes ? y + s->panels + offset : 0);
+                    multiply_panels(tile, x, HEIGHT, w + j * s->hidden * WIDTH,
+                                    s->hidden);
+                    add_and_activate(tile, biases + layer * s->hidden + j * WIDTH,
+                                     sums + offset, y + j * TILE);
                 }
+                float *swap = x;
                 x = y;
+                y = swap;
             }
             memset(outputs, 0, sizeof outputs);
             for (int64_t i = 0; i < height; i++)
                 memcpy(outputs + i * s->actions, last_bias, actions * sizeof *outputs);
-            add_narrow_product(outputs, s->actions, x + start * WIDTH, height, s->rows,
-                               s->hidden, last, actions);
+            add_narrow_product(outputs, s->actions, x, height, HEIGHT, s->hidden, last,
+                               actions);
             for (int64_t i = 0; i < HEIGHT * s->actions; i++) {
                 clean[i] = numbers[0] * now[i] + numbers[1] * outputs[i];
                 now[i] = numbers[2] * now[i] + numbers[3] * clamped(clean[i]);
@@ -205,6 +222,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
     float *states = take_zeros(&workspace, s->panels);
     float *time = take(&workspace, s->hidden);
     float *flow = take(&workspace, s->panels), *next = take(&workspace, s->panels);
+    float *x = take(&workspace, s->panels), *slopes = take(&workspace, s->panels);
     /* The gradients of a step's result, of its clean action and of its output. */
     float *gradient = take_zeros(&workspace, s->narrow);
     float *clean_gradient = take_zeros(&workspace, s->narrow);
@@ -218,7 +236,9 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
         const float *numbers = c->schedule + 4 * step;
         const float *noised = c->tapes[run] + step * step_size(c, s);
         const float *clean = noised + s->narrow;
-        const float *x = clean + s->narrow + 2 * layers * s->panels;
+        const float *from = clean + s->narrow + layers * s->panels;
+        for (int64_t i = 0; i < s->panels; i++)
+            x[i] = value_and_slope(from[i], &slopes[i]);
         for (int64_t i = 0; i < s->narrow; i++) {
             float inside = clean[i] >= -1.0f && clean[i] <= 1.0f ? numbers[3] : 0.0f;
             clean_gradient[i] = gradient[i] * inside;
@@ -236,12 +256,13 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
                 memset(tile, 0, sizeof tile);
                 multiply_rows(tile, output_gradient + start * s->actions, s->actions,
                               last + j * actions * WIDTH, actions);
-                pass_slope(tile, x + s->panels + offset, flow + offset,
-                           sums + j * WIDTH);
+                pass_slope(tile, slopes + offset, flow + offset, sums + j * WIDTH);
             }
         for (int64_t layer = layers - 1; layer >= 0; layer--) {
             const float *w = squares + layer * s->square;
-            x -= 2 * s->panels;
+            from -= s->panels;
+            for (int64_t i = 0; i < s->panels; i++)
+                x[i] = value_and_slope(from[i], &slopes[i]);
             add_panel_gradient(square_gradients + layer * s->square, x, flow, s->rows,
                                s->hidden, s->hidden);
             sums = layer ? bias_gradients + (layer - 1) * s->hidden : time;
@@ -251,8 +272,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
                     memset(tile, 0, sizeof tile);
                     multiply_panels(tile, flow + start * WIDTH, s->rows,
                                     w + j * s->hidden * WIDTH, s->hidden);
-                    pass_slope(tile, x + s->panels + offset, next + offset,
-                               sums + j * WIDTH);
+                    pass_slope(tile, slopes + offset, next + offset, sums + j * WIDTH);
                 }
             float *swap = flow;
             flow = next;
