@@ -14,6 +14,7 @@ from dql.agents import SETTINGS, agent_class
 from dql.agents.agent import AgentSpec
 from dql.batch import TransitionStore
 from dql.config import load_project
+from dql.gradient_steps import EagerSteps, make_steps
 from dql.noise import Draw, NoiseStreams
 
 BATCH_SIZE = 256
@@ -45,8 +46,13 @@ DIMENSIONS = {
 SAME_DIMENSIONS = {"walker2d": "halfcheetah"}
 
 
-def make_core(dims: Dimensions, num_runs: int, device: torch.device) -> Steps:
-    """Return steps of R runs in lock step, on random transitions."""
+def make_core(
+    dims: Dimensions, num_runs: int, device: torch.device, *, is_recorded: bool = True
+) -> Steps:
+    """Return steps of R runs in lock step, on random transitions.
+
+    Not `is_recorded`, a GPU gets them operation by operation.
+    """
     store = TransitionStore([_random_dataset(dims)], [0] * num_runs, device)
     mean, std = store.observation_moments()
     spec = AgentSpec(
@@ -65,13 +71,13 @@ def make_core(dims: Dimensions, num_runs: int, device: torch.device) -> Steps:
     rows = Draw((BATCH_SIZE,), "integer", store.run_sizes)
     draws = {"row": rows} | agent.training_draws(BATCH_SIZE)
     streams = NoiseStreams(spec.seeds, draws, "training", device=device)
+    taker = make_steps(agent, store) if is_recorded else EagerSteps(agent, store)
     position = 1000  # the average of the actor has started
 
     def steps(count: int) -> None:
         nonlocal position
         for step in range(position, position + count):
-            noise = streams.at(step)
-            agent.update(store.gather(noise["row"]), noise, agent.phase(step))
+            taker.take(step, streams.at(step))
         position += count
         synchronize(device)
 

@@ -69,10 +69,15 @@ class MetricSums:
         self.counts = {n: pending[0][n][1] for n in names}
 
     def add(self, metrics: dict[str, torch.Tensor]) -> None:
-        """Add one step's metrics; a metric may be absent from some steps."""
+        """Add one step's metrics; a metric may be absent from some steps.
+
+        The next step may write into the same tensors, so no sum is one of them.
+        """
         for name, value in metrics.items():
             known = name in self.sums
-            self.sums[name] = self.sums[name].to(value) + value if known else value
+            self.sums[name] = (
+                self.sums[name].to(value) + value if known else value.clone()
+            )
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def of_run(self, run: int) -> dict[str, tuple[float, int]]:

@@ -23,6 +23,7 @@ from dql.datasets import transform_rewards
 from dql.environments import make_environments
 from dql.errors import UserError
 from dql.evaluation import evaluate
+from dql.gradient_steps import make_steps
 from dql.noise import Draw, NoiseStreams
 from dql.process import StopSignals, choose_device, keep_freed_memory
 from dql.progress import Progress
@@ -88,16 +89,13 @@ class Block:
         for run in self.runs:
             write_start(run.directory, run.config)
         last = self.training.num_gradient_steps
+        steps = make_steps(self.agent, self.store)
         with (
             StopSignals() as signals,
             Progress(self.runs, self.start, last) as progress,
         ):
             for step in range(self.start, last):
-                noise = streams.at(step)
-                batch = self.store.gather(noise["row"])
-                self.agent.schedule_learning_rates(step)
-                metrics = self.agent.update(batch, noise, self.agent.phase(step))
-                self.metrics.add(metrics)
+                self.metrics.add(steps.take(step, streams.at(step)))
                 progress.advance(step + 1)
                 self._record(step + 1, progress, signals)
                 if self.all_diverged:

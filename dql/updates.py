@@ -11,15 +11,30 @@ from torch import Tensor, nn
 def make_adam(parameters: Sequence[Tensor], learning_rate: float) -> torch.optim.Adam:
     """Return one fused Adam for the stacked parameters of all runs.
 
-    Adam is elementwise, so stacked runs do not meet in it.
+    Adam is elementwise, so stacked runs do not meet in it. On a GPU its learning rate
+    is a tensor, which a recorded step reads anew each time.
     """
     parameters = list(parameters)
-    return torch.optim.Adam(
+    on_gpu = parameters[0].is_cuda
+    rate = torch.tensor(learning_rate, device=parameters[0].device)
+    optimizer = torch.optim.Adam(
         parameters,
-        lr=learning_rate,
+        lr=rate if on_gpu else learning_rate,
         fused=True,
-        capturable=parameters[0].is_cuda,
+        capturable=on_gpu,
     )
+    optimizer.param_groups[0]["initial_lr"] = learning_rate
+    return optimizer
+
+
+def scale_learning_rate(optimizer: torch.optim.Adam, factor: float) -> None:
+    """Set the learning rate to a multiple of what it was made with."""
+    group = optimizer.param_groups[0]
+    rate = group["initial_lr"] * factor
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def gradient_step(

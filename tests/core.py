@@ -42,9 +42,9 @@ def make_dataset(num_transitions=300, observation_dim=5, action_dim=3, *, seed=0
     )
 
 
-def make_agent(name, seeds=(0, 1), *, settings=(), dataset=None):
+def make_agent(name, seeds=(0, 1), *, settings=(), dataset=None, device="cpu"):
     """Build an agent for a small dataset; `settings` holds one dict for each run."""
-    store = TransitionStore([dataset or make_dataset()], [0] * len(seeds))
+    store = TransitionStore([dataset or make_dataset()], [0] * len(seeds), device)
     mean, std = store.observation_moments()
     spec = AgentSpec(
         observation_dim=store.observation_dim,
@@ -54,6 +54,7 @@ def make_agent(name, seeds=(0, 1), *, settings=(), dataset=None):
         observation_mean=mean,
         observation_std=std,
         bootstraps=store.bootstraps,
+        device=torch.device(device),
     )
     each = settings or [{}] * len(seeds)
     chosen = [SETTINGS[name](**(SMALL[name] | extra)) for extra in each]

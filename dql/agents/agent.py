@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dql.batch import Batch
 from dql.errors import UserError
 from dql.noise import Draw, seeded_generator
+from dql.updates import scale_learning_rate
 
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
@@ -75,8 +76,7 @@ class Agent:
             return
         share = min(step / decay_steps, 1.0)
         for optimizer in self.optimizers.values():
-            group = optimizer.param_groups[0]
-            group["lr"] = optimizer.defaults["lr"] * (1 + math.cos(math.pi * share)) / 2
+            scale_learning_rate(optimizer, (1 + math.cos(math.pi * share)) / 2)
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         """Return the random inputs of one update besides the batch's rows."""
