@@ -72,8 +72,10 @@ format: setup  ## rewrite code and rules in this style
 	@ruff format .
 	@snakefmt Snakefile workflow/rules
 
-clean:  ## remove results, figures, caches; .venv, DVC's cache, results/kept stay
-	@find results -mindepth 1 -maxdepth 1 ! -name kept -exec rm -rf {} + 2> /dev/null || true
+clean:  ## remove results, figures, caches; .venv, DVC's cache, what Git holds stay
+	@find results -mindepth 1 -maxdepth 1 ! -name kept ! -name benchmarks \
+	  -exec rm -rf {} + 2> /dev/null || true
+	@rm -rf results/benchmarks/train
 	@rm -rf figures .smoke .snakemake .pytest_cache .ruff_cache .hypothesis
 	@find dql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

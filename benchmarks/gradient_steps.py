@@ -3,14 +3,22 @@
 python benchmarks/gradient_steps.py [--quick] prints tables and writes
 results/benchmarks/gradient_steps.json. Compared are, on the same machine in the same
 minutes: this core with R runs in lock step, a plain PyTorch step (`plain_step.py`), and
-the floor: the step's necessary products (`flops.py`) at the best rate of one product.
+the floor: the step's necessary products (`flops.py`) at the best rate of PyTorch's
+product. Where PyTorch's library leaves half of a processor's vector width idle, the C
+kernels may pass below that floor.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,15 +122,68 @@ def steps_per_second(num_processes: int) -> float:
     return sum(rates.get() for _ in processes)
 
 
+def put_milliseconds(results: Any) -> None:
+    """Put one process's milliseconds per step into a queue."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    results.put(milliseconds_per_step(make_core(DIMENSIONS["hopper"], 1, CPU)))
+
+
+def milliseconds_without_kernels() -> float:
+    """Return the step's time in a process that does not use the C kernels."""
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    with changed_environment(DQL_KERNELS="off"):
+        process = context.Process(target=put_milliseconds, args=(results,))
+        process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError("a process of the benchmark failed; see its message above")
+    return results.get()
+
+
+def startup_seconds() -> float:
+    """Return what a new process needs to its first step, kernels not yet compiled."""
+    code = (
+        "import torch; from core_step import DIMENSIONS, make_core;"
+        "make_core(DIMENSIONS['hopper'], 1, torch.device('cpu'))(1)"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            cwd=Path(__file__).parent,
+            env=os.environ | {"XDG_CACHE_HOME": cache},
+        )
+        return time.perf_counter() - start
+
+
+@contextmanager
+def changed_environment(**changes: str) -> Iterator[None]:
+    """Set environment variables for the processes started inside."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def summarize(rows: list[dict[str, Any]], plain: float) -> dict[str, float]:
     """Return the ratios of one run on the CPU, and the paper's table in hours."""
     first = rows[0]
+    without = milliseconds_without_kernels()
     summary = {
         "plain step, ms": plain,
         "times as fast as the plain step": plain / first["milliseconds"],
+        "times as fast, without the C kernels": plain / without,
         "times the floor": first["times_the_floor"],
         "two processes over one": steps_per_second(2) / steps_per_second(1),
+        "start-up with compilation, s": startup_seconds(),
     }
+    summary |= gpu_ratios(rows)
     for device in dict.fromkeys(row["device"] for row in rows):
         per_run = {
             row["dimensions"]: row["milliseconds_per_run"]
@@ -134,6 +195,23 @@ def summarize(rows: list[dict[str, Any]], plain: float) -> dict[str, float]:
             hours = NUM_SEEDS * milliseconds / 3.6e6
             summary[f"hours of the paper's table, {NUM_SEEDS} seeds, {device}"] = hours
     return summary
+
+
+def gpu_ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what company costs on a GPU, and what recording the step saves."""
+    hopper = {
+        row["num_runs"]: row["milliseconds"]
+        for row in rows
+        if row["device"] != "cpu" and row["dimensions"] == "hopper"
+    }
+    if not hopper:
+        return {}
+    device = torch.device("cuda")
+    eager = make_core(DIMENSIONS["hopper"], 1, device, is_recorded=False)
+    return {
+        "six runs over one, GPU": hopper[6] / hopper[1],
+        "eager over recorded, GPU": milliseconds_per_step(eager) / hopper[1],
+    }
 
 
 def report(rows: list[dict[str, Any]], summary: dict[str, float]) -> None:

@@ -1,9 +1,9 @@
 """One gradient step of a block: operation by operation, or replayed as a CUDA graph.
 
-The networks are so small that a GPU waits for Python between operations. A graph records
-one step's operations once and launches them all at once afterwards. A step reads its
-noise from buffers that stay in place, and an agent's `phase` names the branch a step
-takes: each phase has its own graph.
+The networks are so small that a GPU waits for Python between operations. A graph
+records one step's operations once and launches them all at once afterwards. A step
+reads its noise from buffers that stay in place, and an agent's `phase` names the branch
+a step takes: each phase has its own graph.
 """
 
 from __future__ import annotations

@@ -142,6 +142,7 @@ def test_the_papers_table_is_twenty_tasks():
 def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, capsys):
     for module, name, value in [
         (gradient_steps, "steps_per_second", float),
+        (gradient_steps, "milliseconds_without_kernels", lambda: 40.0),
         (gradient_steps, "product_rate", lambda device: 1e11),
         (gradient_steps, "milliseconds_per_step", lambda steps: seconds_of(steps, 1)),
         (gradient_steps, "product_milliseconds", lambda steps, device: 0.0),
@@ -154,12 +155,15 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
     content = json.loads(output.read_text())
     assert [row["num_runs"] for row in content["steps"]] == [1, 6]
     assert content["summary"]["two processes over one"] == 2
+    assert 0 < content["summary"]["start-up with compilation, s"] < 600
     assert content["machine"]["processor"] and content["versions"]["torch"]
     assert "hopper" in capsys.readouterr().out
 
 
 def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     monkeypatch.setattr(gradient_steps, "steps_per_second", float)
+    monkeypatch.setattr(gradient_steps, "milliseconds_without_kernels", lambda: 6.0)
+    monkeypatch.setattr(gradient_steps, "startup_seconds", lambda: 1.0)
     row = {"num_runs": 6, "device": "cpu", "milliseconds": 6.0, "times_the_floor": 1.0}
     rows = [
         row | {"dimensions": name, "milliseconds_per_run": 1.0} for name in DIMENSIONS
@@ -168,3 +172,4 @@ def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     (hours,) = [value for name, value in summary.items() if name.startswith("hours")]
     assert hours == pytest.approx(6 * 28_250_000 * 1e-3 / 3600)
     assert summary["times as fast as the plain step"] == 2
+    assert summary["times as fast, without the C kernels"] == 2
