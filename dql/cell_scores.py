@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dql.selection import DEFAULT_RANK, SelectionRule, mean_losses, select_offline
+from dql.schema import SelectionRule
+from dql.selection import DEFAULT_RANK, mean_losses, select_offline
 from dql.statistics import summarize
 from dql.stored_runs import StoredRun
 

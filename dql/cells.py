@@ -20,7 +20,7 @@ from dql.cell_facts import (
 from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
 from dql.errors import UserError
 from dql.files import write_json
-from dql.selection import SelectionRule
+from dql.schema import SelectionRule
 from dql.stored_runs import (
     StoredRun,
     UnusableRunError,

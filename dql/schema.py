@@ -15,6 +15,7 @@ from dql.errors import nearest
 SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen"]
 RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
+SelectionRule = Literal["text", "as-released"]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Settings = dict[str, Any]
@@ -151,6 +152,9 @@ class ProjectConfig(Strict):
 
     scale: str = Field(description="name of a file in workflow/config/scales")
     physics: Physics = Field("d4rl", description="of the locomotion environments")
+    selection_rule: SelectionRule = Field(
+        "text", description="which checkpoint the offline score takes"
+    )
     tables: dict[str, list[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"

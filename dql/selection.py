@@ -7,14 +7,14 @@ the second or third lowest L_d (Section 5, Appendix D).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
 from dql.errors import UserError, nearest
+from dql.schema import SelectionRule
 
-SelectionRule = Literal["text", "as-released"]
-RULES = ("text", "as-released")
+RULES = get_args(SelectionRule)
 DEFAULT_RANK = 1
 """Rank of the kept loss, from 0: the second lowest, for tasks the paper lacks."""
 

@@ -92,6 +92,7 @@ def test_unknown_names_are_named_with_the_nearest(call, named, suggested):
         ({"scale": "papr"}, ["papr", "paper"]),
         ({"scael": "paper"}, ["scael", "scale"]),
         ({"physics": "d4r"}, ["physics", "d4r", "d4rl"]),
+        ({"selection_rule": "txt"}, ["selection_rule", "txt", "text"]),
         ({"suites": {"lokal": {}}}, ["lokal", "local"]),
         ({"suites": {"local": {"sedes": [0]}}}, ["local", "sedes", "seeds"]),
         ({"suites": {"local": {"seeds": ["x"]}}}, ["suites.local.seeds", "integer"]),

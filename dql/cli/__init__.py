@@ -97,6 +97,7 @@ def aggregate(
         [paths.run_directory(task, method, seed) for seed in seeds],
         paths.cell_file(task, method),
         manifest=manifest if manifest.is_file() else None,
+        selection_rule=project.config.selection_rule,
     )
 
 

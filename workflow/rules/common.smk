@@ -234,10 +234,11 @@ def cell_run_files(wildcards):
 
 
 def cell_parameters(wildcards):
-    """Return what decides a cell besides its runs: code, name and reference scores."""
+    """Return what decides a cell besides its runs: code, name, references, selection."""
     task = PROJECT.task(wildcards.task).model_dump(mode="json")
     names = labels([(wildcards.task, wildcards.method)])
-    return f"{provenance.code_fingerprint('dql.cells')}-{digest(task)}-{names}"
+    code = provenance.code_fingerprint("dql.cells")
+    return f"{code}-{digest(task)}-{names}-{PROJECT.config.selection_rule}"
 
 
 def table_cells(wildcards):
