@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from timing import Steps, synchronize
 
-from dql.agents import SETTINGS, agent_class
-from dql.agents.agent import AgentSpec
+from dql.agents import SETTINGS
 from dql.batch import TransitionStore
 from dql.config import load_project
-from dql.gradient_steps import EagerSteps, make_steps
-from dql.noise import Draw, NoiseStreams
+from dql.gradient_steps import EagerSteps, make_steps, training_streams
+from dql.plan import build_agent, random_dataset
 
 BATCH_SIZE = 256
 NUM_TRANSITIONS = 20_000
@@ -53,24 +50,13 @@ def make_core(
 
     Not `is_recorded`, a GPU gets them operation by operation.
     """
-    store = TransitionStore([_random_dataset(dims)], [0] * num_runs, device)
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=dims.observation,
-        action_dim=dims.action,
-        seeds=tuple(range(num_runs)),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean,
-        observation_std=std,
-        device=device,
-    )
+    dataset = random_dataset(dims.observation, dims.action, size=NUM_TRANSITIONS)
+    store = TransitionStore([dataset], [0] * num_runs, device)
     settings = SETTINGS["diffusion_ql"](
         max_q_backup=dims.max_q_backup, max_gradient_norm=5.0
     )
-    agent = agent_class("diffusion_ql")(spec, [settings] * num_runs)
-    rows = Draw((BATCH_SIZE,), "integer", store.run_sizes)
-    draws = {"row": rows} | agent.training_draws(BATCH_SIZE)
-    streams = NoiseStreams(spec.seeds, draws, "training", device=device)
+    agent = build_agent("diffusion_ql", [settings] * num_runs, store, device)
+    streams = training_streams(agent, store, BATCH_SIZE)
     taker = make_steps(agent, store) if is_recorded else EagerSteps(agent, store)
     position = 1000  # the average of the actor has started
 
@@ -82,19 +68,6 @@ def make_core(
         synchronize(device)
 
     return steps
-
-
-def _random_dataset(dims: Dimensions) -> SimpleNamespace:
-    generator = np.random.default_rng(0)
-    shape = (NUM_TRANSITIONS, dims.observation)
-    actions = generator.uniform(-1, 1, (NUM_TRANSITIONS, dims.action))
-    return SimpleNamespace(
-        observations=generator.standard_normal(shape, dtype=np.float32),
-        actions=actions.astype(np.float32),
-        rewards=generator.standard_normal(NUM_TRANSITIONS, dtype=np.float32),
-        next_observations=generator.standard_normal(shape, dtype=np.float32),
-        terminations=np.zeros(NUM_TRANSITIONS, dtype=np.float32),
-    )
 
 
 def paper_steps() -> Counter[str]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, Metrics, Noise
 from dql.batch import TransitionStore
+from dql.noise import Draw, NoiseStreams
 
 logger = logging.getLogger(__name__)
 
@@ -100,3 +101,12 @@ def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:
     """Return recorded steps on a GPU, eager ones elsewhere."""
     on_gpu = agent.spec.device.type == "cuda"
     return (RecordedSteps if on_gpu else EagerSteps)(agent, store)
+
+
+def training_streams(
+    agent: Agent, store: TransitionStore, batch_size: int
+) -> NoiseStreams:
+    """Return the noise of the agent's training, the batches' row numbers included."""
+    draws = {"row": Draw((batch_size,), "integer", store.run_sizes)}
+    draws |= agent.training_draws(batch_size)
+    return NoiseStreams(agent.spec.seeds, draws, "training", device=agent.spec.device)

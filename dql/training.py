@@ -23,8 +23,7 @@ from dql.datasets import transform_rewards
 from dql.environments import make_environments
 from dql.errors import UserError
 from dql.evaluation import evaluate
-from dql.gradient_steps import make_steps
-from dql.noise import Draw, NoiseStreams
+from dql.gradient_steps import make_steps, training_streams
 from dql.process import StopSignals, choose_device, keep_freed_memory
 from dql.progress import Progress
 from dql.records import Clock, MetricSums
@@ -81,11 +80,7 @@ class Block:
 
     def train(self) -> None:
         """Take the remaining gradient steps, recording at the intervals."""
-        batch_size = self.training.batch_size
-        rows = Draw((batch_size,), "integer", self.store.run_sizes)
-        draws = {"row": rows} | self.agent.training_draws(batch_size)
-        seeds = self.agent.spec.seeds
-        streams = NoiseStreams(seeds, draws, "training", device=self.device)
+        streams = training_streams(self.agent, self.store, self.training.batch_size)
         for run in self.runs:
             write_start(run.directory, run.config)
         last = self.training.num_gradient_steps

@@ -76,6 +76,30 @@ def train(
 
 
 @app.command()
+def plan(
+    scale: Scale = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    changes: Changes = None,
+) -> None:
+    """Print what a scale would train, and what that costs on this machine.
+
+    Times a gradient step of every kind of run, about a second each; trains nothing.
+
+    Example: dql plan --scale paper
+    """
+    project = load(scale, changes)
+    import torch
+
+    from dql.plan import make_works, print_plan
+    from dql.process import choose_device, keep_freed_memory
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    chosen = choose_device(device)
+    print_plan(make_works(project, chosen), chosen)
+
+
+@app.command()
 def aggregate(
     task: Task, method: Method, scale: Scale = None, changes: Changes = None
 ) -> None:
