@@ -43,6 +43,17 @@ def gaussian_log_likelihood(actions: Tensor, mean: Tensor, log_std: Tensor) -> T
     return per_dim.sum(dim=-1)
 
 
+def mixture_log_likelihood(
+    actions: Tensor, log_weights: Tensor, means: Tensor, log_stds: Tensor
+) -> Tensor:
+    """Return log sum_k w_k N(actions; mu_k, sigma_k), (R, B) (Bishop, 1994).
+
+    `log_weights` is (R, B, K) and normalised; `means`, `log_stds` are (R, B, K, A).
+    """
+    components = gaussian_log_likelihood(actions[:, :, None], means, log_stds)
+    return torch.logsumexp(log_weights + components, dim=2)
+
+
 def cvae_loss(
     actions: Tensor, decoded: Tensor, mean: Tensor, std: Tensor, kl_coefficient: float
 ) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -145,6 +146,45 @@ class GaussianActor(nn.Module):
         """Return mean and log standard deviation, (R, B, A) each."""
         mean, log_std = self.mlp(observations).chunk(2, dim=-1)
         return mean, log_std.clamp(*self.log_std_range)
+
+
+class Mixture(NamedTuple):
+    """A mixture of K diagonal Gaussians over actions for every state."""
+
+    log_weights: Tensor  # (R, B, K), normalised
+    means: Tensor  # (R, B, K, A)
+    log_stds: Tensor  # (R, B, K, A)
+
+
+class MixtureActor(nn.Module):
+    """A mixture density network (Bishop, 1994)."""
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        num_components: int,
+        hidden_dim: int,
+        num_hidden_layers: int,
+        activation: str,
+        log_std_range: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.log_std_range = log_std_range
+        self.split = [1, action_dim, action_dim]
+        self.outputs = (num_components, sum(self.split))
+        hidden = [hidden_dim] * num_hidden_layers
+        dims = [observation_dim, *hidden, math.prod(self.outputs)]
+        self.mlp = MLP(dims, generators, activation=activation)
+
+    def forward(self, observations: Tensor) -> Mixture:
+        """Return the mixture of every observation (R, B, O)."""
+        outputs = self.mlp(observations).unflatten(2, self.outputs)
+        logits, means, log_stds = outputs.split(self.split, dim=3)
+        log_weights = logits[..., 0].log_softmax(dim=2)
+        return Mixture(log_weights, means, log_stds.clamp(*self.log_std_range))
 
 
 class CVAE(nn.Module):

@@ -12,6 +12,7 @@ from dql.noise import Draw, NoiseStreams
 
 SMALL = {
     "bc_mle": {"hidden_dim": 16},
+    "bc_mdn": {"hidden_dim": 16},
     "bc_cvae": {"hidden_dim": 16},
     "bc_mmd": {"hidden_dim": 16, "num_mmd_samples": 4},
     "bc_diffusion": {"hidden_dim": 16, "num_denoising_steps": 4},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SETTINGS: dict[str, type] = {
     "bc_mle": settings.BCMLESettings,
+    "bc_mdn": settings.BCMDNSettings,
     "bc_cvae": settings.BCCVAESettings,
     "bc_mmd": settings.BCMMDSettings,
     "bc_diffusion": settings.BCDiffusionSettings,

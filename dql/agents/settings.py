@@ -38,6 +38,23 @@ class BCMLESettings(AgentSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BCMDNSettings(AgentSettings):
+    """Behaviour cloning with a mixture density network; sizes as in TD3_BC_G."""
+
+    num_components: int = 3  # K; the authors' code of the mixture ablation, TD3_BC_G
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"  # TD3_BC_G: sigmoid, and the weights a net apart
+    learning_rate: float = 3e-4
+    log_std_min: float = -5.0
+    """A mixture's likelihood has no maximum: a component may shrink onto one action.
+
+    TD3_BC_G sets no bound. This one is BEAR's: a deviation of 0.0067.
+    """
+    log_std_max: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class BCCVAESettings(AgentSettings):
     """Behaviour cloning with BCQ's conditional VAE (paper, Table 2: BC-CVAE)."""
 

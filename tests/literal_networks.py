@@ -1,0 +1,38 @@
+"""Stacked networks one run, one layer and one row at a time, in float64."""
+
+import math
+
+from dql.batch import Batch
+
+
+def activation(name, value):
+    if name == "relu":
+        return max(value, 0.0)
+    softplus = value if value > 30 else math.log1p(math.exp(value))
+    return value * math.tanh(softplus)
+
+
+def perceptron(module, run, row, *, members=1, member=0):
+    """Return the outputs of one run's network for one row of numbers."""
+    values = [float(value) for value in row]
+    for index, layer in enumerate(module.layers):
+        weight = layer.weight[run * members + member].tolist()
+        bias = layer.bias[run * members + member, 0].tolist()
+        values = [
+            bias[j] + sum(values[i] * weight[i][j] for i in range(len(values)))
+            for j in range(len(bias))
+        ]
+        if index < len(module.layers) - 1:
+            values = [activation(module.activation, value) for value in values]
+    return values
+
+
+def q_value(critic, run, which, observation, action):
+    """Return Q_which(observation, action) of one run, which in (0, 1)."""
+    row = [*observation, *action]
+    return perceptron(critic.mlp, run, row, members=2, member=which)[0]
+
+
+def double_batch(batch):
+    """Return the batch in float64."""
+    return Batch(**{name: value.double() for name, value in vars(batch).items()})
