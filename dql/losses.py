@@ -90,3 +90,14 @@ def improvement_loss(q_values: Tensor, normalizer_q: Tensor, coin: Tensor) -> Te
     """
     terms = -q_values.mean(dim=2) / normalizer_q.detach()
     return torch.where(coin > 0.5, terms[:, 0], terms[:, 1])
+
+
+def mixture_improvement_loss(q_values: Tensor, weights: Tensor) -> Tensor:
+    """Return -E Q(s, a) / E|Q(s, a)|, (R,), a from a mixture: TD3+BC's term.
+
+    `q_values` (R, B, K) are of one sample from each component, `weights` (R, B, K) the
+    components' probabilities; the divisor is a constant for the gradient.
+    """
+    value = (weights * q_values).sum(dim=2).mean(dim=1)
+    magnitude = (weights * q_values.abs()).sum(dim=2).mean(dim=1)
+    return -value / magnitude.detach()

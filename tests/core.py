@@ -18,6 +18,7 @@ SMALL = {
     "bc_diffusion": {"hidden_dim": 16, "num_denoising_steps": 4},
     "td3_bc": {"hidden_dim": 16},
     "ql_mle": {"hidden_dim": 16},
+    "ql_mdn": {"hidden_dim": 16},
     "bcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_candidates": 5},
     "bear_mmd": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_mmd_samples": 4},
     "diffusion_ql": {

@@ -22,6 +22,7 @@ SETTINGS: dict[str, type] = {
     "bc_diffusion": settings.BCDiffusionSettings,
     "td3_bc": settings.TD3BCSettings,
     "ql_mle": settings.QLMLESettings,
+    "ql_mdn": settings.QLMDNSettings,
     "bcq": settings.BCQSettings,
     "bear_mmd": settings.BEARMMDSettings,
     "diffusion_ql": settings.DiffusionQLSettings,

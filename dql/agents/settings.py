@@ -145,6 +145,23 @@ class QLMLESettings(AgentSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QLMDNSettings(BCMDNSettings):
+    """TD3+BC with a mixture policy; as TD3+BC, which TD3_BC_G is a copy of.
+
+    Its last version smooths no target actions: they are samples already.
+    """
+
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    q_coefficient: float = 2.5  # alpha
+    actor_interval: int = 2
+    normalize_observations: bool = True
+    q_gradient: Literal["reparameterized", "as_released"] = "reparameterized"
+    """`as_released`: the Q term sends the actor no gradient, as in TD3_BC_G."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BCQSettings(AgentSettings):
     """BCQ (Fujimoto et al., 2019), continuous actions; defaults are its appendix."""
 
