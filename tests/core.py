@@ -21,6 +21,7 @@ SMALL = {
     "ql_mdn": {"hidden_dim": 16},
     "bcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_candidates": 5},
     "bear_mmd": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_mmd_samples": 4},
+    "cvae_ql": {"hidden_dim": 16, "behavior_hidden_dim": 16, "actor_ema_start": 3},
     "diffusion_ql": {
         "hidden_dim": 16,
         "num_denoising_steps": 4,

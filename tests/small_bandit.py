@@ -1,4 +1,4 @@
-"""A one-step task with a known answer, small enough to be solved in seconds."""
+"""One-step tasks with known answers, small enough to be solved in seconds."""
 
 from types import SimpleNamespace
 
@@ -10,6 +10,7 @@ from dql.noise import NoiseStreams
 MODES = np.array([[-0.6, 0.3], [0.6, -0.3]])
 MODE_STD = 0.05
 REWARDS = np.array([1.0, 5.0])
+PEAK = np.array([0.5, -0.25])
 
 
 def two_modes(num_transitions=2000, *, seed=0):
@@ -27,6 +28,15 @@ def two_modes(num_transitions=2000, *, seed=0):
     )
 
 
+def one_peak(num_transitions=2000, *, seed=0):
+    """Return actions all over the square; the reward falls off around `PEAK`."""
+    generator = np.random.default_rng(seed)
+    task = two_modes(num_transitions)
+    task.actions = generator.uniform(-1, 1, (num_transitions, 2))
+    task.rewards = 5 - 4 * ((task.actions - PEAK) ** 2).sum(axis=1)
+    return task
+
+
 def draw_actions(agent, num_actions=1000):
     """Return actions the agent takes in the one state, (R, num_actions, 2)."""
     draws = agent.evaluation_draws(num_actions)
@@ -36,6 +46,6 @@ def draw_actions(agent, num_actions=1000):
 
 
 def shares_of_modes(actions, radius=4 * MODE_STD):
-    """Return the share of the actions (R, n, 2) near either mode, (R, 2)."""
+    """Return the share of actions (R, n, 2) within the radius of each mode, (R, 2)."""
     distances = np.linalg.norm(actions[:, :, None] - MODES, axis=-1)
     return (distances < radius).mean(axis=1)

@@ -25,6 +25,7 @@ SETTINGS: dict[str, type] = {
     "ql_mdn": settings.QLMDNSettings,
     "bcq": settings.BCQSettings,
     "bear_mmd": settings.BEARMMDSettings,
+    "cvae_ql": settings.CVAEQLSettings,
     "diffusion_ql": settings.DiffusionQLSettings,
 }
 

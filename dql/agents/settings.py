@@ -111,6 +111,27 @@ class DiffusionQLSettings(BCDiffusionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CVAEQLSettings(BCCVAESettings):
+    """CVAE-QL (paper, Table 2); the authors' first release, agents/ql_cvae.py.
+
+    Which eta the row was made with is not published: Diffusion-QL's for Gym.
+    """
+
+    hidden_dim: int = 256  # of the critics
+    behavior_hidden_dim: int = 500
+    q_coefficient: float = 1.0  # eta
+    q_normalizer: Literal["as_released", "paper"] = "as_released"
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    max_q_backup: bool = False
+    num_backup_samples: int = 10
+    actor_ema_decay: float = 0.995
+    actor_ema_interval: int = 5
+    actor_ema_start: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
 class TD3BCSettings(AgentSettings):
     """TD3+BC (Fujimoto and Gu, 2021); defaults are its Table 3."""
 
