@@ -20,6 +20,12 @@ SMALL = {
     "ql_mle": {"hidden_dim": 16},
     "ql_mdn": {"hidden_dim": 16},
     "bcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_candidates": 5},
+    "bcq_diffusion": {
+        "hidden_dim": 16,
+        "behavior_hidden_dim": 16,
+        "num_denoising_steps": 4,
+        "num_candidates": 5,
+    },
     "bear_mmd": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_mmd_samples": 4},
     "cvae_ql": {"hidden_dim": 16, "behavior_hidden_dim": 16, "actor_ema_start": 3},
     "diffusion_ql": {

@@ -24,6 +24,7 @@ SETTINGS: dict[str, type] = {
     "ql_mle": settings.QLMLESettings,
     "ql_mdn": settings.QLMDNSettings,
     "bcq": settings.BCQSettings,
+    "bcq_diffusion": settings.BCQDiffusionSettings,
     "bear_mmd": settings.BEARMMDSettings,
     "cvae_ql": settings.CVAEQLSettings,
     "diffusion_ql": settings.DiffusionQLSettings,

@@ -205,6 +205,33 @@ class BCQSettings(AgentSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BCQDiffusionSettings(AgentSettings):
+    """BCQ with a diffusion model (paper, Table 2), of which nothing was published.
+
+    The behaviour policy's values are those of Diffusion-QL, all others those of BCQ.
+    """
+
+    hidden_dim: int = 400  # of the critics and the perturbation model
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    behavior_hidden_dim: int = 256
+    behavior_learning_rate: float = 3e-4
+    num_denoising_steps: int = 5
+    beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
+    prediction: Literal["noise", "action"] = "noise"
+    time_embedding_dim: int = 16
+    learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    minimum_weight: float = 0.75  # lambda: weight of the smaller target critic
+    max_perturbation: float = 0.05  # Phi
+    num_backup_samples: int = 10
+    num_candidates: int = 100
+    action_rule: Literal["greedy", "behavior"] = "greedy"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BEARMMDSettings(BCMMDSettings):
     """BEAR with an MMD constraint (Kumar et al., 2019), dual gradient descent."""
 
