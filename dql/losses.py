@@ -79,3 +79,26 @@ def improvement_loss(q_values: Tensor, normalizer_q: Tensor, coin: Tensor) -> Te
     """
     terms = -q_values.mean(dim=2) / normalizer_q.detach()
     return torch.where(coin > 0.5, terms[:, 0], terms[:, 1])
+
+
+def expectile_loss(differences: Tensor, expectile: Tensor) -> Tensor:
+    """Return E |expectile - 1(u < 0)| u^2 of differences (R, B) (IQL, eq. 5).
+
+    `expectile` is (R,): above one half, a prediction below its target costs more than
+    one as far above it, with u = target - prediction.
+    """
+    above = expectile[:, None].expand_as(differences)
+    factors = torch.where(differences < 0, 1 - above, above)
+    return mean_per_run(factors * differences.square())
+
+
+def exponential_weights(
+    advantages: Tensor, inverse_temperature: Tensor, max_weight: float
+) -> Tensor:
+    """Return exp(advantage x inverse temperature), at most `max_weight`, (R, B)."""
+    return (inverse_temperature[:, None] * advantages).exp().clamp(max=max_weight)
+
+
+def weighted_regression_loss(log_likelihood: Tensor, weights: Tensor) -> Tensor:
+    """Return -E w log pi(a | s) of (R, B) each; the weights are constants."""
+    return -mean_per_run(weights.detach() * log_likelihood)

@@ -26,6 +26,7 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "iql": {"hidden_dim": 16},
 }
 
 

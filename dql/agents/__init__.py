@@ -24,6 +24,7 @@ SETTINGS: dict[str, type] = {
     "bcq": settings.BCQSettings,
     "bear_mmd": settings.BEARMMDSettings,
     "diffusion_ql": settings.DiffusionQLSettings,
+    "iql": settings.IQLSettings,
 }
 
 

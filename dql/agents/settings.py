@@ -165,3 +165,38 @@ class BEARMMDSettings(BCMMDSettings):
     multiplier_learning_rate: float = 1e-3
     log_multiplier_min: float = -5.0
     log_multiplier_max: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvantageWeightedSettings(AgentSettings):
+    """A Gaussian policy by weighted regression: what IQL, AWAC, AWR and Onestep share.
+
+    The inverse temperature multiplies the advantage in the exponent of the weight.
+    """
+
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2  # of the actor
+    critic_num_hidden_layers: int = 2  # of Q and V
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4  # of Q and V
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    inverse_temperature: float = 1.0
+    log_std_min: float = -5.0
+    log_std_max: float = 2.0
+    initial_log_std: float = 0.0
+    action_rule: Literal["mean", "sample"] = "mean"  # all four evaluate the mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class IQLSettings(AdvantageWeightedSettings):
+    """IQL (Kostrikov et al., 2021); defaults are its values for D4RL's locomotion.
+
+    Left out: the cosine decay of the actor's rate over a million steps, and the dropout
+    of 0.1 in its actor on Adroit and Kitchen.
+    """
+
+    expectile: float = 0.7  # tau
+    inverse_temperature: float = 3.0  # beta
+    max_weight: float = 100.0
