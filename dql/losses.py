@@ -102,3 +102,9 @@ def exponential_weights(
 def weighted_regression_loss(log_likelihood: Tensor, weights: Tensor) -> Tensor:
     """Return -E w log pi(a | s) of (R, B) each; the weights are constants."""
     return -mean_per_run(weights.detach() * log_likelihood)
+
+
+def softmax_weights(advantages: Tensor, inverse_temperature: Tensor) -> Tensor:
+    """Return exponential weights scaled to a mean of 1 in each run's batch, (R, B)."""
+    batch_size = advantages.shape[1]
+    return batch_size * (inverse_temperature[:, None] * advantages).softmax(dim=1)

@@ -25,6 +25,7 @@ SETTINGS: dict[str, type] = {
     "bear_mmd": settings.BEARMMDSettings,
     "diffusion_ql": settings.DiffusionQLSettings,
     "iql": settings.IQLSettings,
+    "awac": settings.AWACSettings,
 }
 
 

@@ -200,3 +200,18 @@ class IQLSettings(AdvantageWeightedSettings):
     expectile: float = 0.7  # tau
     inverse_temperature: float = 3.0  # beta
     max_weight: float = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AWACSettings(AdvantageWeightedSettings):
+    """AWAC (Nair et al., 2020); defaults are its released script for MuJoCo.
+
+    Its batches hold 1024 transitions.
+    """
+
+    num_hidden_layers: int = 4
+    inverse_temperature: float = 0.5  # 1 / lambda
+    log_std_min: float = -6.0
+    log_std_max: float = 0.0
+    initial_log_std: float = -3.0
+    weight_decay: float = 1e-4  # of the policy
