@@ -108,3 +108,10 @@ def softmax_weights(advantages: Tensor, inverse_temperature: Tensor) -> Tensor:
     """Return exponential weights scaled to a mean of 1 in each run's batch, (R, B)."""
     batch_size = advantages.shape[1]
     return batch_size * (inverse_temperature[:, None] * advantages).softmax(dim=1)
+
+
+def standardize(values: Tensor) -> Tensor:
+    """Shift and scale each run's batch (R, B) to mean 0 and deviation 1."""
+    centered = values - values.mean(dim=1, keepdim=True)
+    deviation = centered.square().mean(dim=1, keepdim=True).sqrt()
+    return centered / (deviation + 1e-5)  # the constant of AWR's released code

@@ -29,6 +29,7 @@ SMALL = {
     "iql": {"hidden_dim": 16},
     # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
+    "awr": {"hidden_dim": 16},
 }
 
 

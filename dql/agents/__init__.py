@@ -26,6 +26,7 @@ SETTINGS: dict[str, type] = {
     "diffusion_ql": settings.DiffusionQLSettings,
     "iql": settings.IQLSettings,
     "awac": settings.AWACSettings,
+    "awr": settings.AWRSettings,
 }
 
 

@@ -215,3 +215,15 @@ class AWACSettings(AdvantageWeightedSettings):
     log_std_max: float = 0.0
     initial_log_std: float = -3.0
     weight_decay: float = 1e-4  # of the policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class AWRSettings(AdvantageWeightedSettings):
+    """AWR (Peng et al., 2019) on a fixed dataset; temperature and clip as released.
+
+    It has no values for D4RL. Networks and Adam are those of the other three; its own
+    are layers of 128 and 64 under SGD with momentum.
+    """
+
+    inverse_temperature: float = 1.0  # 1 / beta, of standardised advantages
+    max_weight: float = 20.0
