@@ -30,6 +30,7 @@ SMALL = {
     # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
     "awr": {"hidden_dim": 16},
+    "onestep": {"hidden_dim": 16, "num_value_samples": 4},
 }
 
 

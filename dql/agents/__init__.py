@@ -27,6 +27,7 @@ SETTINGS: dict[str, type] = {
     "iql": settings.IQLSettings,
     "awac": settings.AWACSettings,
     "awr": settings.AWRSettings,
+    "onestep": settings.OnestepSettings,
 }
 
 

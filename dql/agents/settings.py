@@ -227,3 +227,19 @@ class AWRSettings(AdvantageWeightedSettings):
 
     inverse_temperature: float = 1.0  # 1 / beta, of standardised advantages
     max_weight: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnestepSettings(AdvantageWeightedSettings):
+    """Onestep RL (Brandfonbrener et al., 2021), exponentially weighted, as released.
+
+    Its batches hold 512 transitions.
+    """
+
+    hidden_dim: int = 1024
+    learning_rate: float = 1e-4  # of the clone, too
+    critic_learning_rate: float = 1e-4
+    polyak_step_size: float = 0.0025  # the release: 0.005 every second step
+    inverse_temperature: float = 1.0  # the authors choose one for each dataset
+    max_weight: float = 100.0
+    num_value_samples: int = 10
