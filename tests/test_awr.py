@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from core import make_agent, train_steps
-from small_bandit import BEST_ACTIONS, log_density, precise_update, solve_bandit
+from weighted_bandit import BEST_ACTIONS, log_density, precise_update, solve_bandit
 
 from dql.losses import standardize
 
