@@ -101,3 +101,39 @@ def mixture_improvement_loss(q_values: Tensor, weights: Tensor) -> Tensor:
     value = (weights * q_values).sum(dim=2).mean(dim=1)
     magnitude = (weights * q_values.abs()).sum(dim=2).mean(dim=1)
     return -value / magnitude.detach()
+
+
+def expectile_loss(differences: Tensor, expectile: Tensor) -> Tensor:
+    """Return E |expectile - 1(u < 0)| u^2 of differences (R, B) (IQL, eq. 5).
+
+    `expectile` is (R,): above one half, a prediction below its target costs more than
+    one as far above it, with u = target - prediction.
+    """
+    above = expectile[:, None].expand_as(differences)
+    factors = torch.where(differences < 0, 1 - above, above)
+    return mean_per_run(factors * differences.square())
+
+
+def exponential_weights(
+    advantages: Tensor, inverse_temperature: Tensor, max_weight: float
+) -> Tensor:
+    """Return exp(advantage x inverse temperature), at most `max_weight`, (R, B)."""
+    return (inverse_temperature[:, None] * advantages).exp().clamp(max=max_weight)
+
+
+def weighted_regression_loss(log_likelihood: Tensor, weights: Tensor) -> Tensor:
+    """Return -E w log pi(a | s) of (R, B) each; the weights are constants."""
+    return -mean_per_run(weights.detach() * log_likelihood)
+
+
+def softmax_weights(advantages: Tensor, inverse_temperature: Tensor) -> Tensor:
+    """Return exponential weights scaled to a mean of 1 in each run's batch, (R, B)."""
+    batch_size = advantages.shape[1]
+    return batch_size * (inverse_temperature[:, None] * advantages).softmax(dim=1)
+
+
+def standardize(values: Tensor) -> Tensor:
+    """Shift and scale each run's batch (R, B) to mean 0 and deviation 1."""
+    centered = values - values.mean(dim=1, keepdim=True)
+    deviation = centered.square().mean(dim=1, keepdim=True).sqrt()
+    return centered / (deviation + 1e-5)  # the constant of AWR's released code

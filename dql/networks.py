@@ -148,6 +148,43 @@ class GaussianActor(nn.Module):
         return mean, log_std.clamp(*self.log_std_range)
 
 
+class BoundedGaussianActor(nn.Module):
+    """A diagonal Gaussian: a mean within [-1, 1], one deviation for all states.
+
+    Its log is squashed into its range. A clip would pass no gradient outside, so that a
+    deviation which overshot the range could never come back.
+    """
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        hidden_dim: int,
+        num_hidden_layers: int,
+        activation: str,
+        log_std_range: tuple[float, float],
+        initial_log_std: float,
+    ) -> None:
+        super().__init__()
+        self.log_std_range = log_std_range
+        dims = [observation_dim, *[hidden_dim] * num_hidden_layers, action_dim]
+        self.mlp = MLP(dims, generators, activation=activation)
+        low, high = log_std_range
+        logit = math.log((initial_log_std - low) / (high - initial_log_std))
+        self.log_std_logit = nn.Parameter(
+            torch.full((len(generators), 1, action_dim), logit)
+        )
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log standard deviation, (R, B, A) each."""
+        mean = self.mlp(observations).tanh()
+        low, high = self.log_std_range
+        log_std = low + (high - low) * self.log_std_logit.sigmoid()
+        return mean, log_std.expand_as(mean)
+
+
 class Mixture(NamedTuple):
     """A mixture of K diagonal Gaussians over actions for every state."""
 

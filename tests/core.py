@@ -35,6 +35,11 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "iql": {"hidden_dim": 16},
+    # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
+    "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
+    "awr": {"hidden_dim": 16},
+    "onestep": {"hidden_dim": 16, "num_value_samples": 4},
 }
 
 

@@ -28,6 +28,10 @@ SETTINGS: dict[str, type] = {
     "bear_mmd": settings.BEARMMDSettings,
     "cvae_ql": settings.CVAEQLSettings,
     "diffusion_ql": settings.DiffusionQLSettings,
+    "iql": settings.IQLSettings,
+    "awac": settings.AWACSettings,
+    "awr": settings.AWRSettings,
+    "onestep": settings.OnestepSettings,
 }
 
 

@@ -1,0 +1,124 @@
+"""A Gaussian policy by advantage-weighted regression: what four agents share.
+
+L(theta) = -E w(s, a) log pi(a | s) over the dataset's actions. IQL, AWAC, AWR and
+Onestep RL differ in the value behind the advantage and in the weight w made of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
+from dql.agents.settings import AdvantageWeightedSettings
+from dql.batch import Batch
+from dql.losses import (
+    gaussian_log_likelihood,
+    mean_per_run,
+    weighted_regression_loss,
+)
+from dql.networks import MLP, BoundedGaussianActor, TwinCritic
+from dql.noise import Draw
+from dql.updates import gradient_step, make_adam
+
+
+class AdvantageWeighted(Agent):
+    """Holds the policy and its regression; an agent adds values and their losses."""
+
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[AdvantageWeightedSettings]
+    ) -> None:
+        super().__init__(spec, settings)
+        actor = BoundedGaussianActor(
+            spec.observation_dim,
+            spec.action_dim,
+            self.generators,
+            hidden_dim=self.settings.hidden_dim,
+            num_hidden_layers=self.settings.num_hidden_layers,
+            activation=self.settings.activation,
+            log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
+            initial_log_std=self.settings.initial_log_std,
+        )
+        self.actor = self.add_module("actor", actor)
+        self.optimizers["actor"] = make_adam(
+            actor.parameters(), self.settings.learning_rate
+        )
+        self.discount = self.per_run("discount")
+        self.inverse_temperature = self.per_run("inverse_temperature")
+
+    def add_twin_critics(self) -> None:
+        """Add two Q networks, their target copies and their optimiser."""
+        critic = TwinCritic(
+            self.spec.observation_dim,
+            self.spec.action_dim,
+            self.generators,
+            hidden_dim=self.settings.hidden_dim,
+            num_hidden_layers=self.settings.critic_num_hidden_layers,
+            activation=self.settings.activation,
+        )
+        self.critic = self.add_module("critic", critic)
+        self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
+        self.optimizers["critic"] = make_adam(
+            critic.parameters(), self.settings.critic_learning_rate
+        )
+
+    def make_scalar_network(self, input_dim: int) -> MLP:
+        """Return a network with one output, such as V(s)."""
+        hidden = [self.settings.hidden_dim] * self.settings.critic_num_hidden_layers
+        return MLP(
+            [input_dim, *hidden, 1],
+            self.generators,
+            activation=self.settings.activation,
+        )
+
+    def add_value(self) -> None:
+        """Add V(s) and its optimiser."""
+        value = self.make_scalar_network(self.spec.observation_dim)
+        self.value = self.add_module("value", value)
+        self.optimizers["value"] = make_adam(
+            value.parameters(), self.settings.critic_learning_rate
+        )
+
+    def values(self, observations: Tensor) -> Tensor:
+        """Return V(s) of (R, B, O), (R, B)."""
+        return self.value(observations)[..., 0]
+
+    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        return {}
+
+    def actor_loss(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Metrics]:
+        """Return the weighted regression on the dataset's actions, (R,)."""
+        mean, log_std = self.actor(batch.observations)
+        log_likelihood = gaussian_log_likelihood(batch.actions, mean, log_std)
+        loss = weighted_regression_loss(log_likelihood, weights)
+        return loss, {
+            "actor/bc_loss": -mean_per_run(log_likelihood.detach()),
+            "actor/weighted_loss": loss.detach(),
+            "actor/mean_weight": mean_per_run(weights),
+        }
+
+    def update_actor(self, batch: Batch, weights: Tensor) -> Metrics:
+        """Take one gradient step on the weighted regression."""
+        loss, metrics = self.actor_loss(batch, weights)
+        gradient_step(self.optimizers["actor"], loss.sum(), self.spec.num_runs)
+        return metrics
+
+    def policy_actions(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """Return samples of the policy (R, B, A), clipped to [-1, 1]."""
+        mean, log_std = self.actor(observations)
+        return (mean + log_std.exp() * noise).clamp(-1, 1)
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        if self.settings.action_rule == "mean":
+            return {}
+        return {"noise": Draw((num_episodes, self.spec.action_dim))}
+
+    @torch.no_grad()
+    def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Return the policy's mean, or one sample if the settings ask for it."""
+        if self.settings.action_rule == "mean":
+            return self.actor(observations)[0]
+        return self.policy_actions(observations, noise["noise"])
