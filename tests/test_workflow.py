@@ -20,6 +20,7 @@ from dql.config import load_project
 ROOT = Path(__file__).parents[1]
 SMOKE = load_project(scale="smoke")
 NOTHING_TO_DO = "Nothing to be done"
+KEPT_IN_GIT = {"benchmarks", "kept"}
 LOCAL_TASK = "local-hopper-medium-expert"
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -146,7 +147,7 @@ def test_bad_input_stops_before_anything_runs(bare, arguments, words):
     printed = run(f"snakemake -n {arguments}", bare, fails=True)
     for word in words:
         assert word in printed
-    assert {path.name for path in (bare / "results").iterdir()} == {"kept"}
+    assert {path.name for path in (bare / "results").iterdir()} == KEPT_IN_GIT
 
 
 def test_only_training_asks_for_a_gpu():
