@@ -10,6 +10,8 @@ from types import FrameType
 
 import torch
 
+from dql.errors import UserError, nearest
+
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -41,10 +43,14 @@ class StopSignals:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the named device; `auto` is the GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """Return the device: cpu, cuda or, for `auto`, the GPU where there is one."""
+    known = ("auto", "cpu", "cuda")
+    if name not in known:
+        raise UserError(f"unknown device {name!r}{nearest(name, known)}")
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise UserError("no CUDA device here; use auto or cpu")
+    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
 def keep_freed_memory() -> None:

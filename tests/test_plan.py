@@ -7,7 +7,9 @@ import torch
 
 from dql import paths, plan
 from dql.config import load_project
+from dql.errors import UserError
 from dql.plan import Cost, cost_key, make_works, totals
+from dql.process import choose_device
 
 CPU = torch.device("cpu")
 
@@ -64,6 +66,8 @@ def test_what_changes_no_cost_is_timed_once(project):
     assert cost_key(first, 3) == cost_key(corners, 3)
     assert cost_key(first, 3) != cost_key(first, 1)
     assert cost_key(first, 3) != cost_key(shorter, 3)
+    unguided = project.run_config("bandit-axes", "diffusion_ql@eta=0", 0)
+    assert cost_key(first, 3) != cost_key(unguided, 3)  # the chain is not run
 
 
 def test_cost_is_of_one_run(project):
@@ -79,3 +83,10 @@ def test_it_is_printed(project, fixed_cost, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "bandit" in printed
     assert "Not included: evaluation" in printed
+
+
+@pytest.mark.parametrize(("name", "word"), [("gpu", "unknown"), ("cuda", "no CUDA")])
+def test_a_device_that_is_not_there_is_named(name, word, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=word):
+        choose_device(name)

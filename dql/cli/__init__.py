@@ -83,7 +83,7 @@ def plan(
 ) -> None:
     """Print what a scale would train, and what that costs on this machine.
 
-    Times a gradient step of every kind of run, about a second each; trains nothing.
+    Times gradient steps of every kind of run, seconds to minutes; trains nothing.
 
     Example: dql plan --scale paper
     """
