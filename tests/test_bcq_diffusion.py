@@ -122,7 +122,7 @@ def test_losses_equal_the_literal_ones():
     to_double(agent)
     _, batch, noise = next(training_steps(agent, store, 1, batch_size=4))
     batch, noise = double_batch(batch), double(noise)
-    bc_loss = agent.behavior_loss(batch, noise)
+    bc_loss, _ = agent.behavior_loss(batch, noise)
     actor_loss = agent.actor_loss(batch, noise)
     target_q = agent.target_q(batch, noise)
     for run in range(2):

@@ -24,13 +24,17 @@ class BCCVAE(Agent):
 
     def __init__(self, spec: AgentSpec, settings: Sequence[BCCVAESettings]) -> None:
         super().__init__(spec, settings)
+        self.add_behavior_policy()
+
+    def add_behavior_policy(self) -> None:
+        """Add the CVAE and its optimiser."""
         hidden_dim = getattr(
             self.settings, "behavior_hidden_dim", self.settings.hidden_dim
         )
-        self.latent_dim = self.settings.latent_dim_per_action * spec.action_dim
+        self.latent_dim = self.settings.latent_dim_per_action * self.spec.action_dim
         behavior_policy = CVAE(
-            spec.observation_dim,
-            spec.action_dim,
+            self.spec.observation_dim,
+            self.spec.action_dim,
             self.generators,
             hidden_dim=hidden_dim,
             num_hidden_layers=self.settings.num_hidden_layers,
@@ -43,8 +47,12 @@ class BCCVAE(Agent):
             behavior_policy.parameters(), self.settings.learning_rate
         )
 
-    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+    def behavior_draws(self, batch_size: int) -> dict[str, Draw]:
+        """Return the random inputs of the behaviour model's loss."""
         return {"posterior": Draw((batch_size, self.latent_dim))}
+
+    def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        return self.behavior_draws(batch_size)
 
     def behavior_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
         """Return reconstruction plus KL, (R,)."""
@@ -63,7 +71,7 @@ class BCCVAE(Agent):
         }
 
     def update_behavior_policy(self, batch: Batch, noise: Noise) -> Metrics:
-        """Take one gradient step on the CVAE."""
+        """Take one gradient step on the behaviour model."""
         loss, metrics = self.behavior_loss(batch, noise)
         optimizer = self.optimizers["behavior_policy"]
         gradient_step(optimizer, loss.sum(), self.spec.num_runs)

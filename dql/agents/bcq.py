@@ -24,7 +24,10 @@ from dql.updates import gradient_step, make_adam, polyak_update
 
 
 class BCQ(BCCVAE):
-    """CVAE, perturbation model and twin critics with a soft minimum."""
+    """Behaviour model, perturbation model and twin critics with a soft minimum."""
+
+    proposal = "prior"
+    """Name of the noise behind the behaviour model's samples."""
 
     def __init__(self, spec: AgentSpec, settings: Sequence[BCQSettings]) -> None:
         super().__init__(spec, settings)
@@ -56,11 +59,15 @@ class BCQ(BCCVAE):
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         draws = super().training_draws(batch_size)
-        draws["actor_prior"] = Draw((batch_size, self.latent_dim))
+        draws[f"actor_{self.proposal}"] = self.proposal_draw(batch_size)
         if self.spec.bootstraps:
             rows = batch_size * self.settings.num_backup_samples
-            draws["backup_prior"] = Draw((rows, self.latent_dim))
+            draws[f"backup_{self.proposal}"] = self.proposal_draw(rows)
         return draws
+
+    def proposal_draw(self, num_rows: int) -> Draw:
+        """Return the noise of as many samples of the behaviour model."""
+        return Draw((num_rows, self.latent_dim))
 
     def perturb(self, actor: MLP, observations: Tensor, actions: Tensor) -> Tensor:
         """Move actions (R, B, A) by at most Phi, within [-1, 1]."""
@@ -74,7 +81,8 @@ class BCQ(BCCVAE):
         if self.spec.bootstraps:
             count = self.settings.num_backup_samples
             observations = repeat_rows(batch.next_observations, count)
-            actions = self.behavior_policy.sample(observations, noise["backup_prior"])
+            proposals = noise[f"backup_{self.proposal}"]
+            actions = self.behavior_policy.sample(observations, proposals)
             actions = self.perturb(self.target_actor, observations, actions)
             q_values = self.target_critic(observations, actions)
             mixed = soft_minimum(q_values, self.settings.minimum_weight)
@@ -84,16 +92,15 @@ class BCQ(BCCVAE):
         )
 
     def actor_loss(self, batch: Batch, noise: Noise) -> Tensor:
-        """Return minus the first critic at perturbed CVAE actions, (R,)."""
+        """Return minus the first critic at perturbed samples, (R,)."""
+        proposals = noise[f"actor_{self.proposal}"]
         with torch.no_grad():
-            sampled = self.behavior_policy.sample(
-                batch.observations, noise["actor_prior"]
-            )
+            sampled = self.behavior_policy.sample(batch.observations, proposals)
         actions = self.perturb(self.actor, batch.observations, sampled)
         return -self.critic(batch.observations, actions, frozen=True)[:, 0].mean(dim=1)
 
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
-        """Take one gradient step on CVAE, critics and perturbation, then targets."""
+        """Take one gradient step on behaviour, critics and perturbation, then targets."""
         num_runs = self.spec.num_runs
         metrics = self.update_behavior_policy(batch, noise)
         critic_loss = twin_critic_loss(
@@ -110,17 +117,25 @@ class BCQ(BCCVAE):
             "actor/q_loss": actor_loss.detach(),
         }
 
-    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+    @property
+    def num_candidates(self) -> int:
+        """Return how many samples a decision chooses from."""
         is_greedy = self.settings.action_rule == "greedy"
-        candidates = self.settings.num_candidates if is_greedy else 1
-        return {"prior": Draw((num_episodes, candidates, self.latent_dim))}
+        return self.settings.num_candidates if is_greedy else 1
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        return {"prior": Draw((num_episodes, self.num_candidates, self.latent_dim))}
+
+    def candidate_noise(self, noise: Noise) -> Tensor:
+        """Return the noise of all candidates, episode by episode."""
+        return noise["prior"].flatten(1, 2)
 
     @torch.no_grad()
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
-        """Return the candidate the first critic prefers, or a plain CVAE sample."""
-        num_episodes, candidates = noise["prior"].shape[1:3]
+        """Return the candidate the first critic prefers, or a plain sample."""
+        num_episodes, candidates = observations.shape[1], self.num_candidates
         repeated = repeat_rows(observations, candidates)
-        actions = self.behavior_policy.sample(repeated, noise["prior"].flatten(1, 2))
+        actions = self.behavior_policy.sample(repeated, self.candidate_noise(noise))
         if self.settings.action_rule == "behavior":
             return actions
         actions = self.perturb(self.actor, repeated, actions)
