@@ -19,7 +19,7 @@
 #define HEIGHT 8
 #elif defined(__AVX__)
 #define LANES 8
-#define HEIGHT 4
+#define HEIGHT 6
 #elif defined(__aarch64__)
 #define LANES 4
 #define HEIGHT 8
@@ -50,15 +50,17 @@ static inline float *take_zeros(float **workspace, int64_t size)
     return memset(take(workspace, size), 0, size * sizeof(float));
 }
 
-/* c (HEIGHT, WIDTH) += sum over k of a(i, k) b(k, :), k in `blocks` blocks of `depth`:
- * a(i, k) lies at a[i row + k column] of its block, b's rows follow one another. */
+/* c (height, WIDTH) += sum over k of a(i, k) b(k, :), k in `blocks` blocks of `depth`:
+ * a(i, k) lies at a[i row + k column] of its block, b's rows follow one another.
+ * `height` is a constant up to HEIGHT, so the sums stay in registers. */
 static inline __attribute__((always_inline)) void
-multiply_tile(float *restrict c, const float *restrict a, int64_t row, int64_t column,
-              const float *restrict b, int64_t depth, int64_t blocks, int64_t block)
+multiply_tile(float *restrict c, const int height, const float *restrict a, int64_t row,
+              int64_t column, const float *restrict b, int64_t depth, int64_t blocks,
+              int64_t block)
 {
     lanes left[HEIGHT], right[HEIGHT];
 #pragma GCC unroll 8
-    for (int i = 0; i < HEIGHT; i++) {
+    for (int i = 0; i < height; i++) {
         left[i] = *(const lanes *)(c + i * WIDTH);
         right[i] = *(const lanes *)(c + i * WIDTH + LANES);
     }
@@ -67,7 +69,7 @@ multiply_tile(float *restrict c, const float *restrict a, int64_t row, int64_t c
         for (int64_t k = 0; k < depth; k++) {
             lanes b_left = *(const lanes *)b, b_right = *(const lanes *)(b + LANES);
 #pragma GCC unroll 8
-            for (int i = 0; i < HEIGHT; i++) {
+            for (int i = 0; i < height; i++) {
                 left[i] += entry[i * row] * b_left;
                 right[i] += entry[i * row] * b_right;
             }
@@ -76,7 +78,7 @@ multiply_tile(float *restrict c, const float *restrict a, int64_t row, int64_t c
         }
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < HEIGHT; i++) {
+    for (int i = 0; i < height; i++) {
         *(lanes *)(c + i * WIDTH) = left[i];
         *(lanes *)(c + i * WIDTH + LANES) = right[i];
     }
@@ -86,21 +88,22 @@ multiply_tile(float *restrict c, const float *restrict a, int64_t row, int64_t c
 static inline void multiply_panels(float *tile, const float *x, int64_t rows,
                                    const float *strip, int64_t inner)
 {
-    multiply_tile(tile, x, WIDTH, 1, strip, WIDTH, inner / WIDTH, rows * WIDTH);
+    multiply_tile(tile, HEIGHT, x, WIDTH, 1, strip, WIDTH, inner / WIDTH, rows * WIDTH);
 }
 
 /* A tile of x w: x row-major with `inner` columns. */
 static inline void multiply_rows(float *tile, const float *x, int64_t stride,
                                  const float *strip, int64_t inner)
 {
-    multiply_tile(tile, x, stride, 1, strip, inner, 1, 0);
+    multiply_tile(tile, HEIGHT, x, stride, 1, strip, inner, 1, 0);
 }
 
 /* A tile of x^T g over `rows` rows; consecutive rows of x are `stride` apart. */
-static inline void multiply_transposed(float *tile, const float *x, int64_t stride,
-                                       const float *g, int64_t rows)
+static inline __attribute__((always_inline)) void
+multiply_transposed(float *tile, const int height, const float *x, int64_t stride,
+                    const float *g, int64_t rows)
 {
-    multiply_tile(tile, x, 1, stride, g, rows, 1, 0);
+    multiply_tile(tile, height, x, 1, stride, g, rows, 1, 0);
 }
 
 /* w += x^T g over `rows` rows, all in panels but, for the second, x, which is row-major;
@@ -109,10 +112,16 @@ static inline void add_panel_gradient(float *w, const float *x, const float *g,
                                       int64_t rows, int64_t inner, int64_t columns)
 {
     for (int64_t j = 0; j < columns; j += WIDTH)
-        for (int64_t i = 0; i < inner; i += HEIGHT)
-            multiply_transposed(w + j * inner + i * WIDTH,
-                                x + i / WIDTH * rows * WIDTH + i % WIDTH, WIDTH,
-                                g + j * rows, rows);
+        for (int64_t i = 0; i < inner; i += WIDTH) {
+            float *tile = w + j * inner + i * WIDTH;
+            const float *strip = x + i * rows;
+            int k = 0;
+            for (; k + HEIGHT <= WIDTH; k += HEIGHT, tile += TILE)
+                multiply_transposed(tile, HEIGHT, strip + k, WIDTH, g + j * rows, rows);
+            if (k < WIDTH)
+                multiply_transposed(tile, WIDTH % HEIGHT, strip + k, WIDTH, g + j * rows,
+                                    rows);
+        }
 }
 
 static inline void add_row_gradient(float *w, const float *x, const float *g,
@@ -120,8 +129,8 @@ static inline void add_row_gradient(float *w, const float *x, const float *g,
 {
     for (int64_t j = 0; j < columns; j += WIDTH)
         for (int64_t i = 0; i < inner; i += HEIGHT)
-            multiply_transposed(w + j * inner + i * WIDTH, x + i, inner, g + j * rows,
-                                rows);
+            multiply_transposed(w + j * inner + i * WIDTH, HEIGHT, x + i, inner,
+                                g + j * rows, rows);
 }
 
 /* Write (rows, columns), entry (i, j) at from[i row + j column], as panels of
