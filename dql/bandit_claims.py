@@ -28,6 +28,7 @@ from dql.errors import UserError, nearest
 from dql.files import write_bytes, write_json
 from dql.schema import Strict
 
+
 class Claim(BaseClaim):
     """One statement about the bandit with the rules that decide it."""
 

@@ -22,6 +22,7 @@ CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 FIGURES = Path("figures")
+ALL_CLAIMS = RESULTS / "claims.json"
 
 BANDIT_SUMMARY = BANDIT / "summary.csv"
 BANDIT_CLAIMS = BANDIT / "claims.json"

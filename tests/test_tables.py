@@ -16,7 +16,7 @@ from dql.local_table import write_local_table
 from dql.table_files import Block, Table, escape_latex, write_table
 from dql.tables import make_table
 
-FORMATS = ("csv", "md", "tex")
+FORMATS = ("csv", "md", "tex", "html")
 
 
 def outputs(folder, name):
