@@ -63,7 +63,7 @@ def _page(records: Sequence[Record], counts: Mapping[str, int]) -> Table:
 
 
 def _sizes(records: Sequence[Record]) -> list[str]:
-    """Return the length of the bandit's runs, which is not the paper's at every scale."""
+    """Return the length of the bandit's runs, which may not be the paper's."""
     steps = {
         count
         for record in records
