@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -59,12 +60,22 @@ class PublishedSource:
     table: str
     directory: Path = paths.PUBLISHED
 
+    @cached_property
+    def _printed(self) -> list[PublishedScore]:
+        """Return the numbers of the table that a source prints."""
+        return load_scores(self.table, self.directory)
+
+    @cached_property
+    def _withheld(self) -> list[PublishedScore]:
+        """Return the numbers of the table that no source prints."""
+        return load_scores(self.table, self.directory, withheld=True)
+
     def scores(self, task: str, method: str, selection: Selection) -> Scores:
         """Return the printed number of a method, by our name or the paper's."""
-        for score in load_scores(self.table, self.directory):
+        for score in self._printed:
             if _is(score, task, method, selection):
                 return Scores(score.score, score.standard_error, {})
-        for score in load_scores(self.table, self.directory, withheld=True):
+        for score in self._withheld:
             if _is(score, task, method, selection):
                 raise NotTestedError(
                     f"no source prints {method} on {task} ({score.note})"
