@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
 from pydantic import Field
 
 from dql.claim_scores import (
@@ -67,15 +68,18 @@ class AverageAbove(Strict):
         numbers |= {name: other.mean for name, other in theirs.items()}
         for name, (low, high) in intervals.items():
             if high <= self.average_above:
-                return Finding(False, f"{name}: {_interval(low, high)}", numbers)
+                gap = _gap_words(ours, theirs[name], low, high)
+                return Finding(False, f"{name}: {gap}", numbers)
         for name, (low, high) in intervals.items():
             if low <= self.average_above:
                 raise NotTestedError(
-                    f"inconclusive: minus {name}, {_interval(low, high)} includes "
+                    f"inconclusive: minus {name}, "
+                    f"{_gap_words(ours, theirs[name], low, high)} includes "
                     f"{self.average_above:g}"
                 )
         name, (low, high) = min(intervals.items(), key=lambda item: item[1])
-        return Finding(True, f"least over {name}: {_interval(low, high)}", numbers)
+        gap = _gap_words(ours, theirs[name], low, high)
+        return Finding(True, f"least over {name}: {gap}", numbers)
 
 
 class BestIn(Strict):
@@ -179,11 +183,14 @@ def _difference(ours: Average, theirs: Average) -> tuple[float, float]:
     return interval
 
 
-def _interval(low: float, high: float) -> str:
-    """Return a difference in words."""
-    if low == high:
+def _gap_words(ours: Average, theirs: Average, low: float, high: float) -> str:
+    """Return a difference in words, with the printed errors where both have them."""
+    if low < high:
+        return f"95 % interval of the difference [{low:.1f}, {high:.1f}]"
+    errors = (ours.standard_error, theirs.standard_error)
+    if None in errors:
         return f"difference {low:.1f}"
-    return f"95 % interval of the difference [{low:.1f}, {high:.1f}]"
+    return f"difference {low:.1f} (standard error {np.hypot(*errors):.1f})"
 
 
 def _pairs(values: Mapping[str, str]) -> str:
