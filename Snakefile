@@ -17,6 +17,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
@@ -24,6 +25,8 @@ rule all:
     input:
         BANDIT_TARGETS,
         TABLE_TARGETS,
+        CLAIM_TARGETS,
+        PROVENANCE_TARGETS,
 
 
 # What the stages of dvc.yaml ask for.
@@ -52,3 +55,8 @@ rule local_datasets:
 rule tables:
     input:
         TABLE_TARGETS,
+
+
+rule claims:
+    input:
+        CLAIM_TARGETS,

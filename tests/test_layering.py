@@ -20,6 +20,8 @@ TORCH_FREE = [
     "dql.bandit_summary",
     "dql.behavior",
     "dql.cells",
+    "dql.claims",
+    "dql.claims_page",
     "dql.cli",
     "dql.config",
     "dql.d4rl_table",
@@ -30,6 +32,7 @@ TORCH_FREE = [
     "dql.local_table",
     "dql.paths",
     "dql.provenance",
+    "dql.run_table",
     "dql.summary",
 ]
 # Lower numbers know nothing of higher ones.

@@ -248,8 +248,16 @@ def test_summary_says_what_was_made(made):
 
 
 def test_report_is_written(made):
+    """Everything is embedded and explained; nothing is loaded from elsewhere."""
     run("snakemake --report results/report.html", made)
-    assert (made / "results" / "report.html").stat().st_size > 100_000
+    page = (made / "results" / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|iframe)[^>]+src=[\"']?http|<link|@import", page)
+    results = json.loads(re.search(r"(?s)var results = ({.*?});\n", page)[1])
+    names = {Path(name).name for name in results}
+    assert {"claims.html", "d4rl.html", "bandit_axes.png", "compute.html"} <= names
+    for name, result in results.items():
+        assert result["caption"] and result["labels"], name
+        assert result["data_uri"].startswith("data:"), name
 
 
 def test_dvc_versions_what_snakemake_made(made):
@@ -348,6 +356,8 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
         ),
         ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
         ("tables", closure("dql.cells", "dql.tables")),
+        ("claims", closure("dql.claims_page")),
+        ("provenance", closure("dql.run_table")),
     ],
 )
 def test_dvc_stages_depend_on_the_code_they_run(stage, modules):

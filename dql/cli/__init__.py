@@ -146,6 +146,25 @@ def table(
 
 
 @app.command()
+def claims() -> None:
+    """Judge every claim of workflow/claims.yaml by the results that are there.
+
+    Writes results/claims.json, claims.md and claims.html; computes nothing else.
+    """
+    from dql.claims_page import write_claims
+
+    write_claims()
+
+
+@app.command()
+def provenance() -> None:
+    """Write results/provenance: how every run was made, and what it cost."""
+    from dql.run_table import write_run_tables
+
+    write_run_tables()
+
+
+@app.command()
 def cell(
     task: Task,
     method: Method,

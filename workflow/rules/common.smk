@@ -187,7 +187,7 @@ def run_parameters(wildcards):
 # Bandit.
 
 
-def claims_parameters(wildcards):
+def bandit_claims_parameters(wildcards):
     """Return what decides the verdicts besides the summary: code and the claims."""
     code = provenance.code_fingerprint("dql.bandit_claims")
     return f"{code}-{digest(paths.CLAIMS.read_text())}"
@@ -195,6 +195,13 @@ def claims_parameters(wildcards):
 
 BANDIT_CELLS = PROJECT.cells(["bandit"])
 FIGURES = [name for name in figures.FIGURES if figures.figure_cells(name, BANDIT_CELLS)]
+FIGURE_TITLES = {
+    "bandit_axes": "modes on the axes, all methods",
+    "bandit_corners": "modes in the corners, all methods",
+    "bandit_denoising_steps": "number of denoising steps N",
+    "bandit_eta": "weight eta of the Q term",
+    "bandit_as_released": "supplement: panels as released",
+}
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
     + [
@@ -221,10 +228,14 @@ def figure_parameters(wildcards):
 
 # Tables.
 
+TABLE_TITLES = {
+    "local": "data made here (not D4RL)",
+    "d4rl": "D4RL, Table 1: published and ours",
+}
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
     for name in PROJECT.config.tables
-    for extension in ("csv", "md", "tex")
+    for extension in ("csv", "md", "tex", "html")
 ]
 
 
@@ -252,3 +263,51 @@ def table_parameters(wildcards):
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = provenance.code_fingerprint("dql.tables")
     return f"{code}-{digest(published)}"
+
+
+# Claims and provenance.
+
+D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in ("bandit", "local")]
+CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES)]
+CLAIM_TARGETS = [
+    str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
+]
+PROVENANCE_TARGETS = [
+    str(paths.provenance_table(name, extension))
+    for name in ("runs", "compute")
+    for extension in ("csv", "html")
+]
+
+
+def claims_parameters(wildcards):
+    """Return what decides the verdicts besides the inputs: code, claims, settings.
+
+    Cells that this scale does not train count by their content where they are there.
+    """
+    others = {
+        str(path): path.read_text()
+        for task in PROJECT.tasks.values()
+        if task.suite in D4RL_SUITES
+        for path in sorted((paths.CELLS / task.name).glob("*.json"))
+        if str(path) not in CLAIM_CELLS
+    }
+    files = [
+        paths.CLAIMS,
+        *paths.PUBLISHED.glob("*.csv"),
+        *paths.CONFIG.rglob("*.yaml"),
+    ]
+    texts = [file.read_text() for file in sorted(files)]
+    return f"{provenance.code_fingerprint('dql.claims_page')}-{digest(texts, others)}"
+
+
+def provenance_files(wildcards):
+    """Return the provenance of every run of this scale."""
+    return [
+        str(paths.run_directory(*run) / paths.PROVENANCE_FILE) for run in PROJECT.runs()
+    ]
+
+
+def caption(name):
+    """Return the file that explains a figure or table in the report, or None."""
+    file = Path(workflow.basedir) / "workflow" / "report" / f"{name}.rst"
+    return f"../report/{name}.rst" if file.is_file() else None
