@@ -14,6 +14,7 @@ import typer
 
 from dql import paths
 from dql.cli import bandit, config, data
+from dql.cli.doctor import doctor
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
 from dql.errors import UserError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
+app.command()(doctor)
 
 
 @app.callback()
