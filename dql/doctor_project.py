@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from dql import paths
 from dql.doctor_machine import INSTALL, output_of
 from dql.findings import Finding, ok, problem, warning
+from dql.locks import is_locked, running_snakemakes
 
 if TYPE_CHECKING:
     from dql.config import Project
@@ -159,29 +159,6 @@ def check_locks() -> Iterator[Finding]:
         yield ok("snakemake's lock", "free")
     held = [file for file in paths.RESULTS.glob("**/.*.lock") if is_locked(file)]
     yield ok("locks of files", f"{len(held)} held by running processes")
-
-
-def running_snakemakes(folder: Path = Path()) -> list[int]:
-    """Return the ids of the Snakemake processes that work in the folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes()
-            if b"snakemake" in words and (process / "cwd").samefile(folder):
-                found.append(int(process.name))
-        except OSError:  # it ended, or is another user's
-            continue
-    return [number for number in found if number != os.getpid()]
-
-
-def is_locked(file: Path) -> bool:
-    """Tell whether a living process holds a lock file."""
-    with file.open("rb") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
 
 
 def check_gpu_leases() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from dql.cli import main
 from dql.config import load_project
 from dql.doctor import as_json, examine, is_usable
 from dql.findings import Finding
+from dql.locks import is_locked
 
 
 @pytest.fixture
@@ -155,13 +156,13 @@ def test_locks_count_while_their_process_lives(folder):
     file = folder / "results" / "datasets" / ".a.lock"
     file.parent.mkdir()
     file.touch()
-    assert not doctor_project.is_locked(file)
+    assert not is_locked(file)
     with file.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert doctor_project.is_locked(file)
+        assert is_locked(file)
         *_, line = doctor_project.check_locks()
         assert line.found.startswith("1 held")
-    assert not doctor_project.is_locked(file)
+    assert not is_locked(file)
 
 
 def test_a_lease_on_a_gpu_that_is_gone_is_a_warning(folder, monkeypatch):

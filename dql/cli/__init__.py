@@ -15,6 +15,7 @@ import typer
 from dql import paths
 from dql.cli import bandit, config, data
 from dql.cli.doctor import doctor
+from dql.cli.garbage import gc
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
 from dql.errors import UserError
 
@@ -30,6 +31,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
 app.command()(doctor)
+app.command()(gc)
 
 
 @app.callback()
