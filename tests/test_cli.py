@@ -9,7 +9,7 @@ import pytest
 import dql.cli
 from dql.cli import main
 
-VERBS = ["train", "cell", "aggregate", "table", "summary", "doctor", "gc"]
+VERBS = ["train", "cell", "aggregate", "table", "summary", "doctor", "gc", "adopt"]
 GROUPS = {
     "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
     "bandit": ["summary", "figure", "claims"],
