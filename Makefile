@@ -46,10 +46,12 @@ bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours;
 	@snakemake bandit --cores $(CORES) --directory .paper --config scale=paper
 	@dql keep bandit-paper --from .paper
 
-# DVC keeps the versions of what Snakemake made; see dvc.yaml.
+# DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
+# holds both locks, and dvc pull with dql adopt brings a clone to the same state.
 .PHONY: record
 record: setup
-	@if git rev-parse --git-dir > /dev/null 2>&1; then dvc commit --force --quiet; \
+	@if git rev-parse --git-dir > /dev/null 2>&1; then \
+	  dql record && dvc commit --force --quiet; \
 	else echo "not a git repository: nothing recorded with DVC"; fi
 
 report: setup  ## results/report.html: claims, figures, tables, how each was made

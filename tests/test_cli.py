@@ -9,7 +9,18 @@ import pytest
 import dql.cli
 from dql.cli import main
 
-VERBS = ["train", "cell", "aggregate", "table", "claims", "provenance", "summary"]
+VERBS = [
+    "train",
+    "cell",
+    "aggregate",
+    "table",
+    "claims",
+    "provenance",
+    "summary",
+    "doctor",
+    "gc",
+    "adopt",
+]
 GROUPS = {
     "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
     "bandit": ["summary", "figure", "claims"],

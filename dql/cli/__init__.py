@@ -14,6 +14,9 @@ import typer
 
 from dql import paths
 from dql.cli import bandit, config, data
+from dql.cli.adoption import adopt, record
+from dql.cli.doctor import doctor
+from dql.cli.garbage import gc
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
 from dql.errors import UserError
 
@@ -28,6 +31,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
+for verb in (doctor, gc, record, adopt):
+    app.command()(verb)
 
 
 @app.callback()

@@ -170,6 +170,45 @@ def training_data(wildcards):
     return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
 
 
+# What a cluster is asked for. Measured peaks on CPUs are below 0.7 GB (`runs.csv` of
+# results/kept: three bandit runs in a process, or one on 100,000 transitions); a D4RL
+# file holds up to twenty times as many, and a CUDA context takes gigabytes of its own.
+TRAINING_MEMORY_MB = {"bandit": 4000}
+OTHER_TRAINING_MEMORY_MB = 12000
+# Three times the 18 to 31 ms a step of one Diffusion-QL run takes on one CPU core
+# (results/benchmarks/gradient_steps.json, `runs.csv`); its evaluations are in there.
+SECONDS_PER_STEP = 0.09
+# A job that is cut resumes when it is submitted again, and partitions have limits.
+MAX_MINUTES = 24 * 60
+
+
+def grows_by_attempt(megabytes):
+    """Return a resource function: more memory whenever a job is tried again."""
+
+    def memory(wildcards, attempt):
+        return megabytes * attempt
+
+    return memory
+
+
+def training_memory(suite):
+    """Return the resource function for the memory of a suite's training jobs, MB."""
+    return grows_by_attempt(TRAINING_MEMORY_MB.get(suite, OTHER_TRAINING_MEMORY_MB))
+
+
+def training_minutes(suite, seeds):
+    """Return the resource function for the time limit of a block of seeds."""
+
+    def minutes(wildcards):
+        steps = PROJECT.suite(suite).training.num_gradient_steps
+        if steps == "from_task":
+            steps = PROJECT.task(wildcards.task).num_gradient_steps
+        needed = 30 + steps * len(seeds) * SECONDS_PER_STEP / 60
+        return min(round(needed), MAX_MINUTES)
+
+    return minutes
+
+
 def run_parameters(wildcards):
     """Return what decides a run besides its data and seed: code and settings."""
     try:

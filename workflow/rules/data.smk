@@ -14,6 +14,9 @@ rule train_behavior_policies:
     conda:
         "../../environment.yml"
     threads: 8
+    resources:
+        mem_mb=grows_by_attempt(8000),
+        runtime=240,
     params:
         made_by=behavior_parameters,
         options=scale_options,
@@ -37,6 +40,9 @@ rule generate_dataset:
     priority: 20
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=grows_by_attempt(8000),
+        runtime=120,
     params:
         made_by=dataset_parameters,
         options=scale_options,
@@ -57,6 +63,9 @@ rule fetch_dataset:
     retries: 2
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=grows_by_attempt(8000),
+        runtime=240,
     params:
         made_by=dataset_parameters,
         options=scale_options,
