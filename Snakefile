@@ -23,6 +23,7 @@ rule all:
     default_target: True
     input:
         BANDIT_TARGETS,
+        DATA_FIGURE_TARGETS,
         TABLE_TARGETS,
 
 
@@ -32,6 +33,11 @@ rule all:
 rule bandit:
     input:
         BANDIT_TARGETS,
+
+
+rule data_figures:
+    input:
+        DATA_FIGURE_TARGETS,
 
 
 rule bandit_runs:

@@ -11,7 +11,15 @@ from dql.cli import main
 
 VERBS = ["train", "cell", "aggregate", "table", "summary"]
 GROUPS = {
-    "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
+    "data": [
+        "behavior",
+        "generate",
+        "fetch",
+        "list",
+        "verify",
+        "describe",
+        "check-physics",
+    ],
     "bandit": ["summary", "figure", "claims"],
     "config": ["runs", "run", "schema"],
 }

@@ -142,6 +142,18 @@ def dataset_parameters(wildcards):
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
 
 
+def data_figure_parameters(wildcards):
+    """Return what decides the figure of a dataset besides its rows: code and style."""
+    code = provenance.code_fingerprint("dql.figures.dataset")
+    return f"{code}-{digest(paths.STYLE.read_text())}"
+
+
+DATA_FIGURE_TARGETS = [
+    str(paths.figure_file(paths.data_figure(task), extension))
+    for task in PROJECT.suite("local").tasks
+    for extension in ("pdf", "png")
+]
+
 # Training.
 
 SUITE_RUN_FILES = {

@@ -64,3 +64,29 @@ rule fetch_dataset:
         "Fetch the D4RL dataset of {wildcards.task}"
     shell:
         "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"
+
+
+rule draw_data_figure:
+    input:
+        manifest="results/datasets/{task}.json",
+        data=training_data,
+    output:
+        "figures/data_{task}.pdf",
+        report(
+            "figures/data_{task}.png",
+            caption="../report/data.rst",
+            category="Data",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "results/logs/figures/data_{task}.log",
+    wildcard_constraints:
+        task=any_of(suite_names("local")),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=data_figure_parameters,
+    message:
+        "Draw the data of {wildcards.task}"
+    shell:
+        "dql data describe {wildcards.task} --figure > {log} 2>&1"
