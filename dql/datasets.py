@@ -44,7 +44,11 @@ DATA_FILE = Path("data") / "main_data.hdf5"
 FLAT_FILE = "flat.safetensors"
 """Made from the data file, so .dvcignore names it."""
 
-REMEDIES = {"local": "dql data generate", "d4rl": "dql data fetch"}
+REMEDIES = {
+    "local": "dql data generate",
+    "d4rl": "dql data fetch",
+    "minari": "dql data fetch",
+}
 
 
 @dataclass(frozen=True)

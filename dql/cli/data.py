@@ -58,14 +58,16 @@ def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Download the task's D4RL file, check its digest and convert it to Minari.
 
     A download that was cut is resumed, and a file that is in results/downloads
-    already is used. Files go to results/datasets.
+    already is used. Tasks of source minari come from Minari's own remote instead.
+    Files go to results/datasets.
 
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    from dql import d4rl
+    from dql import d4rl, minari_remote
 
-    d4rl.fetch(chosen)
+    source = minari_remote if chosen.dataset.source == "minari" else d4rl
+    source.fetch(chosen)
 
 
 @app.command("list")

@@ -17,6 +17,7 @@ FOOTNOTES = {
     "local": "made by this workflow, not D4RL's",
     "d4rl": "D4RL",
     "bandit": "drawn by every run",
+    "minari": "published by Minari, not D4RL's",
 }
 
 

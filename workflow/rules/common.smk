@@ -136,7 +136,11 @@ def behavior_parameters(wildcards):
 def dataset_parameters(wildcards):
     """Return what decides a task's dataset besides its policies: code and sizes."""
     task = PROJECT.task(wildcards.task)
-    maker = {"local": "dql.local_data", "d4rl": "dql.d4rl"}[task.dataset.source]
+    maker = {
+        "local": "dql.local_data",
+        "d4rl": "dql.d4rl",
+        "minari": "dql.minari_remote",
+    }[task.dataset.source]
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"

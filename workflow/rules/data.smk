@@ -1,4 +1,4 @@
-"""Datasets: generated from behavior policies trained here, or D4RL's own files.
+"""Datasets: generated from behavior policies trained here, or fetched.
 
 Every other rule depends on the small manifest; see `training_data` for the big file.
 """
@@ -53,7 +53,7 @@ rule fetch_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("d4rl")),
+        task=any_of(suite_names("d4rl") + suite_names("minari")),
     retries: 2
     conda:
         "../../environment.yml"
@@ -61,7 +61,7 @@ rule fetch_dataset:
         made_by=dataset_parameters,
         options=scale_options,
     message:
-        "Fetch the D4RL dataset of {wildcards.task}"
+        "Fetch the dataset of {wildcards.task}"
     shell:
         "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"
 
