@@ -24,6 +24,7 @@ rule all:
     default_target: True
     input:
         BANDIT_TARGETS,
+        DATA_FIGURE_TARGETS,
         TABLE_TARGETS,
         CLAIM_TARGETS,
         PROVENANCE_TARGETS,
@@ -35,6 +36,11 @@ rule all:
 rule bandit:
     input:
         BANDIT_TARGETS,
+
+
+rule data_figures:
+    input:
+        DATA_FIGURE_TARGETS,
 
 
 rule bandit_runs:

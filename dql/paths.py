@@ -77,6 +77,11 @@ def provenance_table(name: str, extension: str) -> Path:
     return PROVENANCE / f"{name}.{extension}"
 
 
+def data_figure(task: str) -> str:
+    """Return the name of the figure that shows a task's data."""
+    return f"data_{task}"
+
+
 def figure_file(name: str, extension: str) -> Path:
     """Return a figure in one of its formats: pdf or png."""
     return FIGURES / f"{name}.{extension}"

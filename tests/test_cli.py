@@ -22,7 +22,15 @@ VERBS = [
     "adopt",
 ]
 GROUPS = {
-    "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
+    "data": [
+        "behavior",
+        "generate",
+        "fetch",
+        "list",
+        "verify",
+        "describe",
+        "check-physics",
+    ],
     "bandit": ["summary", "figure", "claims"],
     "config": ["runs", "run", "schema"],
 }

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dql import figures, provenance
+from dql import figures, paths, provenance
 from dql.agents import SETTINGS
 from dql.config import load_project
 
@@ -160,6 +160,7 @@ def test_smoke_makes_every_target(made):
     names = {path.name for path in (made / "figures").iterdir()}
     cells = SMOKE.cells(["bandit"])
     drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
+    drawn += [paths.data_figure(task) for task in SMOKE.suite("local").tasks]
     assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
     for task, method, seed in SMOKE.runs():
         folder = made / "results" / "runs" / task / method / f"seed{seed}"
@@ -354,7 +355,15 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
                 environment="hopper",
             ),
         ),
-        ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
+        (
+            "bandit",
+            closure(
+                "dql.bandit_summary",
+                "dql.bandit_claims",
+                "dql.figures",
+                "dql.figures.dataset",
+            ),
+        ),
         ("tables", closure("dql.cells", "dql.tables")),
         ("claims", closure("dql.claims_page")),
         ("provenance", closure("dql.run_table")),

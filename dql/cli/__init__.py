@@ -46,6 +46,8 @@ def configure_logging(
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    # Writing a pdf makes it list every glyph it embeds.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 @app.command()

@@ -136,11 +136,27 @@ def behavior_parameters(wildcards):
 def dataset_parameters(wildcards):
     """Return what decides a task's dataset besides its policies: code and sizes."""
     task = PROJECT.task(wildcards.task)
-    maker = {"local": "dql.local_data", "d4rl": "dql.d4rl"}[task.dataset.source]
+    maker = {
+        "local": "dql.local_data",
+        "d4rl": "dql.d4rl",
+        "minari": "dql.minari_remote",
+    }[task.dataset.source]
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
 
+
+def data_figure_parameters(wildcards):
+    """Return what decides the figure of a dataset besides its rows: code and style."""
+    code = provenance.code_fingerprint("dql.figures.dataset")
+    return f"{code}-{digest(paths.STYLE.read_text())}"
+
+
+DATA_FIGURE_TARGETS = [
+    str(paths.figure_file(paths.data_figure(task), extension))
+    for task in PROJECT.suite("local").tasks
+    for extension in ("pdf", "png")
+]
 
 # Training.
 
