@@ -35,7 +35,9 @@ class EDP(DiffusionQL):
     def policy_samples(
         self, actor: Diffusion, observations: Tensor, noise: Tensor
     ) -> Tensor:
-        return actor.solve(observations, noise, self.settings.num_solver_steps)
+        num_steps = self.settings.num_denoising_steps
+        num_solver_steps = min(self.settings.num_solver_steps, num_steps)
+        return actor.solve(observations, noise, num_solver_steps)
 
     def bc_loss_and_actions(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Return L_d (R,) and the actions predicted in it, (R, B, A)."""
