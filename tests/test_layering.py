@@ -46,6 +46,7 @@ LAYERS = {
     "dql.batch": 0,
     "dql.noise": 0,
     "dql.networks": 1,
+    "dql.noise_predictor": 1,
     "dql.diffusion": 2,
     "dql.training": 4,
     "dql.evaluation": 4,
