@@ -9,7 +9,6 @@ bootstrapped target reads.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,8 @@ import numpy as np
 
 from dql import paths
 from dql.errors import UserError, nearest
-from dql.files import locked, write_json
+from dql.files import locked
+from dql.manifests import read_manifest, remedy
 
 if TYPE_CHECKING:
     from dql.schema import TaskConfig
@@ -32,8 +32,6 @@ ACTION_TOLERANCE = 1e-5
 """Actions may pass [-1, 1] by the rounding of a simulator's float32."""
 NUM_BANDIT_TRANSITIONS = 10_000
 DATA_FILE = Path("data") / "main_data.hdf5"
-
-REMEDIES = {"local": "dql data generate", "d4rl": "dql data fetch"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,21 @@ def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
             f"describes (digest {found[:12]}, expected {manifest['digest'][:12]}); "
             f"make them again with: {remedy(task)}"
         )
+    _check_finite(dataset, task.name)
     return dataset
+
+
+def _check_finite(dataset: Dataset, name: str) -> None:
+    """Raise unless every number is finite; name the training row that is not."""
+    for key in ARRAYS:
+        array = getattr(dataset, key)
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise UserError(
+                f"{name}: {key} is not finite at training row {row}; nothing can be "
+                "learned from such data"
+            )
 
 
 def bandit_dataset(task: TaskConfig) -> Dataset:
@@ -87,11 +99,17 @@ def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset
     """Read a Minari file into flat arrays, row for row as D4RL's Q-learning data."""
     try:
         blocks = list(transition_blocks(path))
+        flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
     except FileNotFoundError:
         raise UserError(f"task '{task}': its data file {path} is missing") from None
-    except (OSError, KeyError) as error:
-        raise UserError(f"task '{task}': {path} is damaged ({error})") from None
-    flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+    except PermissionError as error:
+        raise UserError(f"task '{task}': {path}: {error.strerror}") from None
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        # What h5py and numpy raise for a file whose bytes are not as written.
+        raise UserError(
+            f"task '{task}': {path} is damaged ({error}); remove it and make the data "
+            "again"
+        ) from None
     return Dataset(*flat, manifest=manifest)
 
 
@@ -155,35 +173,3 @@ def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
     raise UserError(
         f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
     )
-
-
-def remedy(task: TaskConfig) -> str:
-    """Return the command that makes the task's data."""
-    return f"{REMEDIES[task.dataset.source]} {task.name}"
-
-
-def read_manifest(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
-    """Read the manifest of a task's dataset; say how to make it if there is none."""
-    path = root / f"{task.name}.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["task"] != task.name or not isinstance(manifest["digest"], str):
-            raise ValueError("it belongs to another task")
-    except FileNotFoundError:
-        raise UserError(
-            f"task '{task.name}' has no data yet ({path} is missing); "
-            f"make them with: {remedy(task)}"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the manifest {path} cannot be used ({error}); "
-            f"make the data again with: {remedy(task)}"
-        ) from None
-    return manifest
-
-
-def write_manifest(manifest: dict[str, Any], root: Path = paths.DATASETS) -> Path:
-    """Write a manifest beside its dataset and return where it stands."""
-    path = root / f"{manifest['task']}.json"
-    write_json(path, manifest)
-    return path

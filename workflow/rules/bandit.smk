@@ -16,7 +16,7 @@ rule summarize_bandit:
     message:
         "Summarize the bandit runs"
     shell:
-        "dql bandit summary {params.options} > {log} 2>&1"
+        "dql bandit summary {params.options} > {log:q} 2>&1"
 
 
 rule check_bandit_claims:
@@ -35,7 +35,7 @@ rule check_bandit_claims:
     message:
         "Check the paper's claims about the bandit"
     shell:
-        "dql bandit claims {params.options} > {log} 2>&1"
+        "dql bandit claims {params.options} > {log:q} 2>&1"
 
 
 rule draw_bandit_figure:
@@ -57,4 +57,4 @@ rule draw_bandit_figure:
     message:
         "Draw figures/{wildcards.figure}"
     shell:
-        "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"
+        "dql bandit figure {wildcards.figure:q} {params.options} > {log:q} 2>&1"

@@ -20,8 +20,8 @@ rule train_behavior_policies:
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
-        "dql data behavior {wildcards.environment} {params.options}"
-        " --processes {threads} > {log} 2>&1"
+        "dql data behavior {wildcards.environment:q} {params.options}"
+        " --processes {threads} > {log:q} 2>&1"
 
 
 rule generate_dataset:
@@ -43,7 +43,7 @@ rule generate_dataset:
     message:
         "Generate the dataset of {wildcards.task}"
     shell:
-        "dql data generate {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data generate {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
 rule fetch_dataset:
@@ -63,4 +63,4 @@ rule fetch_dataset:
     message:
         "Fetch the D4RL dataset of {wildcards.task}"
     shell:
-        "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data fetch {wildcards.task:q} {params.options} > {log:q} 2>&1"
