@@ -15,6 +15,7 @@ from dql.checkpoint import (
     checkpoint_file,
     load_checkpoint,
     next_checkpoint_file,
+    promote,
 )
 from dql.datasets import Dataset, load_dataset
 from dql.errors import UserError
@@ -109,11 +110,14 @@ def _resume(runs: Sequence[Run], foreign: str) -> None:
     common = set.intersection(*map(set, found)) if found else set()
     for run, checkpoints in zip(runs, found, strict=True):
         if checkpoints:
-            run.checkpoint = checkpoints[max(common or checkpoints)]
+            step = max(common or checkpoints)
+            path, run.checkpoint = checkpoints[step]
             run.records = run.checkpoint.records
+            if path == next_checkpoint_file(run.directory):
+                promote(run.directory)
 
 
-def _find_checkpoints(run: Run, foreign: str) -> dict[int, Checkpoint]:
+def _find_checkpoints(run: Run, foreign: str) -> dict[int, tuple[Path, Checkpoint]]:
     """Return the run's checkpoint and the one that waits to replace it, by step."""
     found = {}
     for path in (checkpoint_file(run.directory), next_checkpoint_file(run.directory)):
@@ -136,5 +140,5 @@ def _find_checkpoints(run: Run, foreign: str) -> dict[int, Checkpoint]:
         if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
             logger.warning("%s is past the run's last step", path)
         elif checkpoint:
-            found[checkpoint.step] = checkpoint
+            found[checkpoint.step] = path, checkpoint
     return found
