@@ -274,3 +274,11 @@ class CVAE(nn.Module):
     def clip(self, noise: Tensor) -> Tensor:
         """Clip prior noise to the range the decoder is trusted in."""
         return noise.clamp(-self.latent_clip, self.latent_clip)
+
+
+class LogMultiplier(nn.Module):
+    """The logarithm of each run's positive multiplier, (R, 1), 0 at first."""
+
+    def __init__(self, num_runs: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(num_runs, 1))

@@ -40,6 +40,7 @@ SMALL = {
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
+    "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
 }
 
 

@@ -32,6 +32,7 @@ SETTINGS: dict[str, type] = {
     "awac": settings.AWACSettings,
     "awr": settings.AWRSettings,
     "onestep": settings.OnestepSettings,
+    "cql": settings.CQLSettings,
 }
 
 

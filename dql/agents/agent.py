@@ -21,7 +21,12 @@ from dql.updates import scale_learning_rate
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
 
-NUMERIC_SETTINGS = ("q_coefficient", "discount", "max_gradient_norm")
+NUMERIC_SETTINGS = (
+    "q_coefficient",
+    "discount",
+    "max_gradient_norm",
+    "conservative_coefficient",
+)
 """Settings in which the runs of one block may differ."""
 
 

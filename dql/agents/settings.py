@@ -325,3 +325,39 @@ class OnestepSettings(AdvantageWeightedSettings):
     inverse_temperature: float = 1.0  # the authors choose one for each dataset
     max_weight: float = 100.0
     num_value_samples: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquashedActorCriticSettings(AgentSettings):
+    """A tanh-Gaussian actor with twin critics: what CQL and BRAC share."""
+
+    hidden_dim: int = 256
+    num_hidden_layers: int = 2
+    activation: Activation = "relu"
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    log_std_min: float = -20.0
+    log_std_max: float = 2.0
+    cloning_steps: int = 0
+    """First steps, in which the actor imitates the data and Q does not reach it."""
+    action_rule: Literal["mean", "sample"] = "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CQLSettings(SquashedActorCriticSettings):
+    """CQL(H) (Kumar et al., 2020) as its authors run it on D4RL's Gym tasks.
+
+    Values: README and examples/cql_mujoco_new.py of the released code.
+    """
+
+    num_hidden_layers: int = 3  # of actor and critics; the paper's text has two
+    learning_rate: float = 1e-4  # of policy and temperature; "or 3e-4"
+    critic_learning_rate: float = 3e-4
+    cloning_steps: int = 40_000  # policy_eval_start
+    conservative_coefficient: float = 5.0  # alpha; "5.0 or 10.0" for Gym
+    num_sampled_actions: int = 10  # uniform, of pi(s) and of pi(s'), each
+    backup_entropy: bool = False  # released: deterministic_backup, eq. 3
+    gap_threshold: float | None = None
+    """tau of the Lagrange version; None, as for Gym: alpha is fixed."""
