@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["relu", "mish"]
+Activation = Literal["relu", "mish", "gelu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,3 +361,26 @@ class CQLSettings(SquashedActorCriticSettings):
     backup_entropy: bool = False  # released: deterministic_backup, eq. 3
     gap_threshold: float | None = None
     """tau of the Lagrange version; None, as for Gym: alpha is fixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FQLSettings(AgentSettings):
+    """Flow Q-learning (Park et al., 2025); defaults are those of its released code.
+
+    Its D4RL tasks are AntMaze and Adroit, with alpha from 3 to 30,000; it has no value
+    for locomotion.
+    """
+
+    hidden_dim: int = 512
+    num_hidden_layers: int = 4
+    activation: Activation = "gelu"
+    critic_layer_norm: bool = True
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    discount: float = 0.99
+    polyak_step_size: float = 0.005
+    num_flow_steps: int = 10
+    distillation_coefficient: float = 10.0  # alpha; the code's own and most AntMazes'
+    q_normalizer: Literal["none", "policy"] = "none"
+    """`policy`: the Q term is divided by the mean |Q| of the policy's actions."""
+    target_rule: Literal["mean", "min"] = "mean"  # over both critics; Adroit: min
