@@ -58,7 +58,7 @@ class StackedLinear(nn.Module):
 
 
 class StackedLayerNorm(nn.Module):
-    """S independent layer normalisations with a gain and an offset (Ba et al., 2016)."""
+    """S independent layer normalisations, gain and offset (Ba et al., 2016)."""
 
     def __init__(self, stacks: int, dim: int) -> None:
         super().__init__()
