@@ -4,8 +4,6 @@ import math
 
 from literal_networks import perceptron
 
-LARGEST_ACTION = 1 - 1e-6
-
 
 def normal_log_density(value, mean, std):
     scaled = (value - mean) / std
@@ -29,9 +27,9 @@ def raw_log_density(actor, run, observation, raw):
     return total
 
 
-def literal_log_density(actor, run, observation, action):
-    """Return the log density of an action, clipped as the agents clip it."""
-    inside = [min(max(a, -LARGEST_ACTION), LARGEST_ACTION) for a in action]
+def literal_log_density(actor, run, observation, action, largest):
+    """Return the log density of an action, clipped to +-`largest`."""
+    inside = [min(max(a, -largest), largest) for a in action]
     return raw_log_density(actor, run, observation, [math.atanh(a) for a in inside])
 
 

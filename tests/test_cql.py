@@ -115,7 +115,7 @@ def test_losses_equal_sums_written_out(settings):
             drawn = noise["action"][run, b].tolist()
             action, density = literal_sample(before["actor"], run, state, drawn)
             if agent.settings.cloning_steps:
-                value = literal_log_density(before["actor"], run, state, data)
+                value = literal_log_density(before["actor"], run, state, data, 1 - 1e-6)
             else:
                 value = min(
                     q_value(before["critic"], run, k, state, action) for k in (0, 1)

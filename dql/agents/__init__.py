@@ -33,6 +33,7 @@ SETTINGS: dict[str, type] = {
     "awr": settings.AWRSettings,
     "onestep": settings.OnestepSettings,
     "cql": settings.CQLSettings,
+    "brac": settings.BRACSettings,
     "fql": settings.FQLSettings,
 }
 

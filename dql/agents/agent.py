@@ -26,6 +26,7 @@ NUMERIC_SETTINGS = (
     "discount",
     "max_gradient_norm",
     "conservative_coefficient",
+    "penalty_coefficient",
     "distillation_coefficient",
 )
 """Settings in which the runs of one block may differ."""

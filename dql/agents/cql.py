@@ -130,7 +130,7 @@ class CQL(SquashedActorCritic):
     ) -> tuple[Tensor, Metrics]:
         """Return the actor's loss at its own sample of every state, (R,)."""
         likelihood = mean_per_run(
-            log_density(self.actor, batch.observations, batch.actions)
+            log_density(*self.actor(batch.observations), batch.actions)
         )
         if phase == "clone":
             value = likelihood

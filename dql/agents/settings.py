@@ -364,6 +364,28 @@ class CQLSettings(SquashedActorCriticSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BRACSettings(SquashedActorCriticSettings):
+    """BRAC with a KL divergence (Wu et al., 2019).
+
+    Values: run_primal.sh, run_bc.sh and defaults of the released code, which chooses
+    alpha and the policy's rate for each dataset.
+    """
+
+    hidden_dim: int = 200  # of policy and clone
+    critic_hidden_dim: int = 300
+    learning_rate: float = 3e-4
+    critic_learning_rate: float = 1e-3
+    behavior_learning_rate: float = 5e-4
+    log_std_min: float = -5.0
+    log_std_max: float = 0.0
+    cloning_steps: int = 20_000  # warm_start: the divergence alone
+    penalty: Literal["value", "policy"] = "value"
+    """`value`: BRAC-v, the target is penalised as well; `policy`: BRAC-p."""
+    penalty_coefficient: float = 0.1  # alpha
+    num_divergence_samples: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
 class FQLSettings(AgentSettings):
     """Flow Q-learning (Park et al., 2025); defaults are those of its released code.
 

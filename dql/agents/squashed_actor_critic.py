@@ -42,10 +42,15 @@ def sample_policy(
     return PolicySample(raw.tanh(), squashed_log_likelihood(raw, mean, log_std))
 
 
-def log_density(policy: GaussianActor, observations: Tensor, actions: Tensor) -> Tensor:
-    """Return the policy's log density of given actions (R, B, A), (R, B)."""
-    raw = actions.clamp(-LARGEST_ACTION, LARGEST_ACTION).atanh()
-    return squashed_log_likelihood(raw, *policy(observations))
+def log_density(
+    mean: Tensor, log_std: Tensor, actions: Tensor, largest: float = LARGEST_ACTION
+) -> Tensor:
+    """Return the log density of given actions (R, B, A), (R, B).
+
+    `mean` and `log_std` are a policy's outputs; actions are clipped to +-`largest`.
+    """
+    raw = actions.clamp(-largest, largest).atanh()
+    return squashed_log_likelihood(raw, mean, log_std)
 
 
 class SquashedActorCritic(Agent):
@@ -60,7 +65,7 @@ class SquashedActorCritic(Agent):
             spec.observation_dim,
             spec.action_dim,
             self.generators,
-            hidden_dim=self.settings.hidden_dim,
+            hidden_dim=self.critic_hidden_dim,
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
         )
@@ -74,6 +79,11 @@ class SquashedActorCritic(Agent):
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")
+
+    @property
+    def critic_hidden_dim(self) -> int:
+        """Return the width of the critics' layers."""
+        return self.settings.hidden_dim
 
     def make_policy(self) -> GaussianActor:
         """Build a Gaussian of the action before the hyperbolic tangent."""
