@@ -106,8 +106,8 @@ def project(tmp_path_factory):
     return folder
 
 
-def dql(project: Path, *arguments: str, fails: bool = False) -> str:
-    """Run a command in the copy; return what it printed."""
+def dql(project: Path, *arguments: str) -> None:
+    """Run a command in the copy."""
     done = subprocess.run(
         [sys.executable, "-m", "dql", *arguments],
         cwd=project,
@@ -115,8 +115,7 @@ def dql(project: Path, *arguments: str, fails: bool = False) -> str:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == (2 if fails else 0), done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_readme_names_every_place():
@@ -151,11 +150,3 @@ def test_an_added_method_becomes_runs_a_cell_and_a_column(project):
     header = next(line for line in table.splitlines() if line.startswith("| task"))
     assert header.split(" | ")[-1] == "Toy BC |"
     assert "(3 seeds)" in table
-
-
-def test_a_wrong_setting_names_method_key_and_valid_keys(project):
-    printed = dql(
-        project, "train", "bandit-axes", "toy@hiden_dim=4", "--seed", "0", fails=True
-    )
-    for word in ("toy@hiden_dim=4", "Did you mean 'hidden_dim'?", "learning_rate"):
-        assert word in printed

@@ -131,7 +131,7 @@ def test_a_small_penalty_finds_the_best_action_and_a_large_one_the_behaviour():
     settings |= {"cloning_steps": 100}
     each = [settings | {"penalty_coefficient": alpha} for alpha in (0.1, 100.0)]
     agent, store = make_agent("brac", settings=each, dataset=make_bandit())
-    for step, batch, noise in training_steps(agent, store, 500, batch_size=64):
+    for step, batch, noise in training_steps(agent, store, 300, batch_size=32):
         metrics = agent.update(batch, noise, agent.phase(step))
     states = torch.tensor([[-1.0], [1.0]]).expand(2, 2, 1)
     found = agent.sample_actions(states, {})[..., 0]

@@ -157,7 +157,7 @@ def test_the_policy_clones_first_and_then_improves():
     ]
 
 
-OUTSIDE = [-1.0, -0.9, -0.2, 0.0, 0.2, 0.9, 1.0]
+OUTSIDE = [-1.0, -0.2, 0.0, 0.2, 1.0]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def solved():
     settings = FAST | {"num_hidden_layers": 2, "cloning_steps": 0}
     each = [settings | {"conservative_coefficient": alpha} for alpha in (0.0, 0.3)]
     agent, store = make_agent("cql", settings=each, dataset=make_bandit())
-    for step, batch, noise in training_steps(agent, store, 500, batch_size=32):
+    for step, batch, noise in training_steps(agent, store, 400, batch_size=32):
         agent.update(batch, noise, agent.phase(step))
     return agent
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
-from dql.agents.settings import BRACSettings
+from dql.agents.regularized_settings import BRACSettings
 from dql.agents.squashed_actor_critic import (
     SquashedActorCritic,
     log_density,

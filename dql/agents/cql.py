@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
-from dql.agents.settings import CQLSettings
+from dql.agents.regularized_settings import CQLSettings
 from dql.agents.squashed_actor_critic import (
     PolicySample,
     SquashedActorCritic,

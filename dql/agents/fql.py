@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
-from dql.agents.settings import FQLSettings
+from dql.agents.regularized_settings import FQLSettings
 from dql.batch import Batch
 from dql.flow import FlowPolicy
 from dql.losses import (

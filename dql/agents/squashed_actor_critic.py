@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
-from dql.agents.settings import SquashedActorCriticSettings
+from dql.agents.regularized_settings import SquashedActorCriticSettings
 from dql.batch import Batch
 from dql.losses import squashed_log_likelihood, temporal_difference_target
 from dql.networks import GaussianActor, TwinCritic
