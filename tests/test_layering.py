@@ -42,6 +42,7 @@ LAYERS = {
     "dql.noise": 0,
     "dql.networks": 1,
     "dql.diffusion": 2,
+    "dql.flow": 2,
     "dql.training": 4,
     "dql.evaluation": 4,
     "dql.cli": 5,
