@@ -3,8 +3,8 @@
 L(theta) = E alpha D(s) - min_j Q_j(s, a),  a ~ pi,  D(s) = KL(pi(. | s), b(. | s))
 y = r + gamma (min_j Q'_j(s', a') - alpha D(s')),  a' ~ pi;  without D for BRAC-p
 
-D is the mean of log pi - log b over samples of pi (Section 4.3, primal form). Two
-things differ from the released code. The clone b of the behaviour trains beside the
+D is the mean of log pi - log b over samples of pi (the primal estimate). Two things
+differ from the released code. The clone b of the behaviour trains beside the
 policy for the whole run instead of before it, and by likelihood alone, without the
 entropy that was held there.
 """

@@ -7,7 +7,8 @@ L(theta) = E temperature log pi(a^pi | s) - min_j Q_j(s, a^pi), entropy held at 
 The sum over actions is sampled (Appendix F): uniformly, from pi(. | s) and from
 pi(. | s'), each weighted by its inverse density. The squared error has no factor of one
 half, and the policy first clones the data (`cloning_steps`), both as released. With
-`gap_threshold` a multiplier found by dual ascent replaces the fixed alpha (eq. 30).
+`gap_threshold` tau, a multiplier found by dual ascent weighs alpha (...) - tau: the
+Lagrange version.
 """
 
 from __future__ import annotations

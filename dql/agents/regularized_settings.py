@@ -33,7 +33,7 @@ class CQLSettings(SquashedActorCriticSettings):
     Values: README and examples/cql_mujoco_new.py of the released code.
     """
 
-    num_hidden_layers: int = 3  # of actor and critics; the paper's text has two
+    num_hidden_layers: int = 3  # of actor and critics
     learning_rate: float = 1e-4  # of policy and temperature; "or 3e-4"
     critic_learning_rate: float = 3e-4
     cloning_steps: int = 40_000  # policy_eval_start
