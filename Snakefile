@@ -17,13 +17,17 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
     default_target: True
     input:
         BANDIT_TARGETS,
+        DATA_FIGURE_TARGETS,
         TABLE_TARGETS,
+        CLAIM_TARGETS,
+        PROVENANCE_TARGETS,
 
 
 # What the stages of dvc.yaml ask for.
@@ -32,6 +36,11 @@ rule all:
 rule bandit:
     input:
         BANDIT_TARGETS,
+
+
+rule data_figures:
+    input:
+        DATA_FIGURE_TARGETS,
 
 
 rule bandit_runs:
@@ -52,3 +61,8 @@ rule local_datasets:
 rule tables:
     input:
         TABLE_TARGETS,
+
+
+rule claims:
+    input:
+        CLAIM_TARGETS,

@@ -22,6 +22,8 @@ CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 FIGURES = Path("figures")
+PROVENANCE = RESULTS / "provenance"
+ALL_CLAIMS = RESULTS / "claims.json"
 
 BANDIT_SUMMARY = BANDIT / "summary.csv"
 BANDIT_CLAIMS = BANDIT / "claims.json"
@@ -68,6 +70,16 @@ def cell_file(task: str, method: str) -> Path:
 def table_file(name: str, extension: str) -> Path:
     """Return a table in one of its formats: csv, md or tex."""
     return TABLES / f"{name}.{extension}"
+
+
+def provenance_table(name: str, extension: str) -> Path:
+    """Return a table over all runs: `runs` or `compute`, csv or html."""
+    return PROVENANCE / f"{name}.{extension}"
+
+
+def data_figure(task: str) -> str:
+    """Return the name of the figure that shows a task's data."""
+    return f"data_{task}"
 
 
 def figure_file(name: str, extension: str) -> Path:

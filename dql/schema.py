@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dql.errors import nearest
 
-SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen"]
+SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen", "minari"]
 RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
@@ -41,7 +41,8 @@ class Strict(BaseModel):
 class DatasetConfig(Strict):
     """Where the transitions of a task come from."""
 
-    source: Literal["bandit", "local", "d4rl"]
+    source: Literal["bandit", "local", "d4rl", "minari"]
+    id: str | None = Field(None, description="of a dataset that Minari publishes")
     url: str | None = None
     sha256: str | None = Field(None, description="None: the digest is not known")
     num_bytes: Count | None = None
@@ -77,6 +78,18 @@ class TaskConfig(Strict):
     offline_selection_rank: int | None = Field(
         None, description="0: the checkpoint with the lowest diffusion loss (top_k)"
     )
+
+    @model_validator(mode="after")
+    def _keep_minari_apart(self) -> TaskConfig:
+        is_minari = self.dataset.source == "minari"
+        if is_minari != (self.suite == "minari"):
+            raise ValueError(
+                "data of source 'minari' and tasks of suite 'minari' belong together, "
+                "apart from D4RL's"
+            )
+        if is_minari != (self.dataset.id is not None):
+            raise ValueError("source 'minari', and no other, needs a dataset id")
+        return self
 
 
 class TasksFile(Strict):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dql.config import Project
 
 WRITERS = {"local": write_local_table, "d4rl": write_d4rl_table}
-EXTENSIONS = ("csv", "md", "tex")
+EXTENSIONS = ("csv", "md", "tex", "html")
 
 
 def make_table(project: Project, name: str) -> Table:

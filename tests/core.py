@@ -35,6 +35,22 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "edp": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_solver_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "idql": {"hidden_dim": 16, "num_denoising_steps": 4, "num_candidates": 5},
+    "dtql": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_pretraining_steps": 2,
+        "num_candidates": 5,
+        "likelihood_coefficient": 0.1,
+    },
     "iql": {"hidden_dim": 16},
     # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},

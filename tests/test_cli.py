@@ -9,9 +9,28 @@ import pytest
 import dql.cli
 from dql.cli import main
 
-VERBS = ["train", "cell", "aggregate", "table", "summary"]
+VERBS = [
+    "train",
+    "cell",
+    "aggregate",
+    "table",
+    "claims",
+    "provenance",
+    "summary",
+    "doctor",
+    "gc",
+    "adopt",
+]
 GROUPS = {
-    "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
+    "data": [
+        "behavior",
+        "generate",
+        "fetch",
+        "list",
+        "verify",
+        "describe",
+        "check-physics",
+    ],
     "bandit": ["summary", "figure", "claims"],
     "config": ["runs", "run", "schema"],
 }

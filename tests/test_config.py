@@ -59,6 +59,21 @@ def test_alias_and_setting_name_mean_the_same():
     assert settings == project.settings("bandit-axes", full)
 
 
+@pytest.mark.parametrize(
+    ("variant", "remedy"),
+    [
+        ("diffusion_ql@num_backpropagated_steps=0", "from 1 to num_denoising_steps"),
+        ("diffusion_ql@num_backpropagated_steps=3,N=2", "num_denoising_steps, 2"),
+        ("edp@num_solver_steps=0", "num_solver_steps must be at least 1"),
+        ("td3_bc@learning_rate_decay_interval=0", "interval must be at least 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(variant, remedy):
+    with pytest.raises(UserError, match=remedy) as caught:
+        load_project().settings("bandit-axes", variant)
+    assert variant in str(caught.value)
+
+
 def test_label_shows_the_variant():
     assert load_project().label("diffusion_ql@eta=0") == "Diffusion-QL (eta = 0)"
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dql import figures, provenance
+from dql import figures, paths, provenance
 from dql.agents import SETTINGS
 from dql.config import load_project
 
@@ -160,6 +160,7 @@ def test_smoke_makes_every_target(made):
     names = {path.name for path in (made / "figures").iterdir()}
     cells = SMOKE.cells(["bandit"])
     drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
+    drawn += [paths.data_figure(task) for task in SMOKE.suite("local").tasks]
     assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
     for task, method, seed in SMOKE.runs():
         folder = made / "results" / "runs" / task / method / f"seed{seed}"
@@ -248,8 +249,16 @@ def test_summary_says_what_was_made(made):
 
 
 def test_report_is_written(made):
+    """Everything is embedded and explained; nothing is loaded from elsewhere."""
     run("snakemake --report results/report.html", made)
-    assert (made / "results" / "report.html").stat().st_size > 100_000
+    page = (made / "results" / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|iframe)[^>]+src=[\"']?http|<link|@import", page)
+    results = json.loads(re.search(r"(?s)var results = ({.*?});\n", page)[1])
+    names = {Path(name).name for name in results}
+    assert {"claims.html", "d4rl.html", "bandit_axes.png", "compute.html"} <= names
+    for name, result in results.items():
+        assert result["caption"] and result["labels"], name
+        assert result["data_uri"].startswith("data:"), name
 
 
 def test_dvc_versions_what_snakemake_made(made):
@@ -346,8 +355,18 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
                 environment="hopper",
             ),
         ),
-        ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
+        (
+            "bandit",
+            closure(
+                "dql.bandit_summary",
+                "dql.bandit_claims",
+                "dql.figures",
+                "dql.figures.dataset",
+            ),
+        ),
         ("tables", closure("dql.cells", "dql.tables")),
+        ("claims", closure("dql.claims_page")),
+        ("provenance", closure("dql.run_table")),
     ],
 )
 def test_dvc_stages_depend_on_the_code_they_run(stage, modules):

@@ -5,7 +5,12 @@ rule summarize_bandit:
     input:
         run_files(BANDIT_CELLS),
     output:
-        "results/bandit/summary.csv",
+        report(
+            "results/bandit/summary.csv",
+            caption="../report/bandit_summary.rst",
+            category="2 Bandit",
+            labels={"what": "numbers, run by run", "format": "csv (download)"},
+        ),
     log:
         "results/logs/bandit/summary.log",
     conda:
@@ -24,13 +29,13 @@ rule check_bandit_claims:
         "results/bandit/summary.csv",
     output:
         "results/bandit/claims.json",
-        report("results/bandit/claims.md", category="Bandit"),
+        "results/bandit/claims.md",
     log:
         "results/logs/bandit/claims.log",
     conda:
         "../../environment.yml"
     params:
-        made_by=claims_parameters,
+        made_by=bandit_claims_parameters,
         options=scale_options,
     message:
         "Check the paper's claims about the bandit"
@@ -38,23 +43,32 @@ rule check_bandit_claims:
         "dql bandit claims {params.options} > {log} 2>&1"
 
 
-rule draw_bandit_figure:
-    input:
-        summary="results/bandit/summary.csv",
-        runs=figure_run_files,
-    output:
-        "figures/{figure}.pdf",
-        report("figures/{figure}.png", category="Bandit", labels={"figure": "{figure}"}),
-    log:
-        "results/logs/figures/{figure}.log",
-    wildcard_constraints:
-        figure=any_of(FIGURES),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=figure_parameters,
-        options=scale_options,
-    message:
-        "Draw figures/{wildcards.figure}"
-    shell:
-        "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"
+for figure in FIGURES:
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            summary="results/bandit/summary.csv",
+            runs=figure_run_files,
+        output:
+            "figures/{figure}.pdf",
+            report(
+                "figures/{figure}.png",
+                caption=caption(figure),
+                category="2 Bandit",
+                labels={"what": FIGURE_TITLES.get(figure, figure), "format": "figure"},
+            ),
+        log:
+            "results/logs/figures/{figure}.log",
+        wildcard_constraints:
+            figure=any_of([figure]),
+        conda:
+            "../../environment.yml"
+        params:
+            made_by=figure_parameters,
+            options=scale_options,
+        message:
+            "Draw figures/{wildcards.figure}"
+        shell:
+            "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"

@@ -136,11 +136,27 @@ def behavior_parameters(wildcards):
 def dataset_parameters(wildcards):
     """Return what decides a task's dataset besides its policies: code and sizes."""
     task = PROJECT.task(wildcards.task)
-    maker = {"local": "dql.local_data", "d4rl": "dql.d4rl"}[task.dataset.source]
+    maker = {
+        "local": "dql.local_data",
+        "d4rl": "dql.d4rl",
+        "minari": "dql.minari_remote",
+    }[task.dataset.source]
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
 
+
+def data_figure_parameters(wildcards):
+    """Return what decides the figure of a dataset besides its rows: code and style."""
+    code = provenance.code_fingerprint("dql.figures.dataset")
+    return f"{code}-{digest(paths.STYLE.read_text())}"
+
+
+DATA_FIGURE_TARGETS = [
+    str(paths.figure_file(paths.data_figure(task), extension))
+    for task in PROJECT.suite("local").tasks
+    for extension in ("pdf", "png")
+]
 
 # Training.
 
@@ -170,6 +186,45 @@ def training_data(wildcards):
     return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
 
 
+# What a cluster is asked for. Measured peaks on CPUs are below 0.7 GB (`runs.csv` of
+# results/kept: three bandit runs in a process, or one on 100,000 transitions); a D4RL
+# file holds up to twenty times as many, and a CUDA context takes gigabytes of its own.
+TRAINING_MEMORY_MB = {"bandit": 4000}
+OTHER_TRAINING_MEMORY_MB = 12000
+# Three times the 18 to 31 ms a step of one Diffusion-QL run takes on one CPU core
+# (results/benchmarks/gradient_steps.json, `runs.csv`); its evaluations are in there.
+SECONDS_PER_STEP = 0.09
+# A job that is cut resumes when it is submitted again, and partitions have limits.
+MAX_MINUTES = 24 * 60
+
+
+def grows_by_attempt(megabytes):
+    """Return a resource function: more memory whenever a job is tried again."""
+
+    def memory(wildcards, attempt):
+        return megabytes * attempt
+
+    return memory
+
+
+def training_memory(suite):
+    """Return the resource function for the memory of a suite's training jobs, MB."""
+    return grows_by_attempt(TRAINING_MEMORY_MB.get(suite, OTHER_TRAINING_MEMORY_MB))
+
+
+def training_minutes(suite, seeds):
+    """Return the resource function for the time limit of a block of seeds."""
+
+    def minutes(wildcards):
+        steps = PROJECT.suite(suite).training.num_gradient_steps
+        if steps == "from_task":
+            steps = PROJECT.task(wildcards.task).num_gradient_steps
+        needed = 30 + steps * len(seeds) * SECONDS_PER_STEP / 60
+        return min(round(needed), MAX_MINUTES)
+
+    return minutes
+
+
 def run_parameters(wildcards):
     """Return what decides a run besides its data and seed: code and settings."""
     try:
@@ -187,7 +242,7 @@ def run_parameters(wildcards):
 # Bandit.
 
 
-def claims_parameters(wildcards):
+def bandit_claims_parameters(wildcards):
     """Return what decides the verdicts besides the summary: code and the claims."""
     code = provenance.code_fingerprint("dql.bandit_claims")
     return f"{code}-{digest(paths.CLAIMS.read_text())}"
@@ -195,6 +250,13 @@ def claims_parameters(wildcards):
 
 BANDIT_CELLS = PROJECT.cells(["bandit"])
 FIGURES = [name for name in figures.FIGURES if figures.figure_cells(name, BANDIT_CELLS)]
+FIGURE_TITLES = {
+    "bandit_axes": "modes on the axes, all methods",
+    "bandit_corners": "modes in the corners, all methods",
+    "bandit_denoising_steps": "number of denoising steps N",
+    "bandit_eta": "weight eta of the Q term",
+    "bandit_as_released": "supplement: panels as released",
+}
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
     + [
@@ -221,10 +283,14 @@ def figure_parameters(wildcards):
 
 # Tables.
 
+TABLE_TITLES = {
+    "local": "data made here (not D4RL)",
+    "d4rl": "D4RL, Table 1: published and ours",
+}
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
     for name in PROJECT.config.tables
-    for extension in ("csv", "md", "tex")
+    for extension in ("csv", "md", "tex", "html")
 ]
 
 
@@ -252,3 +318,51 @@ def table_parameters(wildcards):
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = provenance.code_fingerprint("dql.tables")
     return f"{code}-{digest(published)}"
+
+
+# Claims and provenance.
+
+D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in ("bandit", "local")]
+CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES)]
+CLAIM_TARGETS = [
+    str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
+]
+PROVENANCE_TARGETS = [
+    str(paths.provenance_table(name, extension))
+    for name in ("runs", "compute")
+    for extension in ("csv", "html")
+]
+
+
+def claims_parameters(wildcards):
+    """Return what decides the verdicts besides the inputs: code, claims, settings.
+
+    Cells that this scale does not train count by their content where they are there.
+    """
+    others = {
+        str(path): path.read_text()
+        for task in PROJECT.tasks.values()
+        if task.suite in D4RL_SUITES
+        for path in sorted((paths.CELLS / task.name).glob("*.json"))
+        if str(path) not in CLAIM_CELLS
+    }
+    files = [
+        paths.CLAIMS,
+        *paths.PUBLISHED.glob("*.csv"),
+        *paths.CONFIG.rglob("*.yaml"),
+    ]
+    texts = [file.read_text() for file in sorted(files)]
+    return f"{provenance.code_fingerprint('dql.claims_page')}-{digest(texts, others)}"
+
+
+def provenance_files(wildcards):
+    """Return the provenance of every run of this scale."""
+    return [
+        str(paths.run_directory(*run) / paths.PROVENANCE_FILE) for run in PROJECT.runs()
+    ]
+
+
+def caption(name):
+    """Return the file that explains a figure or table in the report, or None."""
+    file = Path(workflow.basedir) / "workflow" / "report" / f"{name}.rst"
+    return f"../report/{name}.rst" if file.is_file() else None

@@ -20,23 +20,33 @@ rule aggregate_cell:
         "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
 
 
-rule make_table:
-    input:
-        table_cells,
-    output:
-        "results/tables/{table}.csv",
-        "results/tables/{table}.tex",
-        report("results/tables/{table}.md", category="Tables"),
-    log:
-        "results/logs/tables/{table}.log",
-    wildcard_constraints:
-        table=any_of(PROJECT.config.tables),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=table_parameters,
-        options=scale_options,
-    message:
-        "Make the table {wildcards.table}"
-    shell:
-        "dql table {wildcards.table} {params.options} > {log} 2>&1"
+for table in PROJECT.config.tables:
+
+    rule:
+        name:
+            f"make_table_{table}"
+        input:
+            table_cells,
+        output:
+            "results/tables/{table}.csv",
+            "results/tables/{table}.tex",
+            "results/tables/{table}.md",
+            report(
+                "results/tables/{table}.html",
+                caption=caption(table),
+                category="3 Tables",
+                labels={"table": TABLE_TITLES.get(table, table)},
+            ),
+        log:
+            "results/logs/tables/{table}.log",
+        wildcard_constraints:
+            table=any_of([table]),
+        conda:
+            "../../environment.yml"
+        params:
+            made_by=table_parameters,
+            options=scale_options,
+        message:
+            "Make the table {wildcards.table}"
+        shell:
+            "dql table {wildcards.table} {params.options} > {log} 2>&1"

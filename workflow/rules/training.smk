@@ -32,6 +32,8 @@ for suite, seeds, block in seed_blocks():
             "../../environment.yml"
         resources:
             gpu=1,
+            mem_mb=training_memory(suite),
+            runtime=training_minutes(suite, seeds),
         params:
             made_by=run_parameters,
             seeds=seed_options(seeds),
