@@ -20,6 +20,7 @@ from dql.cell_facts import (
 from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
 from dql.errors import UserError
 from dql.files import write_json
+from dql.manifests import check_manifest
 from dql.schema import SelectionRule
 from dql.stored_runs import (
     StoredRun,
@@ -48,6 +49,8 @@ def aggregate_cell(
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
+    if manifest:
+        check_manifest(dataset, manifest)
     environment = with_reference_returns(first["environment"], dataset)
     scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from dql.agents import SETTINGS
 from dql.errors import UserError, nearest
 from dql.paths import CONFIG
@@ -35,6 +33,7 @@ from dql.schema import (
 from dql.validation import (
     ALIASES,
     merge,
+    parse_yaml,
     read_yaml,
     setting_names,
     validate,
@@ -91,7 +90,7 @@ class Project:
                     f"Method '{name}': '{assignment}' is not of the form key=value"
                 )
             key, value = match.groups()
-            settings[ALIASES.get(key, key)] = yaml.safe_load(value)
+            settings[ALIASES.get(key, key)] = parse_yaml(value, assignment)
         return self.methods[base], settings
 
     def label(self, method: str) -> str:

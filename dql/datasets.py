@@ -13,7 +13,6 @@ the Minari data, which later loads take if its digest is the manifest's.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +26,8 @@ from safetensors import SafetensorError
 
 from dql import paths
 from dql.errors import UserError, nearest
-from dql.files import locked, write_bytes, write_json
+from dql.files import locked, write_bytes
+from dql.manifests import read_manifest, remedy
 
 if TYPE_CHECKING:
     from dql.schema import TaskConfig
@@ -43,12 +43,6 @@ NUM_BANDIT_TRANSITIONS = 10_000
 DATA_FILE = Path("data") / "main_data.hdf5"
 FLAT_FILE = "flat.safetensors"
 """Made from the data file, so .dvcignore names it."""
-
-REMEDIES = {
-    "local": "dql data generate",
-    "d4rl": "dql data fetch",
-    "minari": "dql data fetch",
-}
 
 
 @dataclass(frozen=True)
@@ -77,6 +71,7 @@ def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
         if dataset is None:
             dataset = read_transitions(folder / DATA_FILE, task.name, manifest)
             check_digest(dataset, task, folder)
+            _check_finite(dataset, task.name)
             write_flat(folder / FLAT_FILE, dataset)
     return dataset
 
@@ -112,6 +107,19 @@ def write_flat(path: Path, dataset: Dataset) -> None:
         logger.info("%s cannot be written (%s); the next load reads anew", path, error)
 
 
+def _check_finite(dataset: Dataset, name: str) -> None:
+    """Raise unless every number is finite; name the training row that is not."""
+    for key in ARRAYS:
+        array = getattr(dataset, key)
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise UserError(
+                f"{name}: {key} is not finite at training row {row}; nothing can be "
+                "learned from such data"
+            )
+
+
 def bandit_dataset(task: TaskConfig) -> Dataset:
     """Draw the bandit's transitions: one step each, so every one terminates."""
     from dql.bandit import OBSERVATION_DIM, sample_data
@@ -130,11 +138,17 @@ def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset
     """Read a Minari file into flat arrays, row for row as D4RL's Q-learning data."""
     try:
         blocks = list(transition_blocks(path))
+        flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
     except FileNotFoundError:
         raise UserError(f"task '{task}': its data file {path} is missing") from None
-    except (OSError, KeyError) as error:
-        raise UserError(f"task '{task}': {path} is damaged ({error})") from None
-    flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+    except PermissionError as error:
+        raise UserError(f"task '{task}': {path}: {error.strerror}") from None
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        # What h5py and numpy raise for a file whose bytes are not as written.
+        raise UserError(
+            f"task '{task}': {path} is damaged ({error}); remove it and make the data "
+            "again"
+        ) from None
     return Dataset(*flat, manifest=manifest)
 
 
@@ -210,35 +224,3 @@ def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
     raise UserError(
         f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
     )
-
-
-def remedy(task: TaskConfig) -> str:
-    """Return the command that makes the task's data."""
-    return f"{REMEDIES[task.dataset.source]} {task.name}"
-
-
-def read_manifest(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
-    """Read the manifest of a task's dataset; say how to make it if there is none."""
-    path = root / f"{task.name}.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["task"] != task.name or not isinstance(manifest["digest"], str):
-            raise ValueError("it belongs to another task")
-    except FileNotFoundError:
-        raise UserError(
-            f"task '{task.name}' has no data yet ({path} is missing); "
-            f"make them with: {remedy(task)}"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the manifest {path} cannot be used ({error}); "
-            f"make the data again with: {remedy(task)}"
-        ) from None
-    return manifest
-
-
-def write_manifest(manifest: dict[str, Any], root: Path = paths.DATASETS) -> Path:
-    """Write a manifest beside its dataset and return where it stands."""
-    path = root / f"{manifest['task']}.json"
-    write_json(path, manifest)
-    return path

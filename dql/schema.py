@@ -19,6 +19,10 @@ SelectionRule = Literal["text", "as-released"]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Settings = dict[str, Any]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A word that is safe as a folder, a file and an argument of a shell command."""
+Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=,+-]*$")]
+"""A method's name with the settings of a variant: `diffusion_ql@eta=0`."""
 
 
 class Strict(BaseModel):
@@ -43,7 +47,11 @@ class DatasetConfig(Strict):
 
     source: Literal["bandit", "local", "d4rl", "minari"]
     id: str | None = Field(None, description="of a dataset that Minari publishes")
-    url: str | None = None
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@?#]+/[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="kept in results and logs: no credentials, no query",
+    )
     sha256: str | None = Field(None, description="None: the digest is not known")
     num_bytes: Count | None = None
     quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
@@ -63,7 +71,7 @@ class TaskConfig(Strict):
 
     name: str = ""
     suite: SuiteName
-    environment: str
+    environment: Name
     layout: Literal["axes", "corners"] | None = None
     horizon: Count
     physics: Physics = "d4rl"
@@ -96,7 +104,7 @@ class TasksFile(Strict):
     """`tasks.yaml`; `templates` holds YAML anchors and is not read."""
 
     templates: Any = None
-    tasks: dict[str, TaskConfig]
+    tasks: dict[Name, TaskConfig]
 
 
 class MethodConfig(Strict):
@@ -114,7 +122,7 @@ class MethodsFile(Strict):
     """`methods.yaml`."""
 
     templates: Any = None
-    methods: dict[str, MethodConfig]
+    methods: dict[Name, MethodConfig]
 
 
 class TrainingConfig(Strict):
@@ -164,12 +172,12 @@ class ScaleFile(Strict):
 class ProjectConfig(Strict):
     """`config.yaml`, also what `snakemake --config` may set."""
 
-    scale: str = Field(description="name of a file in workflow/config/scales")
+    scale: Name = Field(description="name of a file in workflow/config/scales")
     physics: Physics = Field("d4rl", description="of the locomotion environments")
     selection_rule: SelectionRule = Field(
         "text", description="which checkpoint the offline score takes"
     )
-    tables: dict[str, list[SuiteName]] = Field(description="suites of each table")
+    tables: dict[Name, list[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"
     )
@@ -178,8 +186,8 @@ class ProjectConfig(Strict):
 class RunConfig(Strict):
     """Everything that decides one run; written to its `config.json`."""
 
-    task: str
-    method: str
+    task: Name
+    method: Variant
     label: str
     seed: Seed
     suite: SuiteName

@@ -48,7 +48,8 @@ td { border-bottom: 1px solid #ddd; vertical-align: top; }
 th, td { padding: .3em .7em; overflow-wrap: break-word; }
 .numbers td, .numbers th { text-align: right; white-space: nowrap; }
 .numbers td:first-child, .numbers th:first-child { text-align: left; }
-.prose td { min-width: 7em; max-width: 26em; overflow-wrap: anywhere; } .sum td { border-top: 2px solid #444; }
+.prose td { min-width: 7em; max-width: 26em; overflow-wrap: anywhere; }
+.sum td { border-top: 2px solid #444; }
 ul { max-width: 60em; padding-left: 1.2em; }
 """
 

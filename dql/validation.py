@@ -28,14 +28,32 @@ FileModel = TypeVar("FileModel", bound=Strict)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one configuration file as a mapping."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
-    except OSError as error:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+    values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold a mapping of keys to values")
     return values
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what a YAML text says; a text that is none names `where`.
+
+    PyYAML's constructors raise plain Python errors for dates, numbers and tags that
+    look right and are not.
+    """
+    try:
+        return yaml.load(text, Loader=SAFE_LOADER)
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise UserError(f"{where} is not valid YAML: {error}") from error
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +111,8 @@ def _describe(error: ValidationError, where: str) -> str:
         if fault["type"] == "literal_error":
             words = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
             message = f"unknown word {fault['input']!r}{nearest(fault['input'], words)}"
+        if fault["type"] == "string_pattern_mismatch":
+            message = f"not of the allowed form {fault['ctx']['pattern']}"
         lines.append(f"{where}: {key + ': ' if key else ''}{message}")
     return "\n".join(lines)
 
@@ -104,10 +124,7 @@ def parse_changes(assignments: Iterable[str]) -> dict[str, Any]:
         path, separator, text = assignment.partition("=")
         if not separator:
             raise UserError(f"--set {assignment}: write KEY=VALUE")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {assignment}: not valid YAML: {error}") from error
+        value = parse_yaml(text, f"--set {assignment}")
         for key in reversed(path.split(".")):
             value = {key: value}
         changes = merge(changes, value)

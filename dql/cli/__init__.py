@@ -59,7 +59,7 @@ def train(
     ],
     foreign_checkpoint: Annotated[
         ForeignCheckpoint,
-        typer.Option(help="What to do with a checkpoint of other settings or code."),
+        typer.Option(help="What to do with a damaged or another run's checkpoint."),
     ] = "refuse",
     scale: Scale = None,
     changes: Changes = None,

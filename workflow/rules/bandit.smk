@@ -21,7 +21,7 @@ rule summarize_bandit:
     message:
         "Summarize the bandit runs"
     shell:
-        "dql bandit summary {params.options} > {log} 2>&1"
+        "dql bandit summary {params.options} > {log:q} 2>&1"
 
 
 rule check_bandit_claims:
@@ -40,7 +40,7 @@ rule check_bandit_claims:
     message:
         "Check the paper's claims about the bandit"
     shell:
-        "dql bandit claims {params.options} > {log} 2>&1"
+        "dql bandit claims {params.options} > {log:q} 2>&1"
 
 
 for figure in FIGURES:
@@ -71,4 +71,4 @@ for figure in FIGURES:
         message:
             "Draw figures/{wildcards.figure}"
         shell:
-            "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"
+            "dql bandit figure {wildcards.figure:q} {params.options} > {log:q} 2>&1"

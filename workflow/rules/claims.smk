@@ -23,7 +23,7 @@ rule check_claims:
     message:
         "Check the paper's claims"
     shell:
-        "dql claims > {log} 2>&1"
+        "dql claims > {log:q} 2>&1"
 
 
 rule describe_runs:
@@ -53,4 +53,4 @@ rule describe_runs:
     message:
         "Describe all runs"
     shell:
-        "dql provenance > {log} 2>&1"
+        "dql provenance > {log:q} 2>&1"

@@ -45,7 +45,7 @@ CHANGES = {
     if key != "scale" and value != DEFAULTS.get(key)
 }
 SCALE_OPTIONS = " ".join(
-    [f"--scale {PROJECT.config.scale}"]
+    [f"--scale {shlex.quote(PROJECT.config.scale)}"]
     + [f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in CHANGES.items()]
 )
 validate(config, "../config/config.schema.json")

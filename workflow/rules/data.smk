@@ -23,8 +23,8 @@ rule train_behavior_policies:
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
-        "dql data behavior {wildcards.environment} {params.options}"
-        " --processes {threads} > {log} 2>&1"
+        "dql data behavior {wildcards.environment:q} {params.options}"
+        " --processes {threads} > {log:q} 2>&1"
 
 
 rule generate_dataset:
@@ -49,7 +49,7 @@ rule generate_dataset:
     message:
         "Generate the dataset of {wildcards.task}"
     shell:
-        "dql data generate {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data generate {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
 rule fetch_dataset:
@@ -72,7 +72,7 @@ rule fetch_dataset:
     message:
         "Fetch the dataset of {wildcards.task}"
     shell:
-        "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data fetch {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
 rule draw_data_figure:
@@ -98,4 +98,4 @@ rule draw_data_figure:
     message:
         "Draw the data of {wildcards.task}"
     shell:
-        "dql data describe {wildcards.task} --figure > {log} 2>&1"
+        "dql data describe {wildcards.task:q} --figure > {log:q} 2>&1"

@@ -17,7 +17,7 @@ rule aggregate_cell:
     message:
         "Aggregate {wildcards.method} on {wildcards.task} over seeds"
     shell:
-        "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
+        "dql aggregate {wildcards.task:q} {wildcards.method:q} {params.options} > {log:q} 2>&1"
 
 
 for table in PROJECT.config.tables:
@@ -49,4 +49,4 @@ for table in PROJECT.config.tables:
         message:
             "Make the table {wildcards.table}"
         shell:
-            "dql table {wildcards.table} {params.options} > {log} 2>&1"
+            "dql table {wildcards.table:q} {params.options} > {log:q} 2>&1"
