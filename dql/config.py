@@ -105,6 +105,11 @@ class Project:
         """Return the complete, validated agent settings of a method on a task."""
         row, variant = self.method(method)
         suite = self.task(task).suite
+        if row.serves is not None and suite not in row.serves:
+            raise UserError(
+                f"Method '{method}' does not serve task '{task}' of suite '{suite}'. "
+                f"It serves the suites {', '.join(row.serves)}."
+            )
         scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
         names = setting_names(row.agent)
         chosen = row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {})

@@ -115,6 +115,7 @@ class MethodConfig(Strict):
     settings: Settings = {}
     suites: dict[SuiteName, Settings] = {}
     tasks: dict[str, Settings] = {}
+    serves: list[SuiteName] | None = Field(None, description="None: every suite")
 
 
 class MethodsFile(Strict):

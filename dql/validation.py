@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from dql.agents import SETTINGS
-from dql.errors import UserError, nearest
+from dql.errors import UserError, did_you_mean, nearest
 from dql.schema import Settings, Strict
 
 ALIASES = {"eta": "q_coefficient", "N": "num_denoising_steps"}
@@ -92,8 +92,9 @@ def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
     for key in settings:
         if key not in names:
             raise UserError(
-                f"Unknown setting '{key}' of agent '{agent}' ({where})"
-                f"{nearest(key, [*names, *ALIASES])}"
+                f"Unknown setting '{key}' of agent '{agent}' ({where})."
+                f"{did_you_mean(key, [*names, *ALIASES])}"
+                f" Its settings: {', '.join(names)}."
             )
     try:
         return dataclasses.asdict(_settings_adapter(agent).validate_python(settings))

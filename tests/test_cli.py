@@ -104,6 +104,13 @@ def test_a_missing_package_says_what_to_run(capsys, monkeypatch):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_package_runs_as_the_command():
+    command = [sys.executable, "-m", "dql", "config", "runs", "--scale", "smok"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dql: ")
+
+
 def test_a_failure_is_exit_code_1():
     script = "import dql.cli; dql.cli.app = lambda **_: 1 / 0; dql.cli.main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)

@@ -101,6 +101,25 @@ def test_unknown_names_are_named_with_the_nearest(call, named, suggested):
     assert suggested in str(error.value)
 
 
+def test_an_unknown_setting_names_method_key_and_every_valid_key():
+    project = load_project()
+    with pytest.raises(UserError) as error:
+        project.settings("bandit-axes", "cql@zzz=3")
+    message = str(error.value)
+    for word in ("'zzz'", "'cql@zzz=3'", *project.settings("bandit-axes", "cql")):
+        assert word in message
+    assert "Did you mean" not in message
+
+
+def test_a_method_is_refused_on_a_task_it_does_not_serve():
+    project = load_project(scale="paper")
+    assert project.settings("bandit-axes", "bcq_as_released")
+    with pytest.raises(UserError) as error:
+        project.run_config("hopper-medium-v2", "bcq_as_released", 0)
+    for word in ("bcq_as_released", "hopper-medium-v2", "'gym'", "bandit"):
+        assert word in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

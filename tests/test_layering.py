@@ -48,6 +48,7 @@ LAYERS = {
     "dql.networks": 1,
     "dql.noise_predictor": 1,
     "dql.diffusion": 2,
+    "dql.flow": 2,
     "dql.training": 4,
     "dql.evaluation": 4,
     "dql.cli": 5,

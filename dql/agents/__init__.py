@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dql.agents import diffusion_settings, settings
+from dql.agents import diffusion_settings, regularized_settings, settings
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ SETTINGS: dict[str, type] = {
     "awac": settings.AWACSettings,
     "awr": settings.AWRSettings,
     "onestep": settings.OnestepSettings,
+    "cql": regularized_settings.CQLSettings,
+    "brac": regularized_settings.BRACSettings,
+    "fql": regularized_settings.FQLSettings,
 }
 
 

@@ -28,6 +28,9 @@ NUMERIC_SETTINGS = (
     "expectile",
     "trust_region_coefficient",
     "likelihood_coefficient",
+    "conservative_coefficient",
+    "penalty_coefficient",
+    "distillation_coefficient",
 )
 """Settings in which the runs of one block may differ."""
 

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_mmd import BCMMD
@@ -22,17 +22,9 @@ from dql.losses import (
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import TwinCritic
+from dql.networks import LogMultiplier, TwinCritic
 from dql.noise import Draw
 from dql.updates import gradient_step, make_adam, polyak_update
-
-
-class LogMultiplier(nn.Module):
-    """The logarithm of each run's Lagrange multiplier, (R, 1)."""
-
-    def __init__(self, num_runs: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(num_runs, 1))
 
 
 class BEARMMD(BCMMD):

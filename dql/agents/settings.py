@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["relu", "mish"]
+Activation = Literal["relu", "mish", "gelu"]
 
 
 @dataclass(frozen=True, kw_only=True)
