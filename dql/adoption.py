@@ -22,6 +22,8 @@ from dql.files import write_bytes
 
 METADATA = Path(".snakemake") / "metadata"
 LOCK = Path("snakemake.lock")
+OF_ONE_OUTPUT = ("starttime", "endtime")
+"""What differs between the records of a job's outputs."""
 MAX_NAME = 255
 """Longest file name that is tried; where less is allowed, Snakemake splits as well."""
 
@@ -39,16 +41,12 @@ def record(root: Path = Path()) -> int:
     """Write `snakemake.lock` from Snakemake's records; return the number of jobs."""
     jobs: dict[str, dict[str, Any]] = {}
     for output, stored in _stored_records(root):
-        started = stored.pop("starttime", 0.0)
-        key = json.dumps(stored, sort_keys=True)
-        job = jobs.setdefault(key, {"outputs": {}, "record": stored})
-        job["outputs"][output] = _md5(root / output)
-        stored = job["record"]
-        stored["starttime"] = min(started, stored.get("starttime", started))
-    lines = sorted(
-        json.dumps({"outputs": dict(sorted(job["outputs"].items())), **job["record"]})
-        for job in jobs.values()
-    )
+        own = {name: stored.pop(name) for name in OF_ONE_OUTPUT}
+        job = jobs.setdefault(
+            json.dumps(stored, sort_keys=True), {"outputs": {}, **stored}
+        )
+        job["outputs"][output] = {"md5": _md5(root / output), **own}
+    lines = sorted(json.dumps(job) for job in jobs.values())
     write_bytes(root / LOCK, "".join(f"{line}\n" for line in lines).encode())
     return len(lines)
 
@@ -65,17 +63,18 @@ def adopt(root: Path = Path()) -> Adopted:
     adopted, absent, different = 0, [], []
     for line in path.read_text(encoding="utf-8").splitlines():
         job = json.loads(line)
-        for output, md5 in job.pop("outputs").items():
+        for output, own in job.pop("outputs").items():
             file = root / output
             if not file.is_file():
                 absent.append(output)
             elif _record_file(root, output).is_file():
                 continue
-            elif _md5(file) != md5:
+            elif _md5(file) != own.pop("md5"):
                 different.append(output)
             else:
-                _date(file, job["endtime"])
-                write_bytes(_record_file(root, output), json.dumps(job).encode())
+                _date(file, own["endtime"])
+                content = json.dumps({**job, **own}).encode()
+                write_bytes(_record_file(root, output), content)
                 adopted += 1
     return Adopted(adopted, absent, different)
 

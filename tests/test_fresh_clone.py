@@ -1,6 +1,8 @@
-"""A clone of the repository with `dvc pull` and `dql adopt`: nothing to do, then what a
-change asks for, exactly. Three cells at scale smoke, for real, in repositories of their
-own; slow, as two methods of the bandit and one on local data are trained first."""
+"""A clone with `dvc pull` and `dql adopt`: nothing to do, then what a change asks for.
+
+Three cells at scale smoke, for real, in repositories of their own; slow, as two methods
+of the bandit and one on local data are trained first.
+"""
 
 import json
 import re
