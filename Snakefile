@@ -17,6 +17,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
@@ -24,6 +25,7 @@ rule all:
     input:
         BANDIT_TARGETS,
         TABLE_TARGETS,
+        FIGURE_TARGETS,
 
 
 # What the stages of dvc.yaml ask for.
@@ -36,7 +38,8 @@ rule bandit:
 
 rule bandit_runs:
     input:
-        run_files(PROJECT.cells(["bandit"])),
+        run_files(BANDIT_CELLS),
+        bandit_trajectories(),
 
 
 rule local_runs:
@@ -47,6 +50,11 @@ rule local_runs:
 rule local_datasets:
     input:
         [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],
+
+
+rule local_figures:
+    input:
+        suite_figure_files(["local"]),
 
 
 rule tables:

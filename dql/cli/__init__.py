@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli import bandit, config, data
+from dql.cli import bandit, config, data, figures
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
 from dql.errors import UserError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
+app.command()(figures.figure)
 
 
 @app.callback()

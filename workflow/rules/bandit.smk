@@ -1,4 +1,4 @@
-"""The bandit: one summary of all runs, the claims it decides, the figures."""
+"""The bandit: one summary of all runs, and the claims it decides."""
 
 
 rule summarize_bandit:
@@ -36,25 +36,3 @@ rule check_bandit_claims:
         "Check the paper's claims about the bandit"
     shell:
         "dql bandit claims {params.options} > {log} 2>&1"
-
-
-rule draw_bandit_figure:
-    input:
-        summary="results/bandit/summary.csv",
-        runs=figure_run_files,
-    output:
-        "figures/{figure}.pdf",
-        report("figures/{figure}.png", category="Bandit", labels={"figure": "{figure}"}),
-    log:
-        "results/logs/figures/{figure}.log",
-    wildcard_constraints:
-        figure=any_of(FIGURES),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=figure_parameters,
-        options=scale_options,
-    message:
-        "Draw figures/{wildcards.figure}"
-    shell:
-        "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"
