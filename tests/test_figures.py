@@ -110,6 +110,16 @@ def test_eta_panels_are_ordered_by_value(results):
     assert titles == ["BC-Diffusion", *etas]
 
 
+def test_of_many_etas_the_extremes_and_the_papers_are_drawn():
+    from dql.figures.bandit_eta import _drawn
+
+    etas = [0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0]
+    assert _drawn([0.0, 1.0, 2.5], {2.5}) == [0.0, 1.0, 2.5]
+    assert _drawn(etas, {2.5}) == [0.0, 2.5, 10.0]
+    assert _drawn(etas, {10.0}) == [0.0, 1.0, 10.0]
+    assert _drawn(etas, set()) == [0.0, 1.0, 10.0]
+
+
 def test_modes_are_drawn_against_eta_from_three_values_on(results, tmp_path):
     runs, summary = results
     panels, footnote = texts("bandit_modes", results)

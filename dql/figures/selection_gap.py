@@ -20,7 +20,7 @@ from dql.table_cells import Cell
 
 MAX_ROW_HEIGHT = 0.36
 MAX_PLOT_HEIGHT = 8.2
-CHARACTER_WIDTH = 0.061
+CHARACTER_WIDTH = 0.055
 """Inches: rows get narrower where they would not fit a page; a letter of a name."""
 
 GAP_OFFSET = 0.17
