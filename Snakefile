@@ -17,6 +17,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 
 
@@ -25,6 +26,7 @@ rule all:
     input:
         BANDIT_TARGETS,
         DATA_FIGURE_TARGETS,
+        FIGURE_TARGETS,
         TABLE_TARGETS,
         CLAIM_TARGETS,
         PROVENANCE_TARGETS,
@@ -38,14 +40,10 @@ rule bandit:
         BANDIT_TARGETS,
 
 
-rule data_figures:
-    input:
-        DATA_FIGURE_TARGETS,
-
-
 rule bandit_runs:
     input:
-        run_files(PROJECT.cells(["bandit"])),
+        run_files(BANDIT_CELLS),
+        bandit_trajectories(),
 
 
 rule local_runs:
@@ -56,6 +54,12 @@ rule local_runs:
 rule local_datasets:
     input:
         [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],
+
+
+rule local_figures:
+    input:
+        DATA_FIGURE_TARGETS,
+        suite_figure_files(["local"]),
 
 
 rule tables:

@@ -32,6 +32,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"
 EVALUATIONS_FILE = "evaluations.csv"
 SAMPLES_FILE = "samples.csv"
+TRAJECTORIES_FILE = "trajectories.npz"
 PROVENANCE_FILE = "provenance.json"
 CHECKPOINT_FOLDER = "checkpoint"
 
@@ -83,5 +84,8 @@ def data_figure(task: str) -> str:
 
 
 def figure_file(name: str, extension: str) -> Path:
-    """Return a figure in one of its formats: pdf or png."""
-    return FIGURES / f"{name}.{extension}"
+    """Return a figure in one of its formats, pdf or png, in the folder of its suite.
+
+    A name starts with its suite: bandit_axes, local_learning_curves.
+    """
+    return FIGURES / name.partition("_")[0] / f"{name}.{extension}"

@@ -20,7 +20,7 @@ from dql.stored_runs import read_json
 from dql.table_cells import read_cells, score_text
 
 PRODUCTS = (
-    ("figures", paths.FIGURES, "*.pdf"),
+    ("figures", paths.FIGURES, "*/*.pdf"),
     ("tables", paths.TABLES, "*.md"),
     ("bandit numbers", paths.BANDIT, "*.csv"),
     ("bandit claims", paths.BANDIT, "*.md"),

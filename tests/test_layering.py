@@ -41,6 +41,8 @@ TORCH_FREE = [
 LAYERS = {
     "dql.errors": 0,
     "dql.statistics": 0,
+    "dql.suite_statistics": 0,
+    "dql.selection_gap": 0,
     "dql.losses": 0,
     "dql.updates": 0,
     "dql.batch": 0,

@@ -157,9 +157,10 @@ def test_only_training_asks_for_a_gpu():
 
 
 def test_smoke_makes_every_target(made):
-    names = {path.name for path in (made / "figures").iterdir()}
+    names = {path.name for path in (made / "figures").glob("*/*")}
     cells = SMOKE.cells(["bandit"])
     drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
+    drawn += [figures.suite_figure("local", kind) for kind in figures.SUITE_FIGURES]
     drawn += [paths.data_figure(task) for task in SMOKE.suite("local").tasks]
     assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
     for task, method, seed in SMOKE.runs():
@@ -270,7 +271,7 @@ def test_dvc_versions_what_snakemake_made(made):
 
 def test_dvc_repro_bandit_draws_the_figures_and_reproduces_nothing_else(made):
     run("dvc commit --force --quiet", made)
-    figure = made / "figures" / "bandit_axes.png"
+    figure = made / "figures" / "bandit" / "bandit_axes.png"
     runs = made / "results" / "runs" / "bandit-axes" / "bcq" / "seed0"
     before = (runs / "provenance.json").stat().st_mtime
     figure.unlink()
@@ -283,6 +284,8 @@ def test_dvc_repro_bandit_draws_the_figures_and_reproduces_nothing_else(made):
     assert re.findall(r"Running stage '(\w+)'", printed) == ["bandit"]
     assert figure.stat().st_size < small
     assert (runs / "provenance.json").stat().st_mtime == before
+    printed = run("dvc repro", made)
+    assert re.findall(r"Running stage '(\w+)'", printed) == ["local_figures"]
     assert "up to date" in run("dvc repro", made)
     assert NOTHING_TO_DO in run("snakemake -n", made)
 
@@ -345,7 +348,11 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
         ),
         (
             "bandit_runs",
-            closure("dql.training", *(f"dql.agents.{a}" for a in SETTINGS)),
+            closure(
+                "dql.training",
+                "dql.trajectories",
+                *(f"dql.agents.{a}" for a in SETTINGS),
+            ),
         ),
         (
             "local_runs",
@@ -355,13 +362,12 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
                 environment="hopper",
             ),
         ),
+        ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
         (
-            "bandit",
+            "local_figures",
             closure(
-                "dql.bandit_summary",
-                "dql.bandit_claims",
-                "dql.figures",
                 "dql.figures.dataset",
+                *(f"dql.figures.{kind}" for kind in figures.SUITE_FIGURES),
             ),
         ),
         ("tables", closure("dql.cells", "dql.tables")),

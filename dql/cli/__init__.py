@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli import bandit, config, data
+from dql.cli import bandit, config, data, figures
 from dql.cli.adoption import adopt, record
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
@@ -31,7 +31,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
-for verb in (doctor, gc, record, adopt):
+for verb in (doctor, gc, record, adopt, figures.figure):
     app.command()(verb)
 
 

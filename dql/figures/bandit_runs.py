@@ -80,6 +80,14 @@ class BanditRuns:
             return None
         return read_samples(directory)[0]
 
+    def trajectories(self, layout: str, method: str) -> np.ndarray | None:
+        """Return the plotted seed's states (n, N + 1, 2), noise first, or None."""
+        directory = self.directories.get((layout, method, self.plotted_seed()))
+        if directory is None or not (directory / paths.TRAJECTORIES_FILE).is_file():
+            return None
+        with np.load(directory / paths.TRAJECTORIES_FILE) as stored:
+            return stored["states"].astype(float)
+
     def rows(self, layout: str, method: str) -> pd.DataFrame:
         """Return the summary's rows of a method, one per seed that has numbers."""
         table = self.summary

@@ -1,4 +1,4 @@
-"""The bandit: one summary of all runs, the claims it decides, the figures."""
+"""The bandit: one summary of all runs, and the claims it decides."""
 
 
 rule summarize_bandit:
@@ -41,34 +41,3 @@ rule check_bandit_claims:
         "Check the paper's claims about the bandit"
     shell:
         "dql bandit claims {params.options} > {log:q} 2>&1"
-
-
-for figure in FIGURES:
-
-    rule:
-        name:
-            f"draw_{figure}"
-        input:
-            summary="results/bandit/summary.csv",
-            runs=figure_run_files,
-        output:
-            "figures/{figure}.pdf",
-            report(
-                "figures/{figure}.png",
-                caption=caption(figure),
-                category="2 Bandit",
-                labels={"what": FIGURE_TITLES.get(figure, figure), "format": "figure"},
-            ),
-        log:
-            "results/logs/figures/{figure}.log",
-        wildcard_constraints:
-            figure=any_of([figure]),
-        conda:
-            "../../environment.yml"
-        params:
-            made_by=figure_parameters,
-            options=scale_options,
-        message:
-            "Draw figures/{wildcards.figure}"
-        shell:
-            "dql bandit figure {wildcards.figure:q} {params.options} > {log:q} 2>&1"

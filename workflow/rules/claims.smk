@@ -33,13 +33,13 @@ rule describe_runs:
         report(
             "results/provenance/runs.html",
             caption="../report/runs.rst",
-            category="4 How it was made",
+            category="6 How it was made",
             labels={"what": "provenance of every run"},
         ),
         report(
             "results/provenance/compute.html",
             caption="../report/compute.rst",
-            category="4 How it was made",
+            category="6 How it was made",
             labels={"what": "compute by task and method"},
         ),
         "results/provenance/runs.csv",

@@ -80,12 +80,12 @@ rule draw_data_figure:
         manifest="results/datasets/{task}.json",
         data=training_data,
     output:
-        "figures/data_{task}.pdf",
+        "figures/data/data_{task}.pdf",
         report(
-            "figures/data_{task}.png",
+            "figures/data/data_{task}.png",
             caption="../report/data.rst",
-            category="Data",
-            labels={"task": "{task}"},
+            category="5 Data",
+            labels={"what": "{task}", "format": "figure"},
         ),
     log:
         "results/logs/figures/data_{task}.log",
