@@ -105,6 +105,8 @@ def random_tables(training: dict[str, Any], seed: int) -> dict[str, bytes]:
     )
     logged = np.arange(LOG_INTERVAL, total + 1, LOG_INTERVAL)
     metrics = {name: generator.random(len(logged)) for name in METRICS}
+    # The loss falls, so that the offline rule finds what it keeps.
+    metrics["actor/bc_loss"] += np.linspace(40.0, 0.0, len(logged))
     metrics = pd.DataFrame({"gradient_step": logged, **metrics})
     return {
         paths.EVALUATIONS_FILE: evaluations.to_csv(index=False).encode(),

@@ -130,7 +130,7 @@ def value_text(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         mantissa, _, exponent = f"{value:.3g}".partition("e")
-        if not exponent and 0 < abs(value) < 1e-3:
+        if not exponent and 0 < abs(value) <= 1e-3:
             mantissa, _, exponent = f"{value:.2e}".partition("e")
             mantissa = f"{float(mantissa):g}"
         return f"{mantissa}e{int(exponent)}" if exponent else mantissa

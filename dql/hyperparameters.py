@@ -12,12 +12,12 @@ import yaml
 from dql import paths
 from dql.errors import UserError
 from dql.published import read_rows
+from dql.selection import kept_rank
 
 if TYPE_CHECKING:
     from dql.config import Project
 
 ORIGINS = ("paper", "released code")
-OF_TASK = ("reward_transform", "offline_selection_rank")
 OF_TRAINING = (
     "num_gradient_steps", "batch_size", "evaluation_interval", "num_evaluation_episodes"
 )  # fmt: skip
@@ -66,7 +66,11 @@ def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any
     training = resolve_training(project.suite(config.suite), config)
     values = project.settings(task, method)
     values |= {name: getattr(training, name) for name in OF_TRAINING}
-    return values | {name: getattr(config, name) for name in OF_TASK}
+    rank = kept_rank(config.offline_selection_rank, project.config.selection_rule)
+    return values | {
+        "offline_selection_rank": rank,
+        "reward_transform": config.reward_transform,
+    }
 
 
 def table_settings(project: Project, table: str) -> Iterator[tuple[str, str, dict]]:
