@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dql import paths
-from dql.hyperparameters import PublishedSetting, load_settings, table_settings
+from dql.hyperparameters import PublishedSetting, load_settings, resolved_table
 from dql.table_files import Block, Table, write_table
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def write_hyperparameter_table(
         known.setdefault((setting.task, setting.setting), []).append(setting)
     ours = {
         (task, method): settings
-        for task, method, settings in table_settings(project, table)
+        for task, method, settings in resolved_table(project, table)
     }
     tasks = [task for task, method in ours if method == METHOD]
     paper = [task for task in tasks if project.task(task).suite != "local"]

@@ -73,7 +73,7 @@ def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any
     }
 
 
-def table_settings(project: Project, table: str) -> Iterator[tuple[str, str, dict]]:
+def resolved_table(project: Project, table: str) -> Iterator[tuple[str, str, dict]]:
     """Yield task, method and resolved settings of a table's suites, run or not."""
     for name in project.table_suites(table):
         suite = project.suite(name)

@@ -90,13 +90,22 @@ def make_table(project: Project, name: str) -> Table:
 
 def reads_bandit(project: Project, name: str) -> bool:
     """Return whether a table shows numbers of the bandit's summary."""
-    return name == "mixture" and bool(bandit_cells(project, name))
-
-
-def bandit_cells(project: Project, name: str) -> list[tuple[str, str]]:
-    """Return the bandit's (task, method) pairs among a table's suites."""
     suites = [suite for suite in project.table_suites(name) if suite == "bandit"]
-    return project.cells(suites)
+    return name == "mixture" and bool(project.cells(suites))
+
+
+def table_runs(project: Project, name: str) -> list[tuple[str, str]]:
+    """Return the (task, method) pairs whose runs a table reads itself."""
+    return project.cells(project.table_suites(name)) if name == "compute" else []
+
+
+def table_settings(project: Project, name: str) -> list:
+    """Return the resolved settings that a table prints."""
+    if name != "hyperparameters":
+        return []
+    from dql.hyperparameters import resolved_table
+
+    return list(resolved_table(project, name))
 
 
 def usable_cells(project: Project, name: str) -> tuple[list[Path], list[str]]:
@@ -145,7 +154,7 @@ def expected_runs(project: Project, name: str) -> Sequence:
     from dql.compute_table import CellRuns
 
     cells = []
-    for task, method in project.cells(project.table_suites(name)):
+    for task, method in table_runs(project, name):
         seeds = project.suite(project.task(task).suite).seeds
         config = project.run_config(task, method, seeds[0]).model_dump(mode="json")
         folders = {seed: paths.run_directory(task, method, seed) for seed in seeds}

@@ -23,7 +23,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 try:
-    from dql import figures, paths, provenance
+    from dql import figures, paths, provenance, tables
     from dql.config import load_project
     from dql.errors import UserError
     from dql.validation import read_yaml
@@ -35,6 +35,8 @@ except ModuleNotFoundError as error:
 
 try:
     PROJECT = load_project(overrides=config)
+    for table in PROJECT.config.tables:
+        tables.check_name(PROJECT, table)
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -221,10 +223,11 @@ def figure_parameters(wildcards):
 
 # Tables.
 
+TABLES = list(PROJECT.config.tables)
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
-    for name in PROJECT.config.tables
-    for extension in ("csv", "md", "tex")
+    for name in TABLES
+    for extension in tables.EXTENSIONS
 ]
 
 
@@ -241,14 +244,17 @@ def cell_parameters(wildcards):
     return f"{code}-{digest(task)}-{names}-{PROJECT.config.selection_rule}"
 
 
-def table_cells(wildcards):
-    """Return the cells of a table that this scale trains."""
-    suites = PROJECT.table_suites(wildcards.table)
-    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells(suites)]
+def table_inputs(name):
+    """Return the cells, runs and summaries of this scale that a table reads."""
+    cells = [paths.cell_file(*cell) for cell in tables.table_cells(PROJECT, name)]
+    runs = run_files(tables.table_runs(PROJECT, name))
+    summary = [paths.BANDIT_SUMMARY] if tables.reads_bandit(PROJECT, name) else []
+    return [str(path) for path in cells + summary] + runs
 
 
-def table_parameters(wildcards):
-    """Return what decides a table besides its cells: code, rows and published scores."""
+def table_parameters(name):
+    """Return what decides a table besides its inputs: code, settings, published scores."""
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = provenance.code_fingerprint("dql.tables")
-    return f"{code}-{digest(published)}"
+    settings = tables.table_settings(PROJECT, name)
+    return f"{code}-{digest(published, settings)}"

@@ -20,23 +20,31 @@ rule aggregate_cell:
         "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
 
 
-rule make_table:
-    input:
-        table_cells,
-    output:
-        "results/tables/{table}.csv",
-        "results/tables/{table}.tex",
-        report("results/tables/{table}.md", category="Tables"),
-    log:
-        "results/logs/tables/{table}.log",
-    wildcard_constraints:
-        table=any_of(PROJECT.config.tables),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=table_parameters,
-        options=scale_options,
-    message:
-        "Make the table {wildcards.table}"
-    shell:
-        "dql table {wildcards.table} {params.options} > {log} 2>&1"
+# One rule for each table, since a rule has one caption.
+for table in TABLES:
+
+    rule:
+        name:
+            f"make_table_{table}"
+        input:
+            table_inputs(table),
+        output:
+            f"results/tables/{table}.csv",
+            f"results/tables/{table}.tex",
+            report(
+                f"results/tables/{table}.md",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": table},
+            ),
+        log:
+            f"results/logs/tables/{table}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            made_by=table_parameters(table),
+            options=scale_options,
+        message:
+            f"Make the table {table}"
+        shell:
+            f"dql table {table} {{params.options}} > {{log}} 2>&1"
