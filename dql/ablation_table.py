@@ -12,9 +12,9 @@ from pathlib import Path
 from dql import paths
 from dql.published import load_scores
 from dql.published_cells import (
-    DAGGER_NOTE,
     NOT_RUN,
     PublishedCell,
+    dagger_notes,
     long_frame,
     published_entry,
     verdict_block,
@@ -79,7 +79,7 @@ def write_ablation_table(
             "Diffusion-QL's published numbers are of its online selection and are "
             "compared with ours; the others' selection is not stated, and ours is the "
             "last evaluation.",
-            DAGGER_NOTE,
+            *dagger_notes(numbers.values()),
             *withheld_notes(withheld),
             *exclusion_notes(loaded),
             *notes,

@@ -17,7 +17,12 @@ from dql.cell_facts import (
     describe_dataset,
     describe_sizes,
 )
-from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
+from dql.cell_scores import (
+    HEADLINE_RULE,
+    OFFLINE_LOSS,
+    score_runs,
+    with_reference_returns,
+)
 from dql.errors import UserError
 from dql.files import write_json
 from dql.schema import SelectionRule
@@ -48,6 +53,8 @@ def aggregate_cell(
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
+    if manifest and not dataset.get("digest"):
+        raise UserError(f"{manifest}: no digest; make the dataset again")
     environment = with_reference_returns(first["environment"], dataset)
     scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)
@@ -104,6 +111,7 @@ def _collect(
         try:
             run = read_run(directory)
             problems = _problems(run, config, dataset, runs)
+            run.metric(OFFLINE_LOSS)  # a file that cannot be read is found here
         except UnusableRunError as error:
             run, problems = None, [str(error)]
         if problems:

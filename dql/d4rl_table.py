@@ -8,8 +8,8 @@ from pathlib import Path
 from dql import paths
 from dql.published import PublishedScore, find_score, load_scores
 from dql.published_cells import (
-    DAGGER_NOTE,
     PublishedCell,
+    dagger_notes,
     long_frame,
     published_entry,
     verdict_block,
@@ -49,9 +49,10 @@ def write_d4rl_table(
         left.pop((s.task, s.method), PublishedCell(s.task, s.method, "", s, None))
         for s in scores
     ]
+    rows += [pair for pair in left.values() if pair.cell]
     table = Table(
         "D4RL: published scores and ours",
-        long_frame([*rows, *left.values()]),
+        long_frame(rows),
         [
             *(
                 _suite_block(title, tasks[suite], scores, withheld, pairs)
@@ -63,7 +64,7 @@ def write_d4rl_table(
         [
             "Normalised scores: mean ± standard error where the paper prints one. "
             "Bold: the highest published mean of a row that has all its numbers.",
-            DAGGER_NOTE,
+            *dagger_notes(scores),
             "Averages are computed here from the rows above, where all have a number.",
             *withheld_notes(withheld),
             *exclusion_notes(list(ours.values())),

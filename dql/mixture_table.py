@@ -22,7 +22,7 @@ from dql.ablation_table import (
 )
 from dql.bandit_summary import read_summary
 from dql.published_cells import (
-    DAGGER_NOTE,
+    dagger_notes,
     long_frame,
     published_entry,
     verdict_block,
@@ -82,7 +82,7 @@ def write_mixture_table(
             "ours stand alone.",
             "Bandit: mean ± standard deviation over seeds of the last samples; the "
             "paper prints no numbers.",
-            DAGGER_NOTE,
+            *dagger_notes(numbers.values()),
             *exclusion_notes(loaded),
             *notes,
         ],

@@ -6,7 +6,7 @@ prints for their cell are withheld and named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -148,6 +148,12 @@ def published_entry(
     if number is None and withheld is not None:
         return Entry("–", withheld.score, withheld=True)
     return Entry(published_text(number), number.score if number else None)
+
+
+def dagger_notes(numbers: Iterable[PublishedScore | None]) -> list[str]:
+    """Return what a dagger means, if one of the numbers has one."""
+    second_hand = any(number and number.status != "primary" for number in numbers)
+    return [DAGGER_NOTE] if second_hand else []
 
 
 def withheld_notes(scores: Sequence[PublishedScore]) -> list[str]:

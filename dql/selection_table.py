@@ -8,8 +8,8 @@ from pathlib import Path
 from dql import paths
 from dql.published import PublishedScore, load_scores
 from dql.published_cells import (
-    DAGGER_NOTE,
     PublishedCell,
+    dagger_notes,
     long_frame,
     published_entry,
     verdict_block,
@@ -66,7 +66,7 @@ def write_selection_table(
             "Normalised scores, mean ± standard error. Offline: early stop on L_d, "
             "then the checkpoint of the paper's rank. Online: the best evaluation, "
             "optimistic: a maximum over noisy means. Bold: the higher of the two.",
-            DAGGER_NOTE,
+            *dagger_notes(scores.values()),
             *withheld_notes(load_scores("table4", published, withheld=True)),
             *exclusion_notes(loaded),
             *notes,

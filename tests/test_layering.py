@@ -14,23 +14,30 @@ MODULES = {
     for file in FILES
 }
 TORCH_FREE = [
+    "dql.ablation_table",
     "dql.agents",
+    "dql.aggregation",
     "dql.bandit",
     "dql.bandit_claims",
     "dql.bandit_summary",
     "dql.behavior",
     "dql.cells",
     "dql.cli",
+    "dql.compute_table",
     "dql.config",
     "dql.d4rl_table",
     "dql.datasets",
     "dql.environments",
     "dql.figures",
+    "dql.hyperparameter_table",
     "dql.local_data",
     "dql.local_table",
+    "dql.mixture_table",
     "dql.paths",
     "dql.provenance",
+    "dql.selection_table",
     "dql.summary",
+    "dql.tables",
 ]
 # Lower numbers know nothing of higher ones.
 LAYERS = {
