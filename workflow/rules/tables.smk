@@ -20,7 +20,8 @@ rule aggregate_cell:
         "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
 
 
-# One rule for each table, since a rule has one caption.
+# One rule for each table, since a rule has one caption. The command is formatted when it
+# runs, after the loop, and so takes the table from the rule's parameters.
 for table in TABLES:
 
     rule:
@@ -42,9 +43,10 @@ for table in TABLES:
         conda:
             "../../environment.yml"
         params:
+            table=table,
             made_by=table_parameters(table),
             options=scale_options,
         message:
             f"Make the table {table}"
         shell:
-            f"dql table {table} {{params.options}} > {{log}} 2>&1"
+            "dql table {params.table} {params.options} > {log} 2>&1"
