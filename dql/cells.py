@@ -18,7 +18,12 @@ from dql.cell_facts import (
     describe_dataset,
     describe_sizes,
 )
-from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
+from dql.cell_scores import (
+    HEADLINE_RULE,
+    OFFLINE_LOSS,
+    score_runs,
+    with_reference_returns,
+)
 from dql.errors import UserError
 from dql.files import write_json
 from dql.manifests import check_manifest
@@ -111,6 +116,7 @@ def _collect(
         try:
             run = read_run(directory)
             problems = _problems(run, config, dataset, runs)
+            run.metric(OFFLINE_LOSS)  # a file that cannot be read is found here
         except UnusableRunError as error:
             run, problems = None, [str(error)]
         if problems:

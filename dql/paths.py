@@ -73,9 +73,9 @@ def table_file(name: str, extension: str) -> Path:
     return TABLES / f"{name}.{extension}"
 
 
-def provenance_table(name: str, extension: str) -> Path:
-    """Return a table over all runs: `runs` or `compute`, csv or html."""
-    return PROVENANCE / f"{name}.{extension}"
+def run_table(extension: str) -> Path:
+    """Return the table over all runs, csv or html."""
+    return PROVENANCE / f"runs.{extension}"
 
 
 def data_figure(task: str) -> str:

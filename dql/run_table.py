@@ -1,8 +1,4 @@
-"""Every finished run in one table: how it was made, and what it cost.
-
-Runs that trained together each record the time of their whole block; cost counts a
-block once.
-"""
+"""Every finished run in one table: how it was made."""
 
 from __future__ import annotations
 
@@ -54,21 +50,14 @@ def made_with(root: Path = Path()) -> list[dict[str, Any]]:
     return found
 
 
-def write_run_tables(root: Path = Path()) -> None:
-    """Write results/provenance/runs.{csv,html} and compute.{csv,html}."""
+def write_run_table(root: Path = Path()) -> None:
+    """Write results/provenance/runs.{csv,html}."""
     rows = run_rows(root)
     if not rows:
         raise UserError(f"no finished run below {root / paths.RUNS}; run: make")
     table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    for name, content in (
-        ("runs", _provenance_table(table, made_with(root))),
-        ("compute", _compute_table(table)),
-    ):
-        outputs = [
-            root / paths.provenance_table(name, extension)
-            for extension in ("csv", "html")
-        ]
-        write_table(content, outputs)
+    outputs = [root / paths.run_table(extension) for extension in ("csv", "html")]
+    write_table(_provenance_table(table, made_with(root)), outputs)
 
 
 def _provenance_files(root: Path) -> list[Path]:
@@ -110,53 +99,3 @@ def _provenance_table(runs: pd.DataFrame, environments: Sequence[dict]) -> Table
             "dataset_digest: first characters of the sha256 of what was trained on.",
         ],
     )  # fmt: skip
-
-
-def _compute_table(runs: pd.DataFrame) -> Table:
-    """Return what each method cost on each task, and the sum."""
-    rows = []
-    for (task, method, device), group in runs.groupby(
-        ["task", "method", "device"], sort=False
-    ):
-        rows.append(
-            {
-                "task": task,
-                "method": method,
-                "device": device,
-                "num_runs": len(group),
-                "num_gradient_steps": int(group["num_gradient_steps"].sum()),
-                "steps_per_second_per_run": float(group["steps_per_second"].mean()),
-                "wall_hours": float(group["wall_seconds"].drop_duplicates().sum())
-                / 3600.0,
-                "peak_memory_mb": float(group["peak_memory_bytes"].max()) / 1e6,
-            }
-        )
-    long = pd.DataFrame(rows)
-    total = {
-        "task": "all",
-        "num_runs": long["num_runs"].sum(),
-        "num_gradient_steps": long["num_gradient_steps"].sum(),
-        "wall_hours": long["wall_hours"].sum(),
-        "peak_memory_mb": long["peak_memory_mb"].max(),
-    }
-    shown = pd.DataFrame([*rows, total])
-    for name, form in (
-        ("num_runs", "{:,.0f}"),
-        ("num_gradient_steps", "{:,.0f}"),
-        ("steps_per_second_per_run", "{:,.1f}"),
-        ("wall_hours", "{:.3f}"),
-        ("peak_memory_mb", "{:,.0f}"),
-    ):
-        shown[name] = shown[name].map(form.format, na_action="ignore")
-    shown = shown.fillna("")
-    shown.columns = [name.replace("_", " ") for name in shown.columns]
-    return Table(
-        "What the runs cost",
-        long,
-        [Block("", shown, rules_above=frozenset([len(rows)]))],
-        [
-            "Wall hours are of training processes with their evaluations; seeds that "
-            "trained together are counted once, processes side by side are added up.",
-            "Making local data, figures and tables is not included.",
-        ],
-    )

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
+from dql.cells import aggregate_cell
 from dql.schema import RunConfig
 from dql.statistics import summarize
 
 DIGEST = "sha256:0123"
+FORMATS = ("csv", "md", "tex")
 
 
 def make_config(
@@ -192,4 +194,22 @@ def write_d4rl_cell(
     path = root / paths.cell_file(task, method)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(cell))
+    return path
+
+
+def outputs(folder: Path, name: str) -> list[Path]:
+    """Return the files of a table in every format."""
+    return [folder / f"{name}.{extension}" for extension in FORMATS]
+
+
+def make_cell(folder, method, means, *, task="local-hopper-medium-expert", **options):
+    """Aggregate a cell of one seed per mean; a mean of None is a missing run."""
+    configs = [make_config(task, method, seed, **options) for seed in range(len(means))]
+    directories = [folder / task / method / str(seed) for seed in range(len(means))]
+    for config, directory, mean in zip(configs, directories, means, strict=True):
+        if mean is not None:
+            write_run(directory, config, (0.0, mean, mean), losses=(0.3, 0.2, 0.1))
+    path = folder / f"{task}-{method}.json"
+    manifest = write_manifest(folder / f"{task}.json", task)
+    aggregate_cell(configs, directories, path, manifest=manifest)
     return path

@@ -130,6 +130,55 @@ def test_mixed_data_without_a_manifest_are_refused(cell):
         cell(manifest=None)
 
 
+def test_mixed_physics_are_refused(cell):
+    """A run that does not say its physics is not pooled with those that do."""
+    write_run(cell.directories[1], cell.configs[1], provenance={"physics": None})
+    with pytest.raises(UserError, match=r"mix physics.*d4rl: seeds \[0, 2\]"):
+        cell()
+
+
+def test_text_among_the_returns_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().replace("100,0,", "100,0,abc", 1))
+    assert "episode_return holds values that are no numbers" in left_out(cell())[1]
+
+
+def test_an_episode_without_number_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().replace("100,0,", "100,,", 1))
+    assert "an episode without its step or number" in left_out(cell())[1]
+
+
+def test_returns_that_are_not_finite_are_named(cell):
+    path = cell.directories[2] / "evaluations.csv"
+    path.write_text(path.read_text() + "300,2,,1000\n")
+    assert "returns that are not finite" in left_out(cell())[1]
+
+
+def test_an_evaluation_that_is_not_due_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text() + "150,0,1.0,9\n150,1,1.0,9\n")
+    assert "gradient step 150, which is not due" in left_out(cell())[1]
+
+
+def test_an_empty_table_of_evaluations_is_short(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "nothing at gradient step 100 (3 of 3" in left_out(cell())[1]
+
+
+def test_a_loss_of_text_is_named(cell):
+    path = cell.directories[0] / "metrics.csv"
+    path.write_text("gradient_step,actor/bc_loss\n100,much\n")
+    assert "actor/bc_loss holds values that are no numbers" in left_out(cell())[1]
+
+
+def test_a_manifest_without_digest_is_refused(cell, tmp_path):
+    (tmp_path / "broken.json").write_text("{}")
+    with pytest.raises(UserError, match=r"broken.json: no digest"):
+        cell(manifest=tmp_path / "broken.json")
+
+
 def test_a_diverged_run_is_shown_and_not_averaged(cell):
     write_run(
         cell.directories[1],

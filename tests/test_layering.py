@@ -14,7 +14,9 @@ MODULES = {
     for file in FILES
 }
 TORCH_FREE = [
+    "dql.ablation_table",
     "dql.agents",
+    "dql.aggregation",
     "dql.bandit",
     "dql.bandit_claims",
     "dql.bandit_summary",
@@ -23,6 +25,7 @@ TORCH_FREE = [
     "dql.claims",
     "dql.claims_page",
     "dql.cli",
+    "dql.compute_table",
     "dql.config",
     "dql.d4rl_table",
     "dql.datasets",
@@ -30,12 +33,16 @@ TORCH_FREE = [
     "dql.environments",
     "dql.figures",
     "dql.garbage",
+    "dql.hyperparameter_table",
     "dql.local_data",
     "dql.local_table",
+    "dql.mixture_table",
     "dql.paths",
     "dql.provenance",
     "dql.run_table",
+    "dql.selection_table",
     "dql.summary",
+    "dql.tables",
 ]
 # Lower numbers know nothing of higher ones.
 LAYERS = {

@@ -193,8 +193,11 @@ def test_smoke_tables_show_what_ran_and_what_did_not(made):
     assert set(local["method"]) == {"bc_diffusion", "td3_bc", "diffusion_ql"}
     assert (local["num_seeds"] == 2).all()
     assert "not run" in (tables / "d4rl.md").read_text()
-    for name in ("local", "d4rl"):
+    for name in SMOKE.config.tables:
         assert (tables / f"{name}.tex").stat().st_size > 0
+    compute = pd.read_csv(tables / "compute.csv")
+    assert (compute["num_runs"] == compute["num_expected"]).all()
+    assert (compute["wall_hours"] > 0).all()
 
 
 def test_every_rule_logged_and_progress_was_printed(made):

@@ -108,48 +108,58 @@ def plan(
 
 @app.command()
 def aggregate(
-    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+    task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
+    method: Annotated[str | None, typer.Argument(help="A method.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All cells that the tables read.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
 ) -> None:
     """Aggregate a cell: the scores of a method on a task over its seeds.
 
     Reads results/runs and writes results/cells/TASK/METHOD.json; runs that are
-    missing are named in it.
+    missing are named in it. --all aggregates every cell in one process.
 
     Example: dql aggregate local-hopper-medium-expert td3_bc
     """
+    if every == bool(task and method):
+        raise UserError("dql aggregate: give TASK and METHOD, or --all")
     project = load(scale, changes)
-    from dql import cells
+    from dql import aggregation
 
-    seeds = project.suite(project.task(task).suite).seeds
-    runs = [project.run_config(task, method, seed) for seed in seeds]
-    manifest = paths.dataset_manifest(task)
-    cells.aggregate_cell(
-        [run.model_dump(mode="json") for run in runs],
-        [paths.run_directory(task, method, seed) for seed in seeds],
-        paths.cell_file(task, method),
-        manifest=manifest if manifest.is_file() else None,
-        selection_rule=project.config.selection_rule,
-    )
+    if every:
+        aggregation.aggregate_all(project)
+    else:
+        aggregation.aggregate(project, task, method)
 
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="A table of config.yaml: local, d4rl.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tables of config.yaml: local, d4rl.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Make a table as csv, md and tex from its cells and the published scores.
+    """Make tables as csv, md and tex from stored results and the published scores.
 
-    Reads results/cells and writes results/tables; snakemake tables makes the cells
-    and their runs as well.
+    Reads results/cells (compute: results/runs) and writes results/tables; snakemake
+    tables makes the cells and their runs as well.
 
     Example: dql table d4rl
     """
+    if every == bool(names):
+        raise UserError("dql table: name a table, or --all")
     project = load(scale, changes)
-    project.table_suites(name)
-    from dql.tables import make_table
+    from dql.tables import check_name, make_table
 
-    make_table(project, name)
+    chosen = list(project.config.tables) if every else names
+    for name in chosen:
+        check_name(project, name)
+    for name in chosen:
+        make_table(project, name)
 
 
 @app.command()
@@ -165,10 +175,10 @@ def claims() -> None:
 
 @app.command()
 def provenance() -> None:
-    """Write results/provenance: how every run was made, and what it cost."""
-    from dql.run_table import write_run_tables
+    """Write results/provenance/runs.{csv,html}: how every run was made."""
+    from dql.run_table import write_run_table
 
-    write_run_tables()
+    write_run_table()
 
 
 @app.command()

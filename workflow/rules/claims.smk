@@ -36,14 +36,7 @@ rule describe_runs:
             category="6 How it was made",
             labels={"what": "provenance of every run"},
         ),
-        report(
-            "results/provenance/compute.html",
-            caption="../report/compute.rst",
-            category="6 How it was made",
-            labels={"what": "compute by task and method"},
-        ),
         "results/provenance/runs.csv",
-        "results/provenance/compute.csv",
     log:
         "results/logs/provenance.log",
     conda:

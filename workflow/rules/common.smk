@@ -23,7 +23,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 try:
-    from dql import figures, paths, provenance
+    from dql import figures, paths, provenance, tables
     from dql.config import load_project
     from dql.errors import UserError
     from dql.validation import read_yaml
@@ -35,6 +35,8 @@ except ModuleNotFoundError as error:
 
 try:
     PROJECT = load_project(overrides=config)
+    for table in PROJECT.config.tables:
+        tables.check_name(PROJECT, table)
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -361,11 +363,17 @@ def suite_cells(wildcards):
 TABLE_TITLES = {
     "local": "data made here (not D4RL)",
     "d4rl": "D4RL, Table 1: published and ours",
+    "selection": "online against offline selection (Table 4)",
+    "ablation": "policies and regularisers (Table 2)",
+    "mixture": "mixture policy",
+    "hyperparameters": "hyperparameters, ours and the paper's",
+    "compute": "compute by task and method",
 }
+TABLES = list(PROJECT.config.tables)
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
-    for name in PROJECT.config.tables
-    for extension in ("csv", "md", "tex", "html")
+    for name in TABLES
+    for extension in tables.EXTENSIONS
 ]
 
 
@@ -382,17 +390,20 @@ def cell_parameters(wildcards):
     return f"{code}-{digest(task)}-{names}-{PROJECT.config.selection_rule}"
 
 
-def table_cells(wildcards):
-    """Return the cells of a table that this scale trains."""
-    suites = PROJECT.table_suites(wildcards.table)
-    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells(suites)]
+def table_inputs(name):
+    """Return the cells, runs and summaries of this scale that a table reads."""
+    cells = [paths.cell_file(*cell) for cell in tables.table_cells(PROJECT, name)]
+    runs = run_files(tables.table_runs(PROJECT, name))
+    summary = [paths.BANDIT_SUMMARY] if tables.reads_bandit(PROJECT, name) else []
+    return [str(path) for path in cells + summary] + runs
 
 
-def table_parameters(wildcards):
-    """Return what decides a table besides its cells: code, rows and published scores."""
+def table_parameters(name):
+    """Return what decides a table besides its inputs: code, settings, published scores."""
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = provenance.code_fingerprint("dql.tables")
-    return f"{code}-{digest(published)}"
+    settings = tables.table_settings(PROJECT, name)
+    return f"{code}-{digest(published, settings)}"
 
 
 # Claims and provenance.
@@ -402,11 +413,7 @@ CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES
 CLAIM_TARGETS = [
     str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
 ]
-PROVENANCE_TARGETS = [
-    str(paths.provenance_table(name, extension))
-    for name in ("runs", "compute")
-    for extension in ("csv", "html")
-]
+PROVENANCE_TARGETS = [str(paths.run_table(extension)) for extension in ("csv", "html")]
 
 
 def claims_parameters(wildcards):
@@ -435,9 +442,3 @@ def provenance_files(wildcards):
     return [
         str(paths.run_directory(*run) / paths.PROVENANCE_FILE) for run in PROJECT.runs()
     ]
-
-
-def caption(name):
-    """Return the file that explains a figure or table in the report, or None."""
-    file = Path(workflow.basedir) / "workflow" / "report" / f"{name}.rst"
-    return f"../report/{name}.rst" if file.is_file() else None

@@ -20,33 +20,34 @@ rule aggregate_cell:
         "dql aggregate {wildcards.task:q} {wildcards.method:q} {params.options} > {log:q} 2>&1"
 
 
-for table in PROJECT.config.tables:
+# One rule for each table, since a rule has one caption. The command is formatted when it
+# runs, after the loop, and so takes the table from the rule's parameters.
+for table in TABLES:
 
     rule:
         name:
             f"make_table_{table}"
         input:
-            table_cells,
+            table_inputs(table),
         output:
-            "results/tables/{table}.csv",
-            "results/tables/{table}.tex",
-            "results/tables/{table}.md",
+            f"results/tables/{table}.csv",
+            f"results/tables/{table}.tex",
+            f"results/tables/{table}.md",
             report(
-                "results/tables/{table}.html",
-                caption=caption(table),
+                f"results/tables/{table}.html",
+                caption=f"../report/{table}.rst",
                 category="3 Tables",
                 labels={"table": TABLE_TITLES.get(table, table)},
             ),
         log:
-            "results/logs/tables/{table}.log",
-        wildcard_constraints:
-            table=any_of([table]),
+            f"results/logs/tables/{table}.log",
         conda:
             "../../environment.yml"
         params:
-            made_by=table_parameters,
+            table=table,
+            made_by=table_parameters(table),
             options=scale_options,
         message:
-            "Make the table {wildcards.table}"
+            f"Make the table {table}"
         shell:
-            "dql table {wildcards.table:q} {params.options} > {log:q} 2>&1"
+            "dql table {params.table:q} {params.options} > {log:q} 2>&1"
