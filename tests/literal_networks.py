@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from literal_reference import time_embedding
+
 from dql.batch import Batch
 
 
@@ -47,6 +50,18 @@ def q_value(critic, run, which, observation, action):
     """Return Q_which(observation, action) of one run, which in (0, 1)."""
     row = [*observation, *action]
     return perceptron(critic.mlp, run, row, members=2, member=which)[0]
+
+
+def predict_noise(diffusion, run, action, observation, i):
+    """Return epsilon_theta(a^i, s, i) of one run for one row, an array."""
+    predictor = diffusion.predictor
+    embedding = time_embedding(i, predictor.embedding.shape[2])
+    time = perceptron(predictor.time_mlp, run, embedding)
+    inputs = np.concatenate([action, time, observation])
+    weight = predictor.input_layer.weight[run].detach().numpy()
+    bias = predictor.input_layer.bias[run, 0].detach().numpy()
+    hidden = [activation("mish", value) for value in inputs @ weight + bias]
+    return np.array(perceptron(predictor.mlp, run, hidden))
 
 
 def double_batch(batch):

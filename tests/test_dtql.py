@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, train_steps, training_steps
-from literal_networks import perceptron, q_value
-from literal_reference import time_embedding
+from literal_networks import perceptron, predict_noise, q_value
 from small_bandit import PEAK, draw_actions, one_peak, shares_of_modes, two_modes
 from weighted_bandit import log_density, precise_update
 
@@ -29,23 +28,15 @@ BANDIT = {
 }
 
 
-def mish(x):
-    return x * np.tanh(np.log1p(np.exp(x)))
-
-
 def literal_loss(diffusion, run, observation, action, index, eps):
     """Return the squared errors of the predicted noise, one for each dimension."""
-    predictor, num_steps = diffusion.predictor, diffusion.num_denoising_steps
+    num_steps = diffusion.num_denoising_steps
     bar = 1.0
     for i in range(1, index + 2):
         bar *= math.exp(-0.1 / num_steps - 0.5 * 9.9 * (2 * i - 1) / num_steps**2)
     noisy = math.sqrt(bar) * action + math.sqrt(1 - bar) * eps
-    time = perceptron(predictor.time_mlp, run, time_embedding(index + 1, 16))
-    inputs = np.concatenate([noisy, time, observation])
-    weight = predictor.input_layer.weight[run].detach().numpy()
-    bias = predictor.input_layer.bias[run, 0].detach().numpy()
-    guess = perceptron(predictor.mlp, run, mish(inputs @ weight + bias))
-    return list((np.array(guess) - eps) ** 2)
+    guess = predict_noise(diffusion, run, noisy, observation, index + 1)
+    return list((guess - eps) ** 2)
 
 
 def test_losses_equal_the_literal_ones():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, train_steps, training_steps
-from literal_networks import perceptron, q_value
-from literal_reference import time_embedding
+from literal_networks import predict_noise, q_value
 from small_bandit import PEAK, draw_actions, one_peak
 from weighted_bandit import precise_update
 
@@ -26,10 +25,6 @@ BANDIT = {
 }
 
 
-def mish(x):
-    return x * np.tanh(np.log1p(np.exp(x)))
-
-
 def scales(num_steps):
     """Return alpha and sigma of i = 1..N under the linear schedule, at index i - 1."""
     bar, alpha, sigma = 1.0, [], []
@@ -40,23 +35,13 @@ def scales(num_steps):
     return alpha, sigma
 
 
-def predict_noise(actor, run, action, observation, index):
-    """Return epsilon_theta(a^i, s, i), i = index + 1."""
-    predictor = actor.predictor
-    time = perceptron(predictor.time_mlp, run, time_embedding(index + 1, 16))
-    inputs = np.concatenate([action, time, observation])
-    weight = predictor.input_layer.weight[run].detach().numpy()
-    bias = predictor.input_layer.bias[run, 0].detach().numpy()
-    return np.array(perceptron(predictor.mlp, run, mish(inputs @ weight + bias)))
-
-
 def literal_solution(actor, run, observation, start):
     """Solve in 3 of 6 steps: indices 5, 1 and 0, at the cubes of 1, 1/2 and 0."""
     alpha, sigma = scales(6)
     growth = [math.log(a / s) for a, s in zip(alpha, sigma, strict=True)]
 
     def clean(action, index):
-        eps = predict_noise(actor, run, action, observation, index)
+        eps = predict_noise(actor, run, action, observation, index + 1)
         return np.clip((action - sigma[index] * eps) / alpha[index], -1, 1)
 
     first = clean(start, 5)
@@ -81,7 +66,7 @@ def test_losses_equal_the_literal_ones():
             index = int(noise["denoising_step"][run, b])
             eps = noise["noise"][run, b].numpy()
             noisy = alpha[index] * a + sigma[index] * eps
-            guess = predict_noise(before["actor"], run, noisy, s, index)
+            guess = predict_noise(before["actor"], run, noisy, s, index + 1)
             errors += list((guess - eps) ** 2)
             guessed = np.clip((noisy - sigma[index] * guess) / alpha[index], -1, 1)
             for k in (0, 1):  # the actor's step sees the critics' new weights
