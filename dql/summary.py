@@ -30,7 +30,7 @@ PRODUCTS = (
     ("datasets", paths.DATASETS, "*.json"),
 )
 
-MAX_LISTED = 6
+MAX_LISTED = 12
 """Files that are named one by one; more are only counted."""
 
 

@@ -50,8 +50,9 @@ def root(tmp_path):
     cell = tmp_path / paths.cell_file(config["task"], config["method"])
     manifest = write_manifest(tmp_path / paths.dataset_manifest(config["task"]))
     aggregate_cell([config], [tmp_path / run], cell, manifest=manifest)
-    (tmp_path / paths.FIGURES).mkdir()
-    (tmp_path / paths.figure_file("bandit_axes", "pdf")).write_bytes(b"%PDF")
+    figure = tmp_path / paths.figure_file("bandit_axes", "pdf")
+    figure.parent.mkdir(parents=True)
+    figure.write_bytes(b"%PDF")
     return tmp_path
 
 
