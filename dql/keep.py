@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from dql import paths
 from dql.errors import UserError
-from dql.files import new_folder, write_bytes, write_json
+from dql.files import locked, new_folder, write_bytes, write_json
+from dql.stored_runs import read_json
 
 RUN_COLUMNS = (
     "task",
@@ -39,10 +39,12 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
     `runs.csv` there has a row per finished run; `made_with.json` the machine and the
     package versions.
     """
+    if not name or Path(name).name != name:
+        raise UserError(f"'{name}' is no name of a folder in {kept}")
     runs = [_describe(path) for path in sorted(_provenance_files(root))]
     if not runs:
         raise UserError(f"no finished run below {root / paths.RUNS}; run: make")
-    with new_folder(kept / name) as folder:
+    with locked(kept / name), new_folder(kept / name) as folder:
         for source in (paths.FIGURES, paths.BANDIT, paths.TABLES, paths.CELLS):
             if (root / source).is_dir():
                 target = folder / source.relative_to(_parent(source))
@@ -63,8 +65,7 @@ def _provenance_files(root: Path) -> list[Path]:
 
 def _describe(path: Path) -> dict[str, Any]:
     """Return one run's row."""
-    made = json.loads(path.read_text(encoding="utf-8"))
-    config = json.loads((path.parent / paths.CONFIG_FILE).read_text(encoding="utf-8"))
+    made, config = read_json(path), read_json(path.parent / paths.CONFIG_FILE)
     known = config | config["training"] | made
     known["dataset_digest"] = made["dataset"]["digest"]
     return {column: known[column] for column in RUN_COLUMNS}
@@ -74,7 +75,7 @@ def _made_with(root: Path) -> dict[str, Any]:
     """Return each distinct machine and set of versions among the runs."""
     found: list[dict[str, Any]] = []
     for path in sorted(_provenance_files(root)):
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = read_json(path)
         entry = {"machine": made["machine"], "versions": made["versions"]}
         if entry not in found:
             found.append(entry)

@@ -131,6 +131,10 @@ def read_run(directory: Path) -> StoredRun:
     if missing:
         raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
     check_numbers(path, evaluations, EVALUATION_COLUMNS)
+    metrics = directory / paths.METRICS_FILE
+    if metrics.is_file() and metrics.read_bytes().strip():
+        table = read_csv(metrics)
+        check_numbers(metrics, table, table.columns)
     provenance = read_json(directory / paths.PROVENANCE_FILE)
     for name in ("dataset", "diverged", "versions"):
         if not isinstance(provenance.get(name) or {}, dict):
