@@ -39,7 +39,7 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
     `runs.csv` there has a row per finished run; `made_with.json` the machine and the
     package versions.
     """
-    if not name or Path(name).name != name:
+    if name in ("", "..") or Path(name).name != name:
         raise UserError(f"'{name}' is no name of a folder in {kept}")
     runs = [_describe(path) for path in sorted(_provenance_files(root))]
     if not runs:

@@ -12,6 +12,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 
 import crashes
 import numpy as np
@@ -397,3 +398,28 @@ def test_two_processes_never_train_one_run(finished, tmp_path, caplog, monkeypat
     holder.stdout.close()
     assert f"uses {folder}: process {holder.pid} on " in caplog.text
     assert crashes.results(tmp_path, configs) == expected
+
+
+SNAKEFILE = """
+rule all:
+    output: "done"
+    shell: "touch started; while [ ! -e go ]; do sleep 0.1; done; touch {output}"
+"""
+
+
+@pytest.mark.slow
+def test_a_second_snakemake_in_one_folder_is_refused_by_name(tmp_path):
+    """Snakemake's own lock; a killed Snakemake's is taken away by --unlock."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+        time.sleep(0.1)
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+    assert "--unlock" in second.stdout + second.stderr
+    (tmp_path / "go").touch()
+    assert first.wait() == 0
+    assert (tmp_path / "done").exists()
