@@ -109,7 +109,7 @@ def _complete(
             if isinstance(error.reason, socket.gaierror | ConnectionRefusedError):
                 raise UnreachableError(str(error.reason)) from None
             reason = str(error.reason)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.errno in REMEDIES:
                 raise cannot_write(part, error) from None
             reason = str(error) or type(error).__name__

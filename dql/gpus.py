@@ -80,7 +80,7 @@ def _company(others: int, num_gpus: int) -> str:
     if not others:
         return ""
     plural = "process" if others == 1 else "processes"
-    asked = "--resources gpu=N asks for more jobs at a time than there are GPUs"
+    asked = "more jobs at a time than GPUs"
     return f", shared with {others} other {plural} ({asked}: {num_gpus})"
 
 

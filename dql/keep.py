@@ -14,7 +14,7 @@ from typing import Any
 
 from dql import paths
 from dql.errors import UserError
-from dql.files import new_folder, write_bytes, write_json
+from dql.files import locked, new_folder, write_bytes, write_json
 from dql.run_table import RUN_COLUMNS, made_with, run_rows
 
 
@@ -24,10 +24,12 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
     `runs.csv` there has a row per finished run; `made_with.json` the machine and the
     package versions.
     """
+    if name in ("", "..") or Path(name).name != name:
+        raise UserError(f"'{name}' is no name of a folder in {kept}")
     runs = run_rows(root)
     if not runs:
         raise UserError(f"no finished run below {root / paths.RUNS}; run: make")
-    with new_folder(kept / name) as folder:
+    with locked(kept / name), new_folder(kept / name) as folder:
         for source in (paths.FIGURES, paths.BANDIT, paths.TABLES, paths.CELLS):
             if (root / source).is_dir():
                 target = folder / source.relative_to(_parent(source))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pandas as pd
 
 from dql import paths
 from dql.errors import UserError
+from dql.stored_runs import read_json
 from dql.table_files import Block, Table, write_table
 
 RUN_COLUMNS = (
@@ -43,7 +43,7 @@ def made_with(root: Path = Path()) -> list[dict[str, Any]]:
     """Return each distinct machine and set of versions among the runs."""
     found: list[dict[str, Any]] = []
     for path in sorted(_provenance_files(root)):
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = read_json(path)
         entry = {"machine": made["machine"], "versions": made["versions"]}
         if entry not in found:
             found.append(entry)
@@ -66,8 +66,8 @@ def _provenance_files(root: Path) -> list[Path]:
 
 def _describe(path: Path) -> dict[str, Any]:
     """Return one run's row."""
-    made = json.loads(path.read_text(encoding="utf-8"))
-    config = json.loads((path.parent / paths.CONFIG_FILE).read_text(encoding="utf-8"))
+    made = read_json(path)
+    config = read_json(path.parent / paths.CONFIG_FILE)
     known = config | config["training"] | made
     known["dataset_digest"] = made["dataset"]["digest"]
     return {column: known[column] for column in RUN_COLUMNS}

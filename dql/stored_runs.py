@@ -181,9 +181,10 @@ def read_run(directory: Path) -> StoredRun:
                 f"{directory / paths.PROVENANCE_FILE}: '{name}' is not an object"
             )
     for name in MEASURED:
-        if not isinstance(provenance.get(name) or 0, int | float):
+        value = provenance.get(name) or 0
+        if not (isinstance(value, int | float) and abs(value) < np.inf):
             raise UnusableRunError(
-                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not a number"
+                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not a finite number"
             )
     for name in (paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE):
         check_digest(directory / name)

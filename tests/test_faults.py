@@ -10,6 +10,9 @@ import multiprocessing
 import os
 import random
 import resource
+import subprocess
+import sys
+import time
 
 import crashes
 import numpy as np
@@ -356,25 +359,26 @@ def test_a_signal_while_saving_stops_at_the_next_step(finished, tmp_path, monkey
     check_completes(configs, tmp_path, expected)
 
 
-def _hold(folder, ready, release):
-    with files.locked(folder):
-        ready.set()
-        release.wait(60)
+HOLDER = (
+    "import pathlib, sys\n"
+    "from dql.files import locked\n"
+    "with locked(pathlib.Path(sys.argv[1])):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.readline()\n"
+)
 
 
 def test_two_processes_never_train_one_run(finished, tmp_path, caplog, monkeypatch):
     """The second waits, names the first, and finds the run finished."""
     configs, _, expected = finished
     (folder,) = crashes.folders(tmp_path, configs)
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(folder, ready, release))
-    holder.start()
-    assert ready.wait(60)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], **pipes)
+    assert holder.stdout.readline() == "held\n"
     prepare = training.prepare_runs
 
     def prepared(*arguments):
-        assert release.is_set()
+        assert holder.stdin.closed
         return prepare(*arguments)
 
     class Release(logging.Handler):
@@ -382,7 +386,7 @@ def test_two_processes_never_train_one_run(finished, tmp_path, caplog, monkeypat
 
         def emit(self, record):
             if "waiting" in record.getMessage():
-                release.set()
+                holder.stdin.close()
 
     monkeypatch.setattr(training, "prepare_runs", prepared)
     handler = Release()
@@ -390,6 +394,32 @@ def test_two_processes_never_train_one_run(finished, tmp_path, caplog, monkeypat
     with caplog.at_level("INFO"):
         train(configs, [folder])
     logging.getLogger("dql.files").removeHandler(handler)
-    holder.join()
+    holder.wait()
+    holder.stdout.close()
     assert f"uses {folder}: process {holder.pid} on " in caplog.text
     assert crashes.results(tmp_path, configs) == expected
+
+
+SNAKEFILE = """
+rule all:
+    output: "done"
+    shell: "touch started; while [ ! -e go ]; do sleep 0.1; done; touch {output}"
+"""
+
+
+@pytest.mark.slow
+def test_a_second_snakemake_in_one_folder_is_refused_by_name(tmp_path):
+    """Snakemake's own lock; a killed Snakemake's is taken away by --unlock."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+        time.sleep(0.1)
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+    assert "--unlock" in second.stdout + second.stderr
+    (tmp_path / "go").touch()
+    assert first.wait() == 0
+    assert (tmp_path / "done").exists()

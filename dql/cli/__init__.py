@@ -1,7 +1,8 @@
 """The `dql` command: the one place that parses arguments.
 
 Every verb loads its modules when it is called, so that `dql --help` stays quick. Exit
-codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback).
+codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback), 128 + n
+stopped by signal n with the checkpoint written (130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM).
 """
 
 from __future__ import annotations
