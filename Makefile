@@ -55,8 +55,9 @@ record: setup
 report: setup  ## results/report.html: figures, tables and how each was made
 	@snakemake --report results/report.html
 
-bench: setup  ## milliseconds per gradient step, against plain PyTorch and a floor
+bench: setup  ## gradient steps against plain PyTorch and a floor; loading of data
 	@python benchmarks/gradient_steps.py
+	@python benchmarks/data.py
 
 test: setup  ## the tests, the workflow at scale smoke included
 	@python -m pytest -q --numprocesses 2 --dist loadgroup
