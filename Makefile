@@ -63,8 +63,9 @@ report: setup  ## results/report.html: claims, figures, tables, how each was mad
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
 
-bench: setup  ## milliseconds per gradient step, against plain PyTorch and a floor
+bench: setup  ## gradient steps against plain PyTorch and a floor; loading of data
 	@python benchmarks/gradient_steps.py
+	@python benchmarks/data.py
 
 test: setup  ## the tests, the workflow at scale smoke included
 	@python -m pytest -q --numprocesses 2 --dist loadgroup

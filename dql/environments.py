@@ -10,6 +10,7 @@ import numpy as np
 from dql.antmaze import MAZES, AntMazeEnvironment
 from dql.errors import UserError, nearest
 from dql.locomotion import LOCOMOTION, LocomotionEnvironment
+from dql.pointmaze import POINT_MAZES, PointMazeEnvironment
 from dql.robotics import KITCHEN_TASKS, KitchenEnvironment, PenEnvironment
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def make_environments(task: TaskConfig, num_environments: int) -> BatchEnvironme
         )
     if environment == "pen":
         return PenEnvironment(num_environments, horizon=horizon)
+    if environment in POINT_MAZES:
+        return PointMazeEnvironment(environment, num_environments, horizon=horizon)
     if environment in KITCHEN_TASKS:
         return KitchenEnvironment(environment, num_environments, horizon=horizon)
-    known = ["bandit", *LOCOMOTION, *MAZES, "pen", *KITCHEN_TASKS]
+    known = ["bandit", *LOCOMOTION, *MAZES, *POINT_MAZES, "pen", *KITCHEN_TASKS]
     hint = nearest(environment, known)
     raise UserError(f"task {task.name!r}: unknown environment {environment!r}{hint}")

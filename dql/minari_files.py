@@ -37,6 +37,7 @@ DIMENSIONS = {
     "antmaze": (29, 8),
     "pen": (45, 24),
     "kitchen": (60, 9),
+    "pointmaze": (4, 2),
 }
 """Observation and action dimension of each environment family, as D4RL recorded it."""
 

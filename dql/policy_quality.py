@@ -83,17 +83,27 @@ def choose_policies(
     """Return the policies of both qualities, described, with calibrated noise."""
     bests = [best_iterate(search, settings, evaluator) for search in searches]
     best_return = max(best.mean_return for best in bests)
+    medium = share_of(best_return, MEDIUM_SHARE)
     mediums = [
-        first_iterate_above(MEDIUM_SHARE * best_return, best.search, evaluator)
+        first_iterate_above(medium, best.search, evaluator)
         for best in bests
-        if best.mean_return >= MEDIUM_SHARE * best_return
+        if best.mean_return >= medium
     ]
-    experts = [best for best in bests if best.mean_return >= EXPERT_SHARE * best_return]
+    expert = share_of(best_return, EXPERT_SHARE)
+    experts = [best for best in bests if best.mean_return >= expert]
     return [
         _described(quality, candidate, evaluator)
         for quality, candidates in (("medium", mediums), ("expert", experts))
         for candidate in candidates
     ]
+
+
+def share_of(best_return: float, share: float) -> float:
+    """Return the share of the best return; where that is negative, no less than it.
+
+    A search too short to learn anything still gives its best policy.
+    """
+    return share * best_return if best_return > 0 else best_return
 
 
 def best_iterate(

@@ -63,6 +63,7 @@ ENVIRONMENT_MODULES = {
     "bandit": "dql.bandit",
     "kitchen": "dql.robotics",
     "pen": "dql.robotics",
+    "pointmaze": "dql.pointmaze",
 }
 """Modules of the environment families, by an environment's first word."""
 LOCOMOTION_MODULE = "dql.locomotion"

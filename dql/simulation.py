@@ -36,10 +36,17 @@ class Simulations:
         self.positions[index] = data.qpos
         self.velocities[index] = data.qvel
 
-    def advance(self, controls: np.ndarray, active: np.ndarray) -> None:
-        """Hold the controls (E, U) for one environment step of the active ones."""
+    def advance(
+        self, controls: np.ndarray, active: np.ndarray, largest_speed: float = np.inf
+    ) -> None:
+        """Hold the controls (E, U) for one environment step of the active ones.
+
+        Velocities are clipped to `largest_speed` before it.
+        """
         for index in np.flatnonzero(active):
             data = self._data[index]
+            if largest_speed < np.inf:
+                np.clip(data.qvel, -largest_speed, largest_speed, out=data.qvel)
             data.ctrl[:] = controls[index]
             mujoco.mj_step(self.model, data, nstep=self.frame_skip)
             self.positions[index] = data.qpos

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dql import behavior, datasets, local_data, policy_quality, policy_search
+from dql.config import load_project
 from dql.errors import UserError
 from dql.linear_policies import LinearPolicies, roll_out
 from dql.locomotion import LocomotionEnvironment
@@ -202,6 +203,35 @@ def test_local_data_have_the_asked_size_and_are_reproducible(
     dataset = datasets.load_dataset(task, tmp_path / "a")
     assert len(dataset) == manifests[0]["num_training_transitions"] < 500
     assert np.abs(dataset.actions).max() <= 1.0
+
+
+@pytest.mark.parametrize("environment", ["walker2d", "halfcheetah"])
+def test_the_other_environments_have_every_quality(
+    tmp_path: Path, monkeypatch, environment: str
+) -> None:
+    for name in ("RANDOM", "SELECTION", "REPORTED"):
+        monkeypatch.setattr(policy_quality, f"NUM_{name}_EPISODES", 1)
+    monkeypatch.setattr(local_data, "BATCH_SIZE", 2)
+    settings = replace(
+        policy_search.SEARCH_SETTINGS[environment],
+        num_directions=1,
+        num_top_directions=1,
+        num_candidates=1,
+        num_warmup_iterations=1,
+        num_searches=1,
+    )
+    budget = BehaviorConfig(seed=0, num_iterations=1)
+    folder = tmp_path / environment
+    behavior.train(environment, "d4rl", budget, folder, settings=settings)
+    tasks = load_project(scale="smoke").tasks
+    for quality in local_data.QUALITIES:
+        task = tasks[f"local-{environment}-{quality}"]
+        size = {"num_transitions": 50}
+        dataset = task.dataset.model_copy(update=size)
+        task = task.model_copy(update={"dataset": dataset})
+        manifest = local_data.generate(task, folder, tmp_path / "datasets")
+        assert manifest["num_transitions"] == 50
+        assert manifest["generator"]["quality"] == quality
 
 
 def test_local_transitions_are_the_environments_own(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,6 +154,38 @@ def test_the_pen_is_gymnasiums_with_d4rls_end() -> None:
         active &= ~(results[2] | results[3])
     assert not active.any()
     assert has_fallen
+
+
+POLICIES = Path(__file__).parents[2] / "shared" / "d4rl" / "policies"
+PUBLISHED_PEN_RETURNS = {"pen_dapg_2": 2494, "pen_dapg_10": 3809}
+"""google-research/deep_ope, d4rl_policies: means without standard errors."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not POLICIES.is_dir(), reason="needs ../shared/d4rl/policies")
+@pytest.mark.parametrize("name", PUBLISHED_PEN_RETURNS)
+def test_pen_policies_acting_by_their_means_return_what_was_published(
+    name: str,
+) -> None:
+    with np.load(POLICIES / f"{name}.npz") as file:
+        layers = [
+            (file[f"{layer}.weight"].astype(float), file[f"{layer}.bias"].astype(float))
+            for layer in ("fc0", "fc1", "last_fc")
+        ]
+    seeds = list(range(1000, 1100))
+    batch, returns = make("pen", len(seeds)), np.zeros(len(seeds))
+    observations, active = batch.reset(seeds), np.ones(len(seeds), dtype=bool)
+    while active.any():
+        hidden = observations
+        for weight, bias in layers[:-1]:
+            hidden = np.tanh(hidden @ weight.T + bias)
+        actions = hidden @ layers[-1][0].T + layers[-1][1]
+        observations, rewards, terminations, truncations = batch.step(actions, active)
+        returns += rewards
+        active &= ~(terminations | truncations)
+    error = returns.std(ddof=1) / np.sqrt(len(returns))
+    print(f"{name}: {returns.mean():.0f} ± {error:.0f}")
+    assert abs(returns.mean() - PUBLISHED_PEN_RETURNS[name]) <= 2 * error
 
 
 # Kitchen.

@@ -43,11 +43,17 @@ def behavior(
 def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Roll out behavior policies into the task's dataset, in Minari's layout.
 
-    Needs the policies of dql data behavior; files go to results/datasets.
+    Needs the policies of dql data behavior; point mazes have a controller instead.
+    Files go to results/datasets.
 
     Example: dql data generate local-hopper-medium-expert --scale smoke
     """
     chosen = load(scale, changes).task(task)
+    if chosen.environment.startswith("pointmaze"):
+        from dql import pointmaze_data
+
+        pointmaze_data.generate(chosen)
+        return
     from dql import local_data
 
     local_data.generate(chosen)

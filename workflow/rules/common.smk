@@ -122,8 +122,11 @@ def labels(cells):
 
 
 def behavior_policies(wildcards):
-    """Return the policies that a local task's data are rolled out with."""
-    folder = paths.behavior_directory(PROJECT.task(wildcards.task).environment)
+    """Return the policies that a local task's data are rolled out with, if any."""
+    environment = PROJECT.task(wildcards.task).environment
+    if environment.startswith("pointmaze"):
+        return []
+    folder = paths.behavior_directory(environment)
     return [str(folder / name) for name in ("policies.npz", "policies.json")]
 
 
@@ -143,6 +146,8 @@ def dataset_parameters(wildcards):
         "d4rl": "dql.d4rl",
         "minari": "dql.minari_remote",
     }[task.dataset.source]
+    if task.environment.startswith("pointmaze"):
+        maker = "dql.pointmaze_data"
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
