@@ -1,6 +1,7 @@
 """Figures: of the bandit from its runs and summary, of other suites from their cells.
 
-A figure has a rule of its own, because a caption's file name takes no wildcard.
+A figure has a rule of its own, because a caption's file name takes no wildcard. Loop
+variables reach a command through `params`: it is put together after the loop has ended.
 """
 
 
@@ -47,12 +48,13 @@ for name in BANDIT_FIGURES:
         conda:
             "../../environment.yml"
         params:
+            figure=name,
             made_by=bandit_figure_parameters(name),
             options=scale_options,
         message:
             f"Draw figures/bandit/{name}"
         shell:
-            f"dql figure {name} {{params.options}} > {{log}} 2>&1"
+            "dql figure {params.figure} {params.options} > {log} 2>&1"
 
 
 for kind in figures.SUITE_FIGURES:
@@ -77,9 +79,10 @@ for kind in figures.SUITE_FIGURES:
         conda:
             "../../environment.yml"
         params:
+            kind=kind,
             made_by=suite_figure_parameters(kind),
             options=scale_options,
         message:
             f"Draw figures/{{wildcards.suite}}/{{wildcards.suite}}_{kind}"
         shell:
-            f"dql figure {{wildcards.suite}}_{kind} {{params.options}} > {{log}} 2>&1"
+            "dql figure {wildcards.suite}_{params.kind} {params.options} > {log} 2>&1"
