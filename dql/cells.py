@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dql import paths
+from dql.cell_curves import describe_curves, describe_gap
 from dql.cell_facts import (
     compare_with_published,
     describe_cost,
@@ -25,6 +26,7 @@ from dql.cell_scores import (
 )
 from dql.errors import UserError
 from dql.files import write_json
+from dql.manifests import check_manifest
 from dql.schema import SelectionRule
 from dql.stored_runs import (
     StoredRun,
@@ -53,11 +55,12 @@ def aggregate_cell(
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
-    if manifest and not dataset.get("digest"):
-        raise UserError(f"{manifest}: no digest; make the dataset again")
+    if manifest:
+        check_manifest(dataset, manifest)
     environment = with_reference_returns(first["environment"], dataset)
     scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)
+    scores = score_runs(runs, scored, selection_rule)
     cell = {
         "task": first["task"],
         "method": first["method"],
@@ -70,7 +73,9 @@ def aggregate_cell(
         "left_out": left_out,
         "diverged": diverged,
         "headline": HEADLINE_RULE,
-        **score_runs(runs, scored, selection_rule),
+        **scores,
+        "selection_gap": describe_gap(runs, scores["scores"], environment),
+        "curves": describe_curves(runs, environment),
         "dataset": describe_dataset(dataset, scored),
         "physics": first["environment"]["physics"],
         "sizes": describe_sizes(first, dataset),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from dql import paths
 from dql.errors import UserError
+from dql.files import file_sha256
+from dql.schema import RunConfig
 
 UNCOMPARED_KEYS = ("label", "scale", "training.checkpoint_interval")
 """Configuration that cannot change a run's evaluations."""
+
+MEASURED = ("wall_seconds", "gpu_seconds", "steps_per_second", "peak_memory_bytes")
+"""Costs in a run's provenance."""
 
 EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_length")
 
@@ -115,8 +121,9 @@ class StoredRun:
         wanted = ["gradient_step", name]
         if not set(wanted) <= set(header):
             return None
-        rows = _read_csv(path, usecols=wanted)
-        steps, values = (_numbers(rows, column, path) for column in wanted)
+        rows = read_csv(path, usecols=wanted)
+        check_numbers(path, rows, wanted)
+        steps, values = (rows[column].to_numpy(dtype=float) for column in wanted)
         logged = ~np.isnan(values)
         return steps[logged], values[logged]
 
@@ -127,53 +134,87 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableRunError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise UnusableRunError(f"{path}: not JSON ({error})") from None
     if not isinstance(content, dict):
         raise UnusableRunError(f"{path}: not a JSON object")
     return content
 
 
-def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     """Return a CSV table; a missing or broken file is named."""
     try:
         return pd.read_csv(path, **options)
     except FileNotFoundError:
         raise UnusableRunError(f"{path}: no such file") from None
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-    ) as error:
+    except OSError as error:
+        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
         raise UnusableRunError(f"{path}: not a CSV table ({error})") from None
 
 
-def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column of numbers; anything else in it raises."""
-    values = table[name].to_numpy()
-    if values.dtype.kind not in "iuf":
-        if len(values):
-            raise UnusableRunError(f"{path}: {name} holds values that are no numbers")
-        return np.empty(0)
-    return values
-
-
 def read_run(directory: Path) -> StoredRun:
-    """Read a run directory; a run without its files raises `UnusableRunError`."""
+    """Read a run directory; a run without sound files raises `UnusableRunError`."""
     path = directory / paths.EVALUATIONS_FILE
-    evaluations = _read_csv(path)
+    evaluations = read_csv(path)
     missing = [name for name in EVALUATION_COLUMNS if name not in evaluations]
     if missing:
         raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
-    columns = {name: _numbers(evaluations, name, path) for name in EVALUATION_COLUMNS}
-    if any(np.isnan(columns[name]).any() for name in ("gradient_step", "episode")):
+    check_numbers(path, evaluations, EVALUATION_COLUMNS)
+    if evaluations[["gradient_step", "episode"]].isna().to_numpy().any():
         raise UnusableRunError(f"{path}: an episode without its step or number")
-    return StoredRun(
-        directory=directory,
-        config=read_json(directory / paths.CONFIG_FILE),
-        provenance=read_json(directory / paths.PROVENANCE_FILE),
-        evaluations=evaluations,
-    )
+    provenance = read_json(directory / paths.PROVENANCE_FILE)
+    for name in ("dataset", "diverged", "versions"):
+        if not isinstance(provenance.get(name) or {}, dict):
+            raise UnusableRunError(
+                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not an object"
+            )
+    for name in MEASURED:
+        if not isinstance(provenance.get(name) or 0, int | float):
+            raise UnusableRunError(
+                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not a number"
+            )
+    for name in (paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE):
+        check_digest(directory / name)
+    return StoredRun(directory, read_run_config(directory), provenance, evaluations)
+
+
+def read_run_config(directory: Path) -> dict[str, Any]:
+    """Return a run's complete configuration; what is not one is named."""
+    path = directory / paths.CONFIG_FILE
+    content = read_json(path)
+    try:
+        RunConfig.model_validate(content, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise UnusableRunError(
+            f"{path}: not a run's configuration ({key}: {fault['msg']})"
+        ) from None
+    return content
+
+
+def check_numbers(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise unless the columns hold numbers; an empty table has none to be wrong."""
+    for name in columns:
+        if len(table) and table[name].dtype.kind not in "iuf":
+            raise UnusableRunError(f"{path}: column {name} holds more than numbers")
+
+
+def check_digest(path: Path) -> None:
+    """Raise when a run's file is not the one that its provenance was written for."""
+    provenance = path.parent / paths.PROVENANCE_FILE
+    if not (provenance.is_file() and path.is_file()):
+        return
+    known = read_json(provenance).get("files")
+    expected = known.get(path.name) if isinstance(known, dict) else None
+    if expected not in (None, found := file_sha256(path)):
+        raise UnusableRunError(
+            f"{path}: changed since the run wrote it (sha256 {found[:12]}, recorded "
+            f"{str(expected)[:12]}); train the run again, which restores it"
+        )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

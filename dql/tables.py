@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dql.config import Project
     from dql.table_files import Table
 
-EXTENSIONS = ("csv", "md", "tex")
+EXTENSIONS = ("csv", "md", "tex", "html")
 
 METHODS: dict[str, tuple[str, ...] | None] = {
     "local": None,

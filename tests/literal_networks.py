@@ -8,8 +8,21 @@ from dql.batch import Batch
 def activation(name, value):
     if name == "relu":
         return max(value, 0.0)
+    if name == "gelu":
+        inner = math.sqrt(2 / math.pi) * (value + 0.044715 * value**3)
+        return 0.5 * value * (1 + math.tanh(inner))
     softplus = value if value > 30 else math.log1p(math.exp(value))
     return value * math.tanh(softplus)
+
+
+def layer_norm(norm, stack, values):
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    gain, offset = norm.gain[stack, 0].tolist(), norm.offset[stack, 0].tolist()
+    return [
+        g * (value - mean) / math.sqrt(variance + 1e-5) + o
+        for value, g, o in zip(values, gain, offset, strict=True)
+    ]
 
 
 def perceptron(module, run, row, *, members=1, member=0):
@@ -24,6 +37,9 @@ def perceptron(module, run, row, *, members=1, member=0):
         ]
         if index < len(module.layers) - 1:
             values = [activation(module.activation, value) for value in values]
+            if module.norms:
+                stack = run * members + member
+                values = layer_norm(module.norms[index], stack, values)
     return values
 
 

@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import aggregation
 import core_step
+import data
 import gradient_steps
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
@@ -188,3 +189,16 @@ def test_the_study_to_aggregate_is_of_the_papers_size():
     training = changes["suites"]["gym"]["training"]
     tables = aggregation.random_tables(training, 0)
     assert tables["evaluations.csv"].count(b"\n") == 1 + 40 * 100
+
+
+def test_the_data_benchmark_sets_time_and_memory_against_the_limits(tmp_path, capsys):
+    output = tmp_path / "deeper" / "data.json"
+    data.main(num_transitions=2 * data.EPISODE_LENGTH + 9, output=output)
+    content = json.loads(output.read_text())
+    assert [row["stage"] for row in content["stages"]] == list(data.LIMITS)
+    for row in content["stages"]:
+        limits = data.LIMITS[row["stage"]]
+        for name, limit in limits.items():
+            assert row["of_limit"][name] == pytest.approx(row[name] / limit)
+        assert row["cpu_seconds"] > 0 and row["peak_bytes"] > 2**20
+    assert "second load" in capsys.readouterr().out

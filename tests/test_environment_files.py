@@ -30,12 +30,13 @@ def pip_section() -> list[str]:
 
 
 def test_every_direct_dependency_is_pinned():
-    assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", pin) for pin in DIRECT)
+    pins = [*DIRECT, *EXTRAS["cluster"]]
+    assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", pin) for pin in pins)
 
 
 def test_lock_agrees_with_pyproject():
     locked = locked_versions()
-    for name, version in map(normalize, DIRECT):
+    for name, version in map(normalize, [*DIRECT, *EXTRAS["cluster"]]):
         assert locked[name] == version
 
 

@@ -173,15 +173,15 @@ def test_latex_escapes_every_special_character():
 
 def test_an_unknown_format_is_refused(tmp_path):
     table = Table("t", pd.DataFrame(), [Block("", pd.DataFrame())])
-    with pytest.raises(UserError, match=r"cannot write '.html'.*\.csv, \.md, \.tex"):
-        write_table(table, [tmp_path / "table.html"])
+    with pytest.raises(UserError, match=r"cannot write '.pdf'.*\.csv, \.md, \.tex"):
+        write_table(table, [tmp_path / "table.pdf"])
 
 
 def test_make_table_of_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_table(load_project(scale="smoke"), "d4rl")
     made = sorted(path.name for path in (tmp_path / "results/tables").iterdir())
-    assert made == ["d4rl.csv", "d4rl.md", "d4rl.tex"]
+    assert made == ["d4rl.csv", "d4rl.html", "d4rl.md", "d4rl.tex"]
     for wrong, right in (("locale", "local"), ("ablations", "ablation")):
         with pytest.raises(UserError, match=f"Did you mean '{right}'"):
             make_table(load_project(scale="smoke"), wrong)
@@ -195,7 +195,8 @@ def test_every_table_is_made_without_any_result(tmp_path, monkeypatch):
         make_table(project, name)
         for path in outputs(tmp_path / "results" / "tables", name):
             assert path.stat().st_size > 0
-        assert path.suffix == ".tex" and path.read_text().isascii()
+        latex = paths.table_file(name, "tex").read_text()
+        assert latex.isascii()
         text = (tmp_path / "results" / "tables" / f"{name}.md").read_text()
         assert name == "hyperparameters" or "not run" in text
 
@@ -224,3 +225,22 @@ def test_a_table_of_the_papers_size(tmp_path):
         paths.append(path)
     write_local_table(paths, outputs(tmp_path, "local"))
     assert len((tmp_path / "local.csv").read_text().splitlines()) == 241
+
+
+def test_html_is_one_page_that_loads_nothing(local):
+    page = (local / "local.html").read_text()
+    assert "<td><b>65.0 ± 5.0 (2 of 3 seeds)</b></td>" in page
+    assert "D4RL&#x27;s" in page and 'name="viewport"' in page
+    assert page.count("<table") == page.count("</table>") == 3
+    assert not re.search("https?:|src=|@import", page)
+
+
+def test_prose_stands_to_the_left_and_html_is_escaped(tmp_path):
+    cells = pd.DataFrame([["a < b", "holds"]], columns=["claim", "verdict"])
+    block = Block("", cells, frozenset({(0, 1)}), prose=True)
+    table = Table("Claims & rules", cells, [block], [])
+    write_table(table, [tmp_path / "t.md", tmp_path / "t.html"])
+    assert "| :-- | :-- |" in (tmp_path / "t.md").read_text()
+    page = (tmp_path / "t.html").read_text()
+    assert "<h1>Claims &amp; rules</h1>" in page and 'class="prose"' in page
+    assert "<td>a &lt; b</td><td><b>holds</b></td>" in page

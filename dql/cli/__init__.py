@@ -13,7 +13,10 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli import bandit, config, data
+from dql.cli import bandit, config, data, figures
+from dql.cli.adoption import adopt, record
+from dql.cli.doctor import doctor
+from dql.cli.garbage import gc
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
 from dql.errors import UserError
 
@@ -28,6 +31,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
+for verb in (doctor, gc, record, adopt, figures.figure):
+    app.command()(verb)
 
 
 @app.callback()
@@ -41,6 +46,8 @@ def configure_logging(
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    # Writing a pdf makes it list every glyph it embeds.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 @app.command()
@@ -52,7 +59,7 @@ def train(
     ],
     foreign_checkpoint: Annotated[
         ForeignCheckpoint,
-        typer.Option(help="What to do with a checkpoint of other settings or code."),
+        typer.Option(help="What to do with a damaged or another run's checkpoint."),
     ] = "refuse",
     scale: Scale = None,
     changes: Changes = None,
@@ -153,6 +160,25 @@ def table(
         check_name(project, name)
     for name in chosen:
         make_table(project, name)
+
+
+@app.command()
+def claims() -> None:
+    """Judge every claim of workflow/claims.yaml by the results that are there.
+
+    Writes results/claims.json, claims.md and claims.html; computes nothing else.
+    """
+    from dql.claims_page import write_claims
+
+    write_claims()
+
+
+@app.command()
+def provenance() -> None:
+    """Write results/provenance: how every run was made, and what it cost."""
+    from dql.run_table import write_run_tables
+
+    write_run_tables()
 
 
 @app.command()

@@ -17,11 +17,9 @@ rule aggregate_cell:
     message:
         "Aggregate {wildcards.method} on {wildcards.task} over seeds"
     shell:
-        "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
+        "dql aggregate {wildcards.task:q} {wildcards.method:q} {params.options} > {log:q} 2>&1"
 
 
-# One rule for each table, since a rule has one caption. The command is formatted when it
-# runs, after the loop, and so takes the table from the rule's parameters.
 for table in TABLES:
 
     rule:
@@ -30,23 +28,25 @@ for table in TABLES:
         input:
             table_inputs(table),
         output:
-            f"results/tables/{table}.csv",
-            f"results/tables/{table}.tex",
+            "results/tables/{table}.csv",
+            "results/tables/{table}.tex",
+            "results/tables/{table}.md",
             report(
-                f"results/tables/{table}.md",
-                caption=f"../report/{table}.rst",
-                category="Tables",
-                labels={"table": table},
+                "results/tables/{table}.html",
+                caption=caption(table),
+                category="3 Tables",
+                labels={"table": TABLE_TITLES.get(table, table)},
             ),
         log:
-            f"results/logs/tables/{table}.log",
+            "results/logs/tables/{table}.log",
+        wildcard_constraints:
+            table=any_of([table]),
         conda:
             "../../environment.yml"
         params:
-            table=table,
             made_by=table_parameters(table),
             options=scale_options,
         message:
-            f"Make the table {table}"
+            "Make the table {wildcards.table}"
         shell:
-            "dql table {params.table} {params.options} > {log} 2>&1"
+            "dql table {wildcards.table:q} {params.options} > {log:q} 2>&1"

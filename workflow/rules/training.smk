@@ -32,6 +32,8 @@ for suite, seeds, block in seed_blocks():
             "../../environment.yml"
         resources:
             gpu=1,
+            mem_mb=training_memory(suite),
+            runtime=training_minutes(suite, seeds),
         params:
             made_by=run_parameters,
             seeds=seed_options(seeds),
@@ -39,5 +41,5 @@ for suite, seeds, block in seed_blocks():
         message:
             f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
         shell:
-            "dql train {wildcards.task} {wildcards.method} {params.seeds}"
-            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log}"
+            "dql train {wildcards.task:q} {wildcards.method:q} {params.seeds}"
+            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log:q}"
