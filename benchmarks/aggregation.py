@@ -8,6 +8,7 @@ prints what they take, and writes results/benchmarks/aggregation.json.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -78,11 +79,14 @@ def make_up(root: Path, project: Project) -> int:
             texts[random] = random_tables(config["training"], len(texts))
         folder = root / paths.run_directory(*key)
         folder.mkdir(parents=True)
-        small = {
-            paths.CONFIG_FILE: json.dumps(config, indent=2).encode(),
-            paths.PROVENANCE_FILE: json.dumps(provenance(key.task, key.seed)).encode(),
+        files = {paths.CONFIG_FILE: json.dumps(config, indent=2).encode()}
+        files |= texts[random]
+        record = provenance(key.task, key.seed)
+        record["files"] = {
+            name: hashlib.sha256(text).hexdigest() for name, text in files.items()
         }
-        for name, text in (small | texts[random]).items():
+        files[paths.PROVENANCE_FILE] = json.dumps(record).encode()
+        for name, text in files.items():
             (folder / name).write_bytes(text)
         num_bytes += sum(path.stat().st_size for path in folder.iterdir())
     return num_bytes

@@ -27,7 +27,7 @@ from dql.errors import UserError
 from dql.stored_runs import (
     UnusableRunError,
     check_digest,
-    check_numbers,
+    numbers_of,
     read_csv,
     read_json,
     read_run_config,
@@ -61,9 +61,10 @@ def read_samples(run_directory: Path) -> tuple[np.ndarray, np.ndarray]:
     if missing or table.empty:
         what = f"no column {', '.join(missing)}" if missing else "no samples"
         raise UnusableRunError(f"{path}: {what}")
-    check_numbers(path, table, SAMPLE_COLUMNS)
+    values = np.column_stack(
+        [numbers_of(table, name, path) for name in SAMPLE_COLUMNS]
+    ).astype(float)
     check_digest(path)
-    values = table[list(SAMPLE_COLUMNS)].to_numpy(dtype=float)
     if not np.isfinite(values).all():
         raise UnusableRunError(f"{path}: holds values that are not finite")
     return values[:, :2], values[:, 2]

@@ -122,7 +122,7 @@ class StoredRun:
         if not set(wanted) <= set(header):
             return None
         rows = read_csv(path, usecols=wanted)
-        steps, values = (_numbers(rows, column, path) for column in wanted)
+        steps, values = (numbers_of(rows, column, path) for column in wanted)
         logged = ~np.isnan(values)
         return steps[logged], values[logged]
 
@@ -154,7 +154,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
         raise UnusableRunError(f"{path}: not a CSV table ({error})") from None
 
 
-def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+def numbers_of(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     """Return a column of numbers; anything else in it raises."""
     values = table[name].to_numpy()
     if values.dtype.kind not in "iuf":
@@ -171,7 +171,7 @@ def read_run(directory: Path) -> StoredRun:
     missing = [name for name in EVALUATION_COLUMNS if name not in evaluations]
     if missing:
         raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
-    columns = {name: _numbers(evaluations, name, path) for name in EVALUATION_COLUMNS}
+    columns = {name: numbers_of(evaluations, name, path) for name in EVALUATION_COLUMNS}
     if any(np.isnan(columns[name]).any() for name in ("gradient_step", "episode")):
         raise UnusableRunError(f"{path}: an episode without its step or number")
     provenance = read_json(directory / paths.PROVENANCE_FILE)

@@ -12,7 +12,7 @@ from dql.schema import RunConfig
 from dql.statistics import summarize
 
 DIGEST = "sha256:0123"
-FORMATS = ("csv", "md", "tex")
+FORMATS = ("csv", "html", "md", "tex")
 
 
 def make_config(

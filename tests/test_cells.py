@@ -140,7 +140,7 @@ def test_mixed_physics_are_refused(cell):
 def test_text_among_the_returns_is_named(cell):
     path = cell.directories[0] / "evaluations.csv"
     path.write_text(path.read_text().replace("100,0,", "100,0,abc", 1))
-    assert "episode_return holds values that are no numbers" in left_out(cell())[1]
+    assert "column episode_return holds more than numbers" in left_out(cell())[1]
 
 
 def test_an_episode_without_number_is_named(cell):
@@ -170,13 +170,7 @@ def test_an_empty_table_of_evaluations_is_short(cell):
 def test_a_loss_of_text_is_named(cell):
     path = cell.directories[0] / "metrics.csv"
     path.write_text("gradient_step,actor/bc_loss\n100,much\n")
-    assert "actor/bc_loss holds values that are no numbers" in left_out(cell())[1]
-
-
-def test_a_manifest_without_digest_is_refused(cell, tmp_path):
-    (tmp_path / "broken.json").write_text("{}")
-    with pytest.raises(UserError, match=r"broken.json: no digest"):
-        cell(manifest=tmp_path / "broken.json")
+    assert "column actor/bc_loss holds more than numbers" in left_out(cell())[1]
 
 
 def test_a_diverged_run_is_shown_and_not_averaged(cell):
