@@ -54,8 +54,14 @@ record: setup
 	  dql record && dvc commit --force --quiet; \
 	else echo "not a git repository: nothing recorded with DVC"; fi
 
-report: setup  ## results/report.html: figures, tables and how each was made
-	@snakemake --report results/report.html
+report: setup  ## results/report.html: claims, figures, tables, how each was made
+	@if [ ! -e results/claims.html ]; then \
+	  echo "make: nothing to report yet; run make first" >&2; exit 1; fi
+	@snakemake --report results/report.html \
+	  --report-stylesheet "$(CURDIR)/workflow/report/style.css"
+	@echo "The report, one page to open in a browser: $(CURDIR)/results/report.html"
+	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
+	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
 
 bench: setup  ## milliseconds per gradient step, against plain PyTorch and a floor
 	@python benchmarks/gradient_steps.py

@@ -17,13 +17,19 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
     default_target: True
     input:
         BANDIT_TARGETS,
+        DATA_FIGURE_TARGETS,
+        FIGURE_TARGETS,
         TABLE_TARGETS,
+        CLAIM_TARGETS,
+        PROVENANCE_TARGETS,
 
 
 # What the stages of dvc.yaml ask for.
@@ -36,7 +42,8 @@ rule bandit:
 
 rule bandit_runs:
     input:
-        run_files(PROJECT.cells(["bandit"])),
+        run_files(BANDIT_CELLS),
+        bandit_trajectories(),
 
 
 rule local_runs:
@@ -49,6 +56,17 @@ rule local_datasets:
         [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],
 
 
+rule local_figures:
+    input:
+        DATA_FIGURE_TARGETS,
+        suite_figure_files(["local"]),
+
+
 rule tables:
     input:
         TABLE_TARGETS,
+
+
+rule claims:
+    input:
+        CLAIM_TARGETS,

@@ -6,70 +6,54 @@ steps of every method that a claim compares, else it reads "not tested here".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from dql import paths
 from dql.bandit_summary import COLUMNS, read_summary
-from dql.claim_rules import AnyRule
-from dql.errors import UserError
+from dql.claim_file import (
+    CLAIMS,
+    FAILS,
+    HOLDS,
+    UNTESTED,
+    VERDICTS,
+    BaseClaim,
+    load_section,
+)
+from dql.claim_rules import RULES
+from dql.errors import UserError, nearest
+from dql.files import write_bytes, write_json
+from dql.schema import Strict
 
-CLAIMS = paths.CLAIMS
-HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested here"
-VERDICTS = (HOLDS, FAILS, UNTESTED)
 
+class Claim(BaseClaim):
+    """One statement about the bandit with the rules that decide it."""
 
-class Claim(BaseModel):
-    """One statement of the paper with the rules that decide it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    statement: str
-    source: str
-    rules: list[AnyRule] = Field(min_length=1)
     layouts: list[Literal["axes", "corners"]] = ["axes", "corners"]
 
 
-class BanditClaims(BaseModel):
+class BanditClaims(Strict):
     """The claims about the bandit, and what a run needs to say anything about them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+    scale: str = Field(description="the smallest scale that can test them")
     min_seeds: int = Field(ge=2)
     min_gradient_steps: int = Field(gt=0)
     claims: list[Claim]
 
 
-class ClaimFile(BaseModel):
-    """The sections of claims.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bandit: BanditClaims
-
-
 def load_claims(path: Path = CLAIMS) -> BanditClaims:
     """Return the bandit claims; a file that breaks the schema is an error naming it."""
-    try:
-        section = ClaimFile.model_validate(yaml.safe_load(path.read_text())).bandit
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file of claims") from None
-    except (ValidationError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}") from None
+    section = load_section("bandit", BanditClaims, Claim, RULES, path=path)
     for claim in section.claims:
         columns = {name for rule in claim.rules for name in rule.columns_needed()}
-        unknown = columns - set(COLUMNS)
+        unknown = sorted(columns - set(COLUMNS))
         if unknown:
             raise UserError(
-                f"{path}: claim {claim.name}: the summary has no column "
-                f"{', '.join(sorted(unknown))}"
+                f"{path}: claim '{claim.name}': the summary has no column "
+                f"{', '.join(unknown)}{nearest(unknown[0], COLUMNS)}"
             )
     return section
 
@@ -147,12 +131,11 @@ def write_claims(
     ]
     counts = {name: sum(c["verdict"] == name for c in judged) for name in VERDICTS}
     for path in outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".json":
             content = {"summary": summary.name, "counts": counts, "claims": judged}
-            path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+            write_json(path, content)
         elif path.suffix == ".md":
-            path.write_text(_markdown(judged, counts, section))
+            write_bytes(path, _markdown(judged, counts, section).encode())
         else:
             raise UserError(f"{path}: claims are written as .json or .md")
     return judged
@@ -178,7 +161,7 @@ def _markdown(
             claim["statement"],
             claim["layout"],
             f"**{claim['verdict']}**",
-            "<br>".join(_phrases(claim)) or claim["reason"],
+            "<br>".join(number_phrases(claim)) or claim["reason"],
             claim["rule"],
             claim["source"],
         ]
@@ -186,7 +169,7 @@ def _markdown(
     return "\n".join(lines) + "\n"
 
 
-def _phrases(claim: dict[str, Any]) -> list[str]:
+def number_phrases(claim: dict[str, Any]) -> list[str]:
     """Return one line of numbers per method of a claim."""
     lines = []
     for method, numbers in claim["numbers"].items():

@@ -24,7 +24,14 @@ from scipy.spatial.distance import cdist
 
 from dql import bandit, paths
 from dql.errors import UserError
-from dql.stored_runs import UnusableRunError, read_json
+from dql.stored_runs import (
+    UnusableRunError,
+    check_digest,
+    check_numbers,
+    read_csv,
+    read_json,
+    read_run_config,
+)
 
 COLUMNS = (
     "layout",
@@ -49,13 +56,13 @@ SAMPLE_COLUMNS = ("action_0", "action_1", "reward")
 def read_samples(run_directory: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the last actions (n, 2) and rewards (n,) of a bandit run."""
     path = run_directory / paths.SAMPLES_FILE
-    if not path.is_file():
-        raise UnusableRunError(f"{path}: no such file")
-    table = pd.read_csv(path)
+    table = read_csv(path)
     missing = [name for name in SAMPLE_COLUMNS if name not in table]
     if missing or table.empty:
         what = f"no column {', '.join(missing)}" if missing else "no samples"
         raise UnusableRunError(f"{path}: {what}")
+    check_numbers(path, table, SAMPLE_COLUMNS)
+    check_digest(path)
     values = table[list(SAMPLE_COLUMNS)].to_numpy(dtype=float)
     if not np.isfinite(values).all():
         raise UnusableRunError(f"{path}: holds values that are not finite")
@@ -96,7 +103,7 @@ def summarize_samples(
 
 def summarize_run(run_directory: Path) -> dict[str, Any]:
     """Return the summary row of a run; a diverged run has a row without numbers."""
-    config = read_json(run_directory / paths.CONFIG_FILE)
+    config = read_run_config(run_directory)
     layout = config["environment"].get("layout")
     if layout is None:
         raise UserError(f"{run_directory}: not a bandit run (its config has no layout)")
@@ -107,13 +114,13 @@ def summarize_run(run_directory: Path) -> dict[str, Any]:
         "num_gradient_steps": config["training"]["num_gradient_steps"],
         "num_denoising_steps": config["settings"].get("num_denoising_steps"),
     }
-    if _diverged(run_directory):
+    if has_diverged(run_directory):
         return identity
     actions, rewards = read_samples(run_directory)
     return identity | summarize_samples(actions, rewards, layout)
 
 
-def _diverged(run_directory: Path) -> bool:
+def has_diverged(run_directory: Path) -> bool:
     """Return whether the run's provenance records a divergence."""
     path = run_directory / paths.PROVENANCE_FILE
     return path.is_file() and bool(read_json(path).get("diverged"))
@@ -149,7 +156,7 @@ def read_summary(path: Path) -> pd.DataFrame:
     """Return a written summary; a missing file or column is an error that names it."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; `dql bandit summary` writes it")
-    table = pd.read_csv(path)
+    table = read_csv(path)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}")

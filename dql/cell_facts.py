@@ -93,35 +93,53 @@ def size_differences(config: Mapping[str, Any], num_seeds: int) -> list[str]:
 def compare_with_published(
     cell: Mapping[str, Any], config: Mapping[str, Any], directory: Path
 ) -> dict[str, Any]:
-    """Return the published value, the verdict, and how our protocol differs from it.
-
-    Compared is the score of the paper's own selection rule where the cell has it, else
-    the last evaluation's.
-    """
+    """Return the published value, the verdict, and how our protocol differs from it."""
+    sizes = size_differences(config, len(cell["seeds"]))
     number = find_score(cell["task"], cell["method"], directory)
     if number is None:
-        return {"published": None, "comparison": None, "protocol_differences": []}
+        return {
+            "published": None,
+            "comparison": None,
+            "size_differences": sizes,
+            "protocol_differences": [],
+        }
+    comparison = compare_scores(cell, number)
+    differences = sizes + selection_difference(comparison["score"], number)
+    return {
+        "published": _describe_published(number),
+        "comparison": comparison,
+        "size_differences": sizes,
+        "protocol_differences": differences,
+    }
+
+
+def compare_scores(cell: Mapping[str, Any], number: PublishedScore) -> dict[str, Any]:
+    """Return the verdict on a cell's scores against a published number.
+
+    Compared is the score of the number's own selection rule where the cell has it, else
+    the last evaluation's; `score` names it.
+    """
     rule = number.selection
     if cell["scores"].get(rule, {}).get("mean") is None:
         rule = HEADLINE_RULE
     scores = np.array(list(cell["scores"][rule].get("per_seed", {}).values()))
     mean = PublishedMean(number.score, number.standard_error, NUM_PUBLISHED_SEEDS)
     comparison = compare(scores, mean)
-    differences = size_differences(config, len(scores))
-    if rule != number.selection:
-        differences.append(f"selection: {rule}, the paper's {number.selection}")
     return {
-        "published": _describe_published(number),
-        "comparison": {
-            "verdict": comparison.verdict,
-            "reason": comparison.reason,
-            "difference": comparison.difference,
-            "interval_95": comparison.interval_95,
-            "margin": comparison.margin,
-            "score": rule,
-        },
-        "protocol_differences": differences,
+        "verdict": comparison.verdict,
+        "reason": comparison.reason,
+        "difference": comparison.difference,
+        "interval_95": comparison.interval_95,
+        "margin": comparison.margin,
+        "score": rule,
     }
+
+
+def selection_difference(rule: str, number: PublishedScore) -> list[str]:
+    """Return the phrase that says that our selection is not the published one."""
+    if rule == number.selection:
+        return []
+    return [f"selection: {rule}, the paper's {number.selection}"]
 
 
 def _describe_published(number: PublishedScore) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dql.schema import SelectionRule
-from dql.selection import DEFAULT_RANK, mean_losses, select_offline
+from dql.selection import kept_rank, mean_losses, select_offline
 from dql.statistics import summarize
 from dql.stored_runs import StoredRun
 
@@ -55,7 +55,7 @@ def score_runs(
     rule: SelectionRule,
 ) -> dict[str, Any]:
     """Return the three selections' scores and returns with their statistics."""
-    rank = _rank(config["environment"].get("offline_selection_rank"), rule)
+    rank = kept_rank(config["environment"].get("offline_selection_rank"), rule)
     offline = [_offline_index(run, rank, rule) for run in runs]
     indices: dict[str, list[int | None]] = {
         "last": [len(run.mean_returns) - 1 for run in runs],
@@ -71,13 +71,6 @@ def score_runs(
     if scores["offline"]["mean"] is not None:
         scores["offline"] |= {"rule": rule, "rank": rank}
     return {"score_unit": unit, "scores": scores}
-
-
-def _rank(released: int | None, rule: SelectionRule) -> int:
-    """Return the rank of the kept loss; the text's rule never keeps the lowest."""
-    if released is None:
-        return DEFAULT_RANK
-    return released if rule == "as-released" else max(released, DEFAULT_RANK)
 
 
 def _offline_index(run: StoredRun, rank: int, rule: SelectionRule) -> int | None:

@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from dql import paths
+from dql.cell_curves import describe_curves, describe_gap
 from dql.cell_facts import (
     compare_with_published,
     describe_cost,
     describe_dataset,
     describe_sizes,
 )
-from dql.cell_scores import HEADLINE_RULE, score_runs, with_reference_returns
+from dql.cell_scores import (
+    HEADLINE_RULE,
+    OFFLINE_LOSS,
+    score_runs,
+    with_reference_returns,
+)
 from dql.errors import UserError
 from dql.files import write_json
+from dql.manifests import check_manifest
 from dql.schema import SelectionRule
 from dql.stored_runs import (
     StoredRun,
@@ -48,9 +55,12 @@ def aggregate_cell(
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
+    if manifest:
+        check_manifest(dataset, manifest)
     environment = with_reference_returns(first["environment"], dataset)
     scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)
+    scores = score_runs(runs, scored, selection_rule)
     cell = {
         "task": first["task"],
         "method": first["method"],
@@ -63,7 +73,9 @@ def aggregate_cell(
         "left_out": left_out,
         "diverged": diverged,
         "headline": HEADLINE_RULE,
-        **score_runs(runs, scored, selection_rule),
+        **scores,
+        "selection_gap": describe_gap(runs, scores["scores"], environment),
+        "curves": describe_curves(runs, environment),
         "dataset": describe_dataset(dataset, scored),
         "physics": first["environment"]["physics"],
         "sizes": describe_sizes(first, dataset),
@@ -104,6 +116,7 @@ def _collect(
         try:
             run = read_run(directory)
             problems = _problems(run, config, dataset, runs)
+            run.metric(OFFLINE_LOSS)  # a file that cannot be read is found here
         except UnusableRunError as error:
             run, problems = None, [str(error)]
         if problems:

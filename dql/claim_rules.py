@@ -1,4 +1,4 @@
-"""The rules of `workflow/claims.yaml`: what decides a claim from numbers over seeds.
+"""The rules for the bandit's claims: what decides them from numbers over seeds.
 
 A rule reads a table with the columns `method`, `seed` and the numbers, one row per
 seed. It names the methods it needs, says itself in words, and is only asked to judge
@@ -14,7 +14,9 @@ from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from dql.schema import Strict
 
 Rows = Mapping[str, pd.DataFrame]
 """A method's rows, one per seed, by method."""
@@ -55,12 +57,6 @@ class Rule(Protocol):
         """Return whether the rule is satisfied."""
 
 
-class _Strict(BaseModel):
-    """Refuse unknown keys, so that a typo in a rule is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _satisfied(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.Series:
     """Return, per seed, whether all conditions hold."""
     result = pd.Series(True, index=rows.index)
@@ -75,7 +71,7 @@ def _columns(conditions: Sequence[str]) -> list[str]:
     return [CONDITION.fullmatch(text)["column"] for text in conditions]
 
 
-class EverySeed(_Strict):
+class EverySeed(Strict):
     """All conditions hold in every seed of every listed method."""
 
     every_seed: list[Condition] = Field(min_length=1)
@@ -102,7 +98,7 @@ class EverySeed(_Strict):
         )
 
 
-class NoSeed(_Strict):
+class NoSeed(Strict):
     """In no seed of any listed method do all conditions hold together."""
 
     no_seed: list[Condition] = Field(min_length=1)
@@ -127,7 +123,7 @@ class NoSeed(_Strict):
         )
 
 
-class Below(_Strict):
+class Below(Strict):
     """Every seed of the lower methods lies below every seed of the higher ones."""
 
     below: list[str] = Field(min_length=1)
@@ -159,7 +155,7 @@ class Below(_Strict):
         )
 
 
-class Near(_Strict):
+class Near(Strict):
     """The means of two methods differ by at most a tolerance."""
 
     near: list[str] = Field(min_length=1)
@@ -188,7 +184,7 @@ class Near(_Strict):
         return max(gaps) <= self.tolerance
 
 
-class Rises(_Strict):
+class Rises(Strict):
     """Means rise over a method's values of a setting, clearly, without a real drop.
 
     Clearly: the gain exceeds two standard errors of the difference between the ends.
@@ -235,6 +231,7 @@ class Rises(_Strict):
 
 
 AnyRule = EverySeed | NoSeed | Below | Near | Rises
+RULES = (EverySeed, NoSeed, Below, Near, Rises)
 
 
 def _listing(methods: Sequence[str]) -> str:

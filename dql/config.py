@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from dql.agents import SETTINGS
 from dql.errors import UserError, nearest
 from dql.paths import CONFIG
@@ -35,6 +33,7 @@ from dql.schema import (
 from dql.validation import (
     ALIASES,
     merge,
+    parse_yaml,
     read_yaml,
     setting_names,
     validate,
@@ -91,7 +90,7 @@ class Project:
                     f"Method '{name}': '{assignment}' is not of the form key=value"
                 )
             key, value = match.groups()
-            settings[ALIASES.get(key, key)] = yaml.safe_load(value)
+            settings[ALIASES.get(key, key)] = parse_yaml(value, assignment)
         return self.methods[base], settings
 
     def label(self, method: str) -> str:
@@ -106,6 +105,11 @@ class Project:
         """Return the complete, validated agent settings of a method on a task."""
         row, variant = self.method(method)
         suite = self.task(task).suite
+        if row.serves is not None and suite not in row.serves:
+            raise UserError(
+                f"Method '{method}' does not serve task '{task}' of suite '{suite}'. "
+                f"It serves the suites {', '.join(row.serves)}."
+            )
         scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
         names = setting_names(row.agent)
         chosen = row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {})

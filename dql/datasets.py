@@ -4,12 +4,16 @@ Rows are those of `d4rl.qlearning_dataset`: the stored rows in order, each follo
 the next stored observation, without truncated rows and without the last of all. A
 terminal row is thus followed by the next episode's first observation, which no
 bootstrapped target reads.
+
+A Minari file holds a few small arrays for every episode, and opening thousands of them
+is what a load costs. The first one therefore leaves the flat arrays in one file beside
+the Minari data, which later loads take if its digest is the manifest's.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
 
 from dql import paths
 from dql.errors import UserError, nearest
-from dql.files import locked, write_json
+from dql.files import locked, write_bytes
+from dql.manifests import read_manifest, remedy
 
 if TYPE_CHECKING:
     from dql.schema import TaskConfig
+
+logger = logging.getLogger(__name__)
 
 ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
 STORED = ("observations", "actions", "rewards", "terminations", "truncations")
@@ -32,8 +41,8 @@ ACTION_TOLERANCE = 1e-5
 """Actions may pass [-1, 1] by the rounding of a simulator's float32."""
 NUM_BANDIT_TRANSITIONS = 10_000
 DATA_FILE = Path("data") / "main_data.hdf5"
-
-REMEDIES = {"local": "dql data generate", "d4rl": "dql data fetch"}
+FLAT_FILE = "flat.safetensors"
+"""Made from the data file, so .dvcignore names it."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,57 @@ def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
     folder = root / paths.minari_id(task.name)
     with locked(folder):
         manifest = read_manifest(task, root)
-        dataset = read_transitions(folder / DATA_FILE, task.name, manifest)
-    found = digest(dataset)
-    if found != manifest["digest"]:
+        dataset = read_flat(folder / FLAT_FILE, manifest)
+        if dataset is None:
+            dataset = read_transitions(folder / DATA_FILE, task.name, manifest)
+            check_digest(dataset, task, folder)
+            _check_finite(dataset, task.name)
+            write_flat(folder / FLAT_FILE, dataset)
+    return dataset
+
+
+def check_digest(dataset: Dataset, task: TaskConfig, folder: Path) -> None:
+    """Raise unless the transitions are those that their manifest describes."""
+    found, expected = digest(dataset), dataset.manifest["digest"]
+    if found != expected:
         raise UserError(
             f"the data of '{task.name}' in {folder} are not those its manifest "
-            f"describes (digest {found[:12]}, expected {manifest['digest'][:12]}); "
+            f"describes (digest {found[:12]}, expected {expected[:12]}); "
             f"make them again with: {remedy(task)}"
         )
-    return dataset
+
+
+def read_flat(path: Path, manifest: dict[str, Any]) -> Dataset | None:
+    """Read the flat arrays that an earlier load left; None if they are of no use."""
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        dataset = Dataset(**arrays, manifest=manifest)
+        is_whole = digest(dataset) == manifest["digest"]
+    except (OSError, SafetensorError, TypeError, IndexError):
+        return None
+    return dataset if is_whole else None
+
+
+def write_flat(path: Path, dataset: Dataset) -> None:
+    """Leave the flat arrays for the next load; where that cannot be, go on without."""
+    arrays = {name: getattr(dataset, name) for name in ARRAYS}
+    try:
+        write_bytes(path, safetensors.numpy.save(arrays))
+    except OSError as error:
+        logger.info("%s cannot be written (%s); the next load reads anew", path, error)
+
+
+def _check_finite(dataset: Dataset, name: str) -> None:
+    """Raise unless every number is finite; name the training row that is not."""
+    for key in ARRAYS:
+        array = getattr(dataset, key)
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise UserError(
+                f"{name}: {key} is not finite at training row {row}; nothing can be "
+                "learned from such data"
+            )
 
 
 def bandit_dataset(task: TaskConfig) -> Dataset:
@@ -87,42 +138,60 @@ def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset
     """Read a Minari file into flat arrays, row for row as D4RL's Q-learning data."""
     try:
         blocks = list(transition_blocks(path))
+        flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
     except FileNotFoundError:
         raise UserError(f"task '{task}': its data file {path} is missing") from None
-    except (OSError, KeyError) as error:
-        raise UserError(f"task '{task}': {path} is damaged ({error})") from None
-    flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+    except PermissionError as error:
+        raise UserError(f"task '{task}': {path}: {error.strerror}") from None
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        # What h5py and numpy raise for a file whose bytes are not as written.
+        raise UserError(
+            f"task '{task}': {path} is damaged ({error}); remove it and make the data "
+            "again"
+        ) from None
     return Dataset(*flat, manifest=manifest)
 
 
 def transition_blocks(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield each episode's training rows, the five `ARRAYS` in order, float32."""
+    episodes = stored_episodes(path)
+    episode = next(episodes)
+    while episode is not None:
+        following = next(episodes, None)
+        # The final observation is not a row's own: what follows the last row is
+        # the first of the next episode, and nothing follows the last row of all.
+        num_rows = len(episode["rewards"])
+        rows = episode["observations"][:num_rows]
+        successor = rows[:0] if following is None else following["observations"][:1]
+        next_rows = np.concatenate((rows[1:], successor))
+        kept = ~episode["truncations"].astype(bool)[: len(next_rows)]
+        arrays = (
+            rows[: len(kept)],
+            episode["actions"][: len(kept)],
+            episode["rewards"][: len(kept)],
+            next_rows,
+            episode["terminations"][: len(kept)],
+        )
+        yield tuple(array[kept].astype(np.float32) for array in arrays)
+        episode = following
+
+
+def stored_episodes(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the `STORED` arrays of every episode of a Minari file, as they stand."""
     with h5py.File(path, "r") as file:
-        following = _stored(file["episode_0"])
+        if not len(file):
+            raise KeyError("it holds no episode")
         for index in range(len(file)):
-            episode = following
-            is_last = index + 1 == len(file)
-            if not is_last:
-                following = _stored(file[f"episode_{index + 1}"])
-            # The final observation is not a row's own: what follows the last row is
-            # the first of the next episode, and nothing follows the last row of all.
-            num_rows = len(episode["rewards"])
-            rows = episode["observations"][:num_rows]
-            successor = following["observations"][:1] if not is_last else rows[:0]
-            next_rows = np.concatenate((rows[1:], successor))
-            kept = ~episode["truncations"].astype(bool)[: len(next_rows)]
-            arrays = (
-                rows[: len(kept)],
-                episode["actions"][: len(kept)],
-                episode["rewards"][: len(kept)],
-                next_rows,
-                episode["terminations"][: len(kept)],
-            )
-            yield tuple(array[kept].astype(np.float32) for array in arrays)
+            # h5py's own objects for a group and its arrays cost twice the reading.
+            group = h5py.h5g.open(file.id, f"episode_{index}".encode())
+            yield {name: _read_array(group, name) for name in STORED}
 
 
-def _stored(group: h5py.Group) -> dict[str, np.ndarray]:
-    return {name: group[name][()] for name in STORED}
+def _read_array(group: h5py.h5g.GroupID, name: str) -> np.ndarray:
+    stored = h5py.h5d.open(group, name.encode())
+    array = np.empty(stored.shape, stored.dtype)
+    stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+    return array
 
 
 def digest(dataset: Dataset) -> str:
@@ -155,35 +224,3 @@ def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
     raise UserError(
         f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
     )
-
-
-def remedy(task: TaskConfig) -> str:
-    """Return the command that makes the task's data."""
-    return f"{REMEDIES[task.dataset.source]} {task.name}"
-
-
-def read_manifest(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
-    """Read the manifest of a task's dataset; say how to make it if there is none."""
-    path = root / f"{task.name}.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["task"] != task.name or not isinstance(manifest["digest"], str):
-            raise ValueError("it belongs to another task")
-    except FileNotFoundError:
-        raise UserError(
-            f"task '{task.name}' has no data yet ({path} is missing); "
-            f"make them with: {remedy(task)}"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the manifest {path} cannot be used ({error}); "
-            f"make the data again with: {remedy(task)}"
-        ) from None
-    return manifest
-
-
-def write_manifest(manifest: dict[str, Any], root: Path = paths.DATASETS) -> Path:
-    """Write a manifest beside its dataset and return where it stands."""
-    path = root / f"{manifest['task']}.json"
-    write_json(path, manifest)
-    return path

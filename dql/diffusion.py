@@ -6,16 +6,16 @@ i = 1. Schedules are computed in float64 and used in float32.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dql.kernels import mish
+from dql.dpm_solver import solver_steps
 from dql.losses import mean_squared_error
-from dql.networks import MLP, Generators, StackedLinear
+from dql.networks import Generators
+from dql.noise_predictor import NoisePredictor, Prepared
 from dql.reverse_chain import ChainSchedule, ReverseChain
 
 
@@ -42,14 +42,6 @@ def cosine_betas(num_steps: int) -> np.ndarray:
 BETA_SCHEDULES = {"vp": vp_betas, "linear": linear_betas, "cosine": cosine_betas}
 
 
-def sinusoidal_embedding(num_steps: int, dim: int) -> Tensor:
-    """Embed the indices 0..N-1 by sines and cosines of geometric rates, (N, dim)."""
-    half = dim // 2
-    rates = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
-    angles = torch.arange(num_steps)[:, None] * rates[None]
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
 def chain_schedule(
     betas: np.ndarray,
     alphas_cumprod: np.ndarray,
@@ -70,74 +62,12 @@ def chain_schedule(
     )
 
 
-class Prepared(NamedTuple):
-    """The first layer's parts of a batch: what is computed once per chain."""
+class Prediction(NamedTuple):
+    """What the network says of noised actions, (R, B, A) each."""
 
-    states: Tensor  # (R, B, H), the state's share
-    times: Tensor  # (R, N, H), every denoising step's share, bias included
-    action_weight: Tensor  # (R, A, H)
-
-
-class NoisePredictor(nn.Module):
-    """epsilon_theta(a^i, s, i): three hidden Mish layers on [action, time, state].
-
-    The first layer is applied to its three inputs separately: the state's share is
-    computed once per chain and the time's share once per denoising step, since neither
-    changes along the other. The sum is the same affine map.
-    """
-
-    def __init__(
-        self,
-        observation_dim: int,
-        action_dim: int,
-        generators: Generators,
-        *,
-        hidden_dim: int,
-        time_embedding_dim: int,
-        num_denoising_steps: int,
-    ) -> None:
-        super().__init__()
-        time_dim = time_embedding_dim
-        self.split = [action_dim, time_dim, observation_dim]
-        self.time_mlp = MLP(
-            [time_dim, 2 * time_dim, time_dim], generators, activation="mish"
-        )
-        self.input_layer = StackedLinear(sum(self.split), hidden_dim, generators)
-        self.mlp = MLP(
-            [hidden_dim, hidden_dim, hidden_dim, action_dim],
-            generators,
-            activation="mish",
-        )
-        embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
-        embedding = embedding.expand(len(generators), -1, -1).clone()
-        self.register_buffer("embedding", embedding, persistent=False)
-
-    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the first layer's weights for action, time and state."""
-        return self.input_layer.weight.split(self.split, dim=1)
-
-    def prepare(self, observations: Tensor) -> Prepared:
-        """Compute what the denoising steps of a batch (R, B, O) have in common."""
-        action_weight, time_weight, observation_weight = self.weights()
-        times = torch.baddbmm(
-            self.input_layer.bias, self.time_mlp(self.embedding), time_weight
-        )
-        return Prepared(
-            torch.bmm(observations, observation_weight), times, action_weight
-        )
-
-    def forward(
-        self, prepared: Prepared, noisy_actions: Tensor, steps: Tensor
-    ) -> Tensor:
-        """Predict for actions that stand at different denoising steps (R, B)."""
-        one_hot = torch.nn.functional.one_hot(steps, prepared.times.shape[1])
-        # A product instead of a gather: its backward pass is a product as well.
-        times = torch.baddbmm(
-            prepared.states, one_hot.to(noisy_actions.dtype), prepared.times
-        )
-        hidden = torch.bmm(noisy_actions, prepared.action_weight)
-        zero = torch.zeros_like(hidden[:, :1])
-        return self.mlp(mish(hidden, zero, times))
+    noisy_actions: Tensor
+    output: Tensor  # the noise in them or, for `action`, the action itself
+    clean_actions: Tensor  # the action it implies, clamped to [-1, 1]
 
 
 class Diffusion(nn.Module):
@@ -168,6 +98,7 @@ class Diffusion(nn.Module):
         )
         betas = BETA_SCHEDULES[beta_schedule](num_denoising_steps)
         alphas_cumprod = np.cumprod(1 - betas)
+        self.alphas_cumprod = alphas_cumprod
         previous = np.concatenate([[1.0], alphas_cumprod[:-1]])
         self.schedule = chain_schedule(betas, alphas_cumprod, previous, prediction)
         variance = betas * (1 - previous) / (1 - alphas_cumprod)
@@ -188,28 +119,96 @@ class Diffusion(nn.Module):
 
         `steps` (R, B) holds the indices of the denoising steps, `noise` (R, B, A).
         """
-        signal, spread = self.signal[steps], self.spread[steps]
-        noisy = signal[..., None] * actions + spread[..., None] * noise
-        prepared = self.predictor.prepare(observations)
-        prediction = self.predictor(prepared, noisy, steps)
-        target = noise if self.prediction == "noise" else actions
-        return mean_squared_error(prediction, target)
+        prediction = self.predict(observations, actions, steps, noise)
+        return self.prediction_loss(prediction, actions, noise)
 
-    def sample(self, observations: Tensor, noise: Tensor) -> Tensor:
-        """Run the reverse chain; gradients flow through all of it.
+    def predict(
+        self,
+        observations: Tensor,
+        actions: Tensor,
+        steps: Tensor,
+        noise: Tensor,
+        *,
+        frozen: bool = False,
+    ) -> Prediction:
+        """Noise the actions and let the network look at them; arguments as in `loss`.
+
+        A `frozen` network passes gradients to the actions and takes none itself.
+        """
+        signal, spread = self.signal[steps][..., None], self.spread[steps][..., None]
+        noisy = signal * actions + spread * noise
+        output = self.predictor(observations, noisy, steps, frozen=frozen)
+        clean = output
+        if self.prediction == "noise":
+            clean = (noisy - spread * output) / signal
+        return Prediction(noisy, output, clean.clamp(-1, 1))
+
+    def prediction_loss(
+        self, prediction: Prediction, actions: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return L_d (R,) of a prediction for actions noised by `noise`."""
+        target = noise if self.prediction == "noise" else actions
+        return mean_squared_error(prediction.output, target)
+
+    def sample(
+        self,
+        observations: Tensor,
+        noise: Tensor,
+        num_backpropagated_steps: int | None = None,
+    ) -> Tensor:
+        """Run the reverse chain; gradients flow through its last steps (None: all).
 
         `noise` is (R, N, B, A): entry 0 starts the chain, entry k enters its k-th step.
         Returns actions (R, B, A) within [-1, 1]. The predicted action is clamped at
         every step (released code), which stops its gradient where it saturates.
         """
         prepared = self.predictor.prepare(observations)
+        noise = noise * self.chain_std[:, None, None]
+        num_silent = 0
+        if num_backpropagated_steps is not None and torch.is_grad_enabled():
+            num_silent = self.num_denoising_steps - num_backpropagated_steps
+        if num_silent > 0:
+            start, stop = num_backpropagated_steps, self.num_denoising_steps
+            with torch.no_grad():
+                actions = self.reverse(prepared, noise[:, :num_silent], start, stop)
+                actions += noise[:, num_silent]
+            noise = torch.cat([actions[:, None], noise[:, num_silent + 1 :]], dim=1)
+        stop = self.num_denoising_steps - max(num_silent, 0)
+        return self.reverse(prepared, noise, 0, stop).clamp(-1, 1)
+
+    def reverse(
+        self, prepared: Prepared, noise: Tensor, start: int, stop: int
+    ) -> Tensor:
+        """Take the reverse steps of indices `stop` - 1 down to `start`."""
         layers = [p for x in self.predictor.mlp.layers for p in (x.weight, x.bias)]
+        times = prepared.times.transpose(0, 1)[start:stop]
         return ReverseChain.apply(
             torch.is_grad_enabled(),
-            self.schedule,
-            noise * self.chain_std[:, None, None],
+            self.schedule.part(start, stop),
+            noise,
             prepared.states,
-            prepared.times.transpose(0, 1).unsqueeze(2).contiguous(),
+            times.unsqueeze(2).contiguous(),
             prepared.action_weight,
             *layers,
         )
+
+    def solve(
+        self, observations: Tensor, noise: Tensor, num_solver_steps: int
+    ) -> Tensor:
+        """Follow the probability-flow ODE from noise (R, B, A) to actions.
+
+        DPM-Solver++(2M) (`dql.dpm_solver`): no noise but the start, one call of the
+        network per step. The predicted action is clamped, as in `sample`.
+        """
+        steps = solver_steps(self.alphas_cumprod, num_solver_steps)
+        prepared = self.predictor.prepare(observations, [x.index for x in steps])
+        actions, before = noise, noise
+        for position, step in enumerate(steps):
+            output = self.predictor.at(prepared, actions, position)
+            clean = self.schedule.noisy_scale[step.index] * actions
+            clean = clean + self.schedule.output_scale[step.index] * output
+            clean = clean.clamp(-1, 1)
+            extrapolated = clean + step.extrapolation * (clean - before)
+            actions = step.noisy_weight * actions + step.clean_weight * extrapolated
+            before = clean
+        return actions

@@ -6,7 +6,6 @@ later call. A file that fails its check is kept as `NAME.rejected` for inspectio
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import logging
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from dql.bars import progress_bar
 from dql.errors import UserError
+from dql.files import REMEDIES, cannot_write, file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +66,6 @@ def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def reject(path: Path) -> Path:
     """Set a file aside, under a name that says so; return the new path."""
     name = path.name.removesuffix(".part")
@@ -115,7 +109,9 @@ def _complete(
             if isinstance(error.reason, socket.gaierror | ConnectionRefusedError):
                 raise UnreachableError(str(error.reason)) from None
             reason = str(error.reason)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in REMEDIES:
+                raise cannot_write(part, error) from None
             reason = str(error) or type(error).__name__
         size = part.stat().st_size if part.exists() else 0
         failures = 0 if size > before else failures + 1

@@ -8,77 +8,44 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from dql import paths
 from dql.errors import UserError
-from dql.files import new_folder, write_bytes, write_json
-
-RUN_COLUMNS = (
-    "task",
-    "method",
-    "seed",
-    "scale",
-    "num_gradient_steps",
-    "steps_per_second",
-    "wall_seconds",
-    "peak_memory_bytes",
-    "device",
-    "code_fingerprint",
-    "dataset_digest",
-    "finished_at",
-)
+from dql.files import locked, new_folder, write_bytes, write_json
+from dql.run_table import RUN_COLUMNS, made_with, run_rows
 
 
 def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
-    """Copy figures, tables, summaries and cells of `root` into the folder `name`.
+    """Copy figures, tables, claims, summaries, cells of `root` into the folder `name`.
 
     `runs.csv` there has a row per finished run; `made_with.json` the machine and the
     package versions.
     """
-    runs = [_describe(path) for path in sorted(_provenance_files(root))]
+    if name in ("", "..") or Path(name).name != name:
+        raise UserError(f"'{name}' is no name of a folder in {kept}")
+    runs = run_rows(root)
     if not runs:
         raise UserError(f"no finished run below {root / paths.RUNS}; run: make")
-    with new_folder(kept / name) as folder:
+    with locked(kept / name), new_folder(kept / name) as folder:
         for source in (paths.FIGURES, paths.BANDIT, paths.TABLES, paths.CELLS):
             if (root / source).is_dir():
                 target = folder / source.relative_to(_parent(source))
                 shutil.copytree(root / source, target, copy_function=shutil.copyfile)
+        for suffix in (".json", ".md"):
+            source = root / paths.ALL_CLAIMS.with_suffix(suffix)
+            if source.is_file():
+                shutil.copyfile(source, folder / source.name)
         write_bytes(folder / "runs.csv", _to_csv(runs).encode())
-        write_json(folder / "made_with.json", _made_with(root))
+        write_json(folder / "made_with.json", {"environments": made_with(root)})
     return kept / name
 
 
 def _parent(source: Path) -> Path:
     """Return what to leave off a path: `results/`, but nothing of `figures`."""
     return paths.RESULTS if source.is_relative_to(paths.RESULTS) else Path()
-
-
-def _provenance_files(root: Path) -> list[Path]:
-    return list((root / paths.RUNS).glob(f"*/*/*/{paths.PROVENANCE_FILE}"))
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    """Return one run's row."""
-    made = json.loads(path.read_text(encoding="utf-8"))
-    config = json.loads((path.parent / paths.CONFIG_FILE).read_text(encoding="utf-8"))
-    known = config | config["training"] | made
-    known["dataset_digest"] = made["dataset"]["digest"]
-    return {column: known[column] for column in RUN_COLUMNS}
-
-
-def _made_with(root: Path) -> dict[str, Any]:
-    """Return each distinct machine and set of versions among the runs."""
-    found: list[dict[str, Any]] = []
-    for path in sorted(_provenance_files(root)):
-        made = json.loads(path.read_text(encoding="utf-8"))
-        entry = {"machine": made["machine"], "versions": made["versions"]}
-        if entry not in found:
-            found.append(entry)
-    return {"environments": found}
 
 
 def _to_csv(rows: list[dict[str, Any]]) -> str:

@@ -43,6 +43,27 @@ def gaussian_log_likelihood(actions: Tensor, mean: Tensor, log_std: Tensor) -> T
     return per_dim.sum(dim=-1)
 
 
+def squashed_log_likelihood(raw: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Return the log density of tanh(raw) with raw ~ N(mean, exp(log_std)), (R, B).
+
+    The change of variables subtracts log(1 - tanh(raw)^2) of every action dimension,
+    in a form that a saturated tanh does not overflow (Haarnoja et al., 2018, eq. 21).
+    """
+    log_slope = 2 * (math.log(2) - raw - torch.nn.functional.softplus(-2 * raw))
+    return gaussian_log_likelihood(raw, mean, log_std) - log_slope.sum(dim=-1)
+
+
+def conservative_gap(q_values: Tensor, log_densities: Tensor, data_q: Tensor) -> Tensor:
+    """Return E log sum_a exp Q(s, a) - E Q(s, a_data) per critic, (R, 2) (CQL, eq. 4).
+
+    `q_values` (R, 2, B, S) are of S sampled actions, whose `log_densities` (R, B, S)
+    weight the sum by importance; `data_q` (R, 2, B) is of the dataset's actions. The
+    sum is not divided by S, as released: a constant.
+    """
+    soft_maximum = torch.logsumexp(q_values - log_densities[:, None], dim=3)
+    return (soft_maximum - data_q).mean(dim=2)
+
+
 def mixture_log_likelihood(
     actions: Tensor, log_weights: Tensor, means: Tensor, log_stds: Tensor
 ) -> Tensor:

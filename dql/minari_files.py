@@ -22,10 +22,10 @@ from dql.datasets import (
     DATA_FILE,
     combined_digest,
     transition_blocks,
-    write_manifest,
 )
 from dql.errors import UserError
 from dql.files import locked, new_folder
+from dql.manifests import write_manifest
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec

@@ -22,7 +22,8 @@ Generators = Sequence[torch.Generator]
 """One generator per run, for the initial weights."""
 
 
-ACTIVATIONS = ("mish", "relu")
+ACTIVATIONS = ("gelu", "mish", "relu")
+KERNEL_ACTIVATIONS = ("mish", "relu")
 
 
 class StackedLinear(nn.Module):
@@ -51,11 +52,30 @@ class StackedLinear(nn.Module):
         """Return the activation of the map."""
         if activation == "relu":
             return self(inputs).relu()
+        if activation == "gelu":
+            return torch.nn.functional.gelu(self(inputs), approximate="tanh")
         return mish(torch.bmm(inputs, self.weight), self.bias)
 
 
+class StackedLayerNorm(nn.Module):
+    """S independent layer normalisations, gain and offset (Ba et al., 2016)."""
+
+    def __init__(self, stacks: int, dim: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(stacks, 1, dim))
+        self.offset = nn.Parameter(torch.zeros(stacks, 1, dim))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Give every row of (S, B, dim) mean 0 and variance 1, then gain and offset."""
+        normalized = torch.nn.functional.layer_norm(inputs, inputs.shape[-1:])
+        return torch.addcmul(self.offset, normalized, self.gain)
+
+
 class MLP(nn.Module):
-    """S independent multi-layer perceptrons with hidden layers of one width."""
+    """S independent multi-layer perceptrons with hidden layers of one width.
+
+    `layer_norm` normalises every hidden layer's activations.
+    """
 
     def __init__(
         self,
@@ -64,14 +84,20 @@ class MLP(nn.Module):
         *,
         activation: str,
         members: int = 1,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise UserError(f"unknown activation {activation!r}; use {ACTIVATIONS}")
         self.activation = activation
+        self.has_kernels = activation in KERNEL_ACTIVATIONS and not layer_norm
         self.layers = nn.ModuleList(
             StackedLinear(input_dim, output_dim, generators, members)
             for input_dim, output_dim in pairwise(dims)
+        )
+        stacks = len(generators) * members
+        self.norms = nn.ModuleList(
+            StackedLayerNorm(stacks, dim) for dim in dims[1:-1] if layer_norm
         )
 
     def forward(self, inputs: Tensor, *, frozen: bool = False) -> Tensor:
@@ -80,14 +106,16 @@ class MLP(nn.Module):
         A `frozen` network passes gradients on and takes none for its parameters.
         """
         parameters = [p for x in self.layers for p in (x.weight, x.bias)]
-        if mlp_kernels_apply(inputs, parameters):
+        if self.has_kernels and mlp_kernels_apply(inputs, parameters):
             if frozen:
                 parameters = [parameter.detach() for parameter in parameters]
             return FusedMLP.apply(
                 torch.is_grad_enabled(), self.activation, inputs, *parameters
             )
-        for layer in self.layers[:-1]:
+        for index, layer in enumerate(self.layers[:-1]):
             inputs = layer.activate(inputs, self.activation)
+            if self.norms:
+                inputs = self.norms[index](inputs)
         return self.layers[-1](inputs)
 
 
@@ -103,10 +131,13 @@ class TwinCritic(nn.Module):
         hidden_dim: int,
         num_hidden_layers: int,
         activation: str,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         dims = [observation_dim + action_dim, *[hidden_dim] * num_hidden_layers, 1]
-        self.mlp = MLP(dims, generators, activation=activation, members=2)
+        self.mlp = MLP(
+            dims, generators, activation=activation, members=2, layer_norm=layer_norm
+        )
 
     def forward(
         self, observations: Tensor, actions: Tensor, *, frozen: bool = False
@@ -274,3 +305,11 @@ class CVAE(nn.Module):
     def clip(self, noise: Tensor) -> Tensor:
         """Clip prior noise to the range the decoder is trusted in."""
         return noise.clamp(-self.latent_clip, self.latent_clip)
+
+
+class LogMultiplier(nn.Module):
+    """The logarithm of each run's positive multiplier, (R, 1), 0 at first."""
+
+    def __init__(self, num_runs: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(num_runs, 1))

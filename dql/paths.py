@@ -22,6 +22,8 @@ CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 FIGURES = Path("figures")
+PROVENANCE = RESULTS / "provenance"
+ALL_CLAIMS = RESULTS / "claims.json"
 
 BANDIT_SUMMARY = BANDIT / "summary.csv"
 BANDIT_CLAIMS = BANDIT / "claims.json"
@@ -30,6 +32,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.csv"
 EVALUATIONS_FILE = "evaluations.csv"
 SAMPLES_FILE = "samples.csv"
+TRAJECTORIES_FILE = "trajectories.npz"
 PROVENANCE_FILE = "provenance.json"
 CHECKPOINT_FOLDER = "checkpoint"
 
@@ -70,6 +73,19 @@ def table_file(name: str, extension: str) -> Path:
     return TABLES / f"{name}.{extension}"
 
 
+def run_table(extension: str) -> Path:
+    """Return the table over all runs, csv or html."""
+    return PROVENANCE / f"runs.{extension}"
+
+
+def data_figure(task: str) -> str:
+    """Return the name of the figure that shows a task's data."""
+    return f"data_{task}"
+
+
 def figure_file(name: str, extension: str) -> Path:
-    """Return a figure in one of its formats: pdf or png."""
-    return FIGURES / f"{name}.{extension}"
+    """Return a figure in one of its formats, pdf or png, in the folder of its suite.
+
+    A name starts with its suite: bandit_axes, local_learning_curves.
+    """
+    return FIGURES / name.partition("_")[0] / f"{name}.{extension}"

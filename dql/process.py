@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -50,7 +54,51 @@ def choose_device(name: str) -> torch.device:
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
         raise UserError("no CUDA device here; use auto or cpu")
+    if name == "auto" and not has_gpu:
+        _say_why_no_gpu()
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+
+
+def _say_why_no_gpu() -> None:
+    """Warn where a GPU is there and cannot be used; a machine without one is usual."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles")
+    if not hidden and any(Path("/dev").glob("nvidia[0-9]*")):
+        logger.warning(
+            "this machine has an NVIDIA GPU that PyTorch %s cannot use (nvidia-smi "
+            "may say why): going on with the CPU",
+            torch.__version__,
+        )
+
+
+@contextmanager
+def readable_device_errors(num_runs: int, batch_size: int) -> Iterator[None]:
+    """Turn a lack of memory or a failed GPU into a message with the remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        resumes = "The next start resumes from the last checkpoint."
+        if _is_out_of_memory(error):
+            raise UserError(
+                f"out of memory: {num_runs} runs together, batches of {batch_size} "
+                f"({reason}). Train fewer seeds per job (seeds_per_job in "
+                "workflow/config/scales, fewer --seed) or fewer jobs at a time "
+                "(--cores, --resources gpu=N); a smaller batch_size also helps but is "
+                f"another experiment. {resumes}"
+            ) from error
+        if isinstance(error, torch.AcceleratorError):
+            raise UserError(
+                f"the GPU failed ({reason}). {resumes} If it fails again, leave it "
+                "out with CUDA_VISIBLE_DEVICES (empty: the CPU)."
+            ) from error
+        raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory ran out, of the GPU, of its libraries or of the machine."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, kinds) or any(word in str(error) for word in words)
 
 
 def keep_freed_memory() -> None:

@@ -25,6 +25,8 @@ RESOLVED_ELSEWHERE = frozenset(
     {
         "dql",
         "dql.agents",
+        "dql.agents.diffusion_settings",
+        "dql.agents.regularized_settings",
         "dql.agents.settings",
         "dql.cli",
         "dql.config",

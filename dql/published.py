@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from dql.errors import UserError
@@ -49,12 +50,16 @@ def load_scores(
     table: str, directory: Path = PUBLISHED, *, withheld: bool = False
 ) -> list[PublishedScore]:
     """Return the printable scores of `table1`, `table2` or `table4`, or the others."""
-    names = {
-        row["published"]: row["method"] for row in read_rows(directory / "methods.csv")
-    }
-    path = directory / f"{table}.csv"
-    scores = [_score(row, names, path) for row in read_rows(path)]
+    files = (directory / "methods.csv", directory / f"{table}.csv")
+    scores = _load(*files, *(f.stat().st_mtime_ns for f in files if f.is_file()))
     return [score for score in scores if (score.status in PRINTABLE) != withheld]
+
+
+@lru_cache(maxsize=16)
+def _load(methods: Path, path: Path, *times: int) -> tuple[PublishedScore, ...]:
+    """Read one file of scores; a file that changed has other `times`."""
+    names = {row["published"]: row["method"] for row in read_rows(methods)}
+    return tuple(_score(row, names, path) for row in read_rows(path))
 
 
 def _score(row: dict[str, str], names: dict[str, str], path: Path) -> PublishedScore:

@@ -26,12 +26,14 @@ def resolve_tasks(
             dataset = dataset.model_copy(update=size)
         if suite and suite.behavior and dataset.source == "local":
             behavior = suite.behavior
+        # What Minari publishes was recorded in today's physics, whatever D4RL's was.
+        physics = "stock" if dataset.source == "minari" else config.physics
         yield (
             name,
             task.model_copy(
                 update={
                     "name": name,
-                    "physics": config.physics,
+                    "physics": physics,
                     "dataset": dataset,
                     "behavior": behavior,
                 }

@@ -34,6 +34,16 @@ class ChainSchedule:
     noisy_weight: Sequence[float]
     clean_weight: Sequence[float]
 
+    def part(self, start: int, stop: int) -> ChainSchedule:
+        """Return the steps of indices start to stop, `stop` left out."""
+        chosen = slice(start, stop)
+        return ChainSchedule(
+            self.noisy_scale[chosen],
+            self.output_scale[chosen],
+            self.noisy_weight[chosen],
+            self.clean_weight[chosen],
+        )
+
     def rows(self) -> Tensor:
         """Return the numbers of every step, (N, 4), float32."""
         columns = (
@@ -65,9 +75,11 @@ class ReverseChain(torch.autograd.Function):
     """Map (is_recorded, schedule, noise, states, times, weights) to actions (R, B, A).
 
     `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
-    `noise` is (R, N, B, A), scaled: entry 0 starts the chain, entry k joins after its
-    k-th step. `states` (R, B, H) and `times` (N, R, 1, H) are the first layer's shares;
-    then come its action weight (R, A, H) and (weight, bias) of the layers behind.
+    The chain is as long as the schedule, which may be part of a longer one.
+    `noise` is (R, N, B, A), scaled: entry 0 starts the chain and takes no gradient,
+    entry k joins after its k-th step, nothing joins after the last. `states` (R, B, H)
+    and `times` (N, R, 1, H) are the first layer's shares; then come its action weight
+    (R, A, H) and (weight, bias) of the layers behind. Actions are not clamped.
     """
 
     @staticmethod
@@ -89,8 +101,8 @@ class ReverseChain(torch.autograd.Function):
             inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows())
             actions, tapes = chain_forward(inputs, keeps)
             if keeps:
-                ctx.inputs, ctx.tape, ctx.unclamped = inputs, tapes, actions
-            return actions.clamp(-1, 1)
+                ctx.inputs, ctx.tape = inputs, tapes
+            return actions
         *hidden, last = _layers(parameters)
         num_steps = len(times)
         actions = noise[:, 0]
@@ -117,13 +129,12 @@ class ReverseChain(torch.autograd.Function):
             if index > 0:  # the last reverse step adds no noise
                 actions.add_(noise[:, num_steps - index])
         if keeps:
-            ctx.schedule, ctx.tape, ctx.unclamped = schedule, tape, actions
+            ctx.schedule, ctx.tape = schedule, tape
             ctx.save_for_backward(states, times, action_weight, *parameters)
-        return actions.clamp(-1, 1)
+        return actions
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = gradient * _is_inside(ctx.unclamped)
         if ctx.uses_kernels:
             results = chain_backward(ctx.inputs, ctx.tape, gradient)
             del ctx.inputs, ctx.tape

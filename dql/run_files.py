@@ -16,7 +16,7 @@ import torch
 
 from dql import paths, provenance
 from dql.checkpoint import checkpoint_file, first_difference
-from dql.files import write_bytes, write_json
+from dql.files import file_sha256, remove, write_bytes, write_json
 from dql.records import Records
 from dql.schema import RunConfig
 
@@ -25,7 +25,7 @@ EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_len
 
 def write_start(directory: Path, config: RunConfig) -> None:
     """Write the configuration, and take away what an earlier run had finished."""
-    (directory / paths.PROVENANCE_FILE).unlink(missing_ok=True)
+    remove(directory / paths.PROVENANCE_FILE)
     write_json(directory / paths.CONFIG_FILE, config.model_dump(mode="json"))
 
 
@@ -37,8 +37,8 @@ def write_records(directory: Path, config: RunConfig, records: Records) -> None:
     _write_csv(
         directory / paths.EVALUATIONS_FILE, EVALUATION_COLUMNS, records.evaluations
     )
-    if config.suite == "bandit" and records.samples:
-        dims = len(records.samples[0]) - 1
+    if config.suite == "bandit":
+        dims = len(records.samples[0]) - 1 if records.samples else 0
         columns = [*(f"action_{index}" for index in range(dims)), "reward"]
         _write_csv(directory / paths.SAMPLES_FILE, columns, records.samples)
 
@@ -75,17 +75,24 @@ def write_finished(
         "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "diverged": diverged,
+        "files": {
+            name: file_sha256(directory / name) for name in run_file_names(config)
+        },
     }
     write_json(directory / paths.PROVENANCE_FILE, content)
 
 
+def run_file_names(config: RunConfig) -> list[str]:
+    """List the files of a finished run besides provenance and checkpoint."""
+    names = [paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE]
+    return names + ([paths.SAMPLES_FILE] if config.suite == "bandit" else [])
+
+
 def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) -> bool:
-    """Tell whether the folder holds this very run, finished, with all its files."""
-    names = [paths.CONFIG_FILE, paths.PROVENANCE_FILE, paths.EVALUATIONS_FILE]
-    if config.suite == "bandit":
-        names.append(paths.SAMPLES_FILE)
-    if not all((directory / name).exists() for name in names):
-        return False
+    """Tell whether the folder holds this very run, finished, with all its files.
+
+    A file that is not as the run wrote it is written again, from the checkpoint.
+    """
     try:
         stored = json.loads((directory / paths.PROVENANCE_FILE).read_text("utf-8"))
         stored_config = json.loads((directory / paths.CONFIG_FILE).read_text("utf-8"))
@@ -93,12 +100,19 @@ def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) ->
             stored_config,
             stored["code_fingerprint"],
             stored["dataset"]["digest"],
+            {name: file_sha256(directory / name) for name in stored["files"]},
         ]
-    except (ValueError, KeyError, TypeError):
+        diverged, digests = stored["diverged"], stored["files"]
+    except (ValueError, KeyError, TypeError, RecursionError, FileNotFoundError):
         return False
-    if not stored.get("diverged") and not checkpoint_file(directory).exists():
+    if not diverged and not checkpoint_file(directory).exists():
         return False
-    wanted = [config.model_dump(mode="json"), identity["code"], identity["dataset"]]
+    wanted = [
+        config.model_dump(mode="json"),
+        identity["code"],
+        identity["dataset"],
+        digests,
+    ]
     return first_difference(dict(enumerate(wanted)), dict(enumerate(found))) is None
 
 

@@ -10,12 +10,16 @@ from typing import Any, Literal
 
 from dql.checkpoint import (
     Checkpoint,
+    DamagedCheckpointError,
     ForeignCheckpointError,
     checkpoint_file,
     load_checkpoint,
+    next_checkpoint_file,
+    promote,
 )
 from dql.datasets import Dataset, load_dataset
 from dql.errors import UserError
+from dql.files import remove
 from dql.provenance import training_fingerprint
 from dql.records import Records
 from dql.run_files import is_finished
@@ -59,9 +63,9 @@ def prepare_runs(
 ) -> list[Run]:
     """Return the unfinished runs with their data and checkpoints.
 
-    A checkpoint of another configuration, dataset or code is refused, or discarded.
+    A checkpoint of another configuration, dataset or code, or a damaged one, is
+    refused, or discarded.
     """
-    check_block(configs)
     datasets: dict[str, Dataset] = {}
     runs = []
     for config, directory in zip(configs, directories, strict=True):
@@ -76,11 +80,8 @@ def prepare_runs(
         if is_finished(directory, config, identity):
             logger.info("%s is finished, nothing to train", directory)
             continue
-        run = Run(config, directory, dataset, identity)
-        run.checkpoint = _find_checkpoint(run, foreign_checkpoint)
-        if run.checkpoint:
-            run.records = run.checkpoint.records
-        runs.append(run)
+        runs.append(Run(config, directory, dataset, identity))
+    _resume(runs, foreign_checkpoint)
     return runs
 
 
@@ -99,16 +100,45 @@ def check_block(configs: Sequence[RunConfig]) -> None:
                 )
 
 
-def _find_checkpoint(run: Run, foreign: str) -> Checkpoint | None:
-    try:
-        checkpoint = load_checkpoint(run.directory, run.identity)
-    except ForeignCheckpointError as error:
-        if foreign == "refuse":
-            raise
-        logger.warning("%s; starting afresh", error)
-        checkpoint_file(run.directory).unlink()
-        return None
-    if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
-        logger.warning("%s is past the run's last step", run.directory)
-        return None
-    return checkpoint
+def _resume(runs: Sequence[Run], foreign: str) -> None:
+    """Give each run its checkpoint: the latest step that all of them have.
+
+    A block that was killed while its new checkpoints took the place of the old ones has
+    some of both; its runs must go on from the same step, in the same company.
+    """
+    found = [_find_checkpoints(run, foreign) for run in runs]
+    common = set.intersection(*map(set, found)) if found else set()
+    for run, checkpoints in zip(runs, found, strict=True):
+        if checkpoints:
+            step = max(common or checkpoints)
+            path, run.checkpoint = checkpoints[step]
+            run.records = run.checkpoint.records
+            if path == next_checkpoint_file(run.directory):
+                promote(run.directory)
+
+
+def _find_checkpoints(run: Run, foreign: str) -> dict[int, tuple[Path, Checkpoint]]:
+    """Return the run's checkpoint and the one that waits to replace it, by step."""
+    found = {}
+    for path in (checkpoint_file(run.directory), next_checkpoint_file(run.directory)):
+        try:
+            checkpoint = load_checkpoint(path, run.identity)
+        except DamagedCheckpointError as error:
+            if foreign == "refuse":
+                raise UserError(
+                    f"{error}; start again to go on without it, from an earlier "
+                    "checkpoint or from the start"
+                ) from None
+            logger.warning("%s; going on without it", error)
+            continue
+        except ForeignCheckpointError as error:
+            if foreign == "refuse":
+                raise
+            logger.warning("%s; starting afresh", error)
+            remove(path)
+            continue
+        if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
+            logger.warning("%s is past the run's last step", path)
+        elif checkpoint:
+            found[checkpoint.step] = path, checkpoint
+    return found

@@ -12,13 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dql.errors import nearest
 
-SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen"]
+SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen", "minari"]
 RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Settings = dict[str, Any]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A word that is safe as a folder, a file and an argument of a shell command."""
+Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=,+-]*$")]
+"""A method's name with the settings of a variant: `diffusion_ql@eta=0`."""
 
 
 class Strict(BaseModel):
@@ -41,8 +45,13 @@ class Strict(BaseModel):
 class DatasetConfig(Strict):
     """Where the transitions of a task come from."""
 
-    source: Literal["bandit", "local", "d4rl"]
-    url: str | None = None
+    source: Literal["bandit", "local", "d4rl", "minari"]
+    id: str | None = Field(None, description="of a dataset that Minari publishes")
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@?#]+/[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="kept in results and logs: no credentials, no query",
+    )
     sha256: str | None = Field(None, description="None: the digest is not known")
     num_bytes: Count | None = None
     quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
@@ -62,7 +71,7 @@ class TaskConfig(Strict):
 
     name: str = ""
     suite: SuiteName
-    environment: str
+    environment: Name
     layout: Literal["axes", "corners"] | None = None
     horizon: Count
     physics: Physics = "d4rl"
@@ -78,12 +87,24 @@ class TaskConfig(Strict):
         None, description="0: the checkpoint with the lowest diffusion loss (top_k)"
     )
 
+    @model_validator(mode="after")
+    def _keep_minari_apart(self) -> TaskConfig:
+        is_minari = self.dataset.source == "minari"
+        if is_minari != (self.suite == "minari"):
+            raise ValueError(
+                "data of source 'minari' and tasks of suite 'minari' belong together, "
+                "apart from D4RL's"
+            )
+        if is_minari != (self.dataset.id is not None):
+            raise ValueError("source 'minari', and no other, needs a dataset id")
+        return self
+
 
 class TasksFile(Strict):
     """`tasks.yaml`; `templates` holds YAML anchors and is not read."""
 
     templates: Any = None
-    tasks: dict[str, TaskConfig]
+    tasks: dict[Name, TaskConfig]
 
 
 class MethodConfig(Strict):
@@ -94,13 +115,14 @@ class MethodConfig(Strict):
     settings: Settings = {}
     suites: dict[SuiteName, Settings] = {}
     tasks: dict[str, Settings] = {}
+    serves: list[SuiteName] | None = Field(None, description="None: every suite")
 
 
 class MethodsFile(Strict):
     """`methods.yaml`."""
 
     templates: Any = None
-    methods: dict[str, MethodConfig]
+    methods: dict[Name, MethodConfig]
 
 
 class TrainingConfig(Strict):
@@ -150,12 +172,12 @@ class ScaleFile(Strict):
 class ProjectConfig(Strict):
     """`config.yaml`, also what `snakemake --config` may set."""
 
-    scale: str = Field(description="name of a file in workflow/config/scales")
+    scale: Name = Field(description="name of a file in workflow/config/scales")
     physics: Physics = Field("d4rl", description="of the locomotion environments")
     selection_rule: SelectionRule = Field(
         "text", description="which checkpoint the offline score takes"
     )
-    tables: dict[str, list[SuiteName]] = Field(description="suites of each table")
+    tables: dict[Name, list[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"
     )
@@ -164,8 +186,8 @@ class ProjectConfig(Strict):
 class RunConfig(Strict):
     """Everything that decides one run; written to its `config.json`."""
 
-    task: str
-    method: str
+    task: Name
+    method: Variant
     label: str
     seed: Seed
     suite: SuiteName

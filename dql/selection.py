@@ -19,17 +19,24 @@ DEFAULT_RANK = 1
 """Rank of the kept loss, from 0: the second lowest, for tasks the paper lacks."""
 
 
+def kept_rank(released: int | None, rule: SelectionRule) -> int:
+    """Return the rank of the kept loss; the text's rule never keeps the lowest."""
+    if released is None:
+        return DEFAULT_RANK
+    return released if rule == "as-released" else max(released, DEFAULT_RANK)
+
+
 def mean_losses(
     loss_steps: np.ndarray, losses: np.ndarray, evaluation_steps: np.ndarray
 ) -> np.ndarray:
     """Return the mean loss of the log rows within each evaluation interval, or NaN."""
     edges = np.concatenate([[0], evaluation_steps])
     bins = np.searchsorted(edges, loss_steps, side="left") - 1
-    means = [
-        losses[bins == index].mean() if (bins == index).any() else np.nan
-        for index in range(len(evaluation_steps))
-    ]
-    return np.array(means)
+    within = (bins >= 0) & (bins < len(evaluation_steps))
+    size = len(evaluation_steps)
+    counts = np.bincount(bins[within], minlength=size)
+    sums = np.bincount(bins[within], weights=losses[within], minlength=size)
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
 
 
 def stop_index(losses: np.ndarray) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -62,16 +63,37 @@ def bootstrap_interval(
     scores = np.asarray(scores, dtype=float)
     scores = scores[:, None] if scores.ndim == 1 else scores
     num_runs, num_tasks = scores.shape
-    generator = np.random.default_rng(seed)
-    rows = generator.integers(num_runs, size=(num_resamples, num_runs, num_tasks))
-    resamples = scores[rows, np.arange(num_tasks)]
     if statistic is np.mean:
-        values = resamples.mean(axis=(1, 2))
+        draws = _draw_counts(num_runs, num_tasks, num_resamples, seed)
+        values = draws @ scores.ravel() / scores.size
     else:
+        rows = _draw_rows(num_runs, num_tasks, num_resamples, seed)
+        resamples = scores[rows, np.arange(num_tasks)]
         values = np.array([statistic(resample) for resample in resamples])
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def _draw_rows(
+    num_runs: int, num_tasks: int, num_resamples: int, seed: int
+) -> np.ndarray:
+    """Return which run each resample takes, (num_resamples, num_runs, num_tasks)."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(num_runs, size=(num_resamples, num_runs, num_tasks))
+
+
+@lru_cache(maxsize=8)
+def _draw_counts(
+    num_runs: int, num_tasks: int, num_resamples: int, seed: int
+) -> np.ndarray:
+    """Return how often each resample takes a run, (num_resamples, runs * tasks).
+
+    The cells of a table have as many runs each, and so share these draws.
+    """
+    rows = _draw_rows(num_runs, num_tasks, num_resamples, seed)
+    counts = np.stack([(rows == run).sum(axis=1) for run in range(num_runs)], axis=1)
+    return counts.reshape(num_resamples, -1).astype(float)
 
 
 def summarize(scores: np.ndarray, seed: int = BOOTSTRAP_SEED) -> dict[str, object]:

@@ -10,19 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from dql import paths
 from dql.errors import UserError
+from dql.files import file_sha256
+from dql.schema import RunConfig
 
 UNCOMPARED_KEYS = ("label", "scale", "training.checkpoint_interval")
 """Configuration that cannot change a run's evaluations."""
+
+MEASURED = ("wall_seconds", "gpu_seconds", "steps_per_second", "peak_memory_bytes")
+"""Costs in a run's provenance."""
 
 EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_length")
 
@@ -39,6 +45,9 @@ class StoredRun:
     config: dict[str, Any]
     provenance: dict[str, Any]
     evaluations: pd.DataFrame
+    _metrics: dict[str, tuple[np.ndarray, np.ndarray] | None] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def seed(self) -> int:
@@ -61,15 +70,33 @@ class StoredRun:
         return self.provenance.get("physics")
 
     @cached_property
+    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distinct gradient steps, and each episode's position in them."""
+        steps = self.evaluations["gradient_step"].to_numpy()
+        return np.unique(steps, return_inverse=True)
+
+    @property
     def evaluation_steps(self) -> np.ndarray:
         """Return the gradient steps of the evaluations, ascending."""
-        return np.unique(self.evaluations["gradient_step"].to_numpy())
+        return self._groups[0]
 
     @cached_property
     def mean_returns(self) -> np.ndarray:
         """Return the mean episode return of each evaluation, in the order of steps."""
-        groups = self.evaluations.groupby("gradient_step", sort=True)
-        return groups["episode_return"].mean().to_numpy()
+        returns = self.evaluations["episode_return"].to_numpy(dtype=float)
+        positions = self._groups[1]
+        return np.bincount(positions, weights=returns) / np.bincount(positions)
+
+    @cached_property
+    def episode_counts(self) -> np.ndarray:
+        """Return the number of distinct episodes of each evaluation."""
+        steps, positions = self._groups
+        episodes = np.unique(
+            self.evaluations["episode"].to_numpy(), return_inverse=True
+        )
+        span = len(episodes[0])
+        distinct = np.unique(positions * span + episodes[1])
+        return np.bincount(distinct // max(span, 1), minlength=len(steps))
 
     @cached_property
     def evaluations_digest(self) -> str:
@@ -80,14 +107,24 @@ class StoredRun:
 
     def metric(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return (gradient_steps, values) of a logged metric, or None if not logged."""
+        if name not in self._metrics:
+            self._metrics[name] = self._read_metric(name)
+        return self._metrics[name]
+
+    def _read_metric(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Read the two columns of a metric; the others are not even parsed."""
         path = self.directory / paths.METRICS_FILE
         if not path.is_file():
             return None
-        metrics = _read_csv(path)
-        if name not in metrics or "gradient_step" not in metrics:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            header = stream.readline().rstrip("\r\n").split(",")
+        wanted = ["gradient_step", name]
+        if not set(wanted) <= set(header):
             return None
-        rows = metrics[["gradient_step", name]].dropna()
-        return rows["gradient_step"].to_numpy(), rows[name].to_numpy()
+        rows = read_csv(path, usecols=wanted)
+        steps, values = (_numbers(rows, column, path) for column in wanted)
+        logged = ~np.isnan(values)
+        return steps[logged], values[logged]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -96,41 +133,96 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableRunError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise UnusableRunError(f"{path}: not JSON ({error})") from None
     if not isinstance(content, dict):
         raise UnusableRunError(f"{path}: not a JSON object")
     return content
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     """Return a CSV table; a missing or broken file is named."""
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, **options)
     except FileNotFoundError:
         raise UnusableRunError(f"{path}: no such file") from None
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-    ) as error:
+    except OSError as error:
+        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
         raise UnusableRunError(f"{path}: not a CSV table ({error})") from None
 
 
+def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """Return a column of numbers; anything else in it raises."""
+    values = table[name].to_numpy()
+    if values.dtype.kind not in "iuf":
+        if len(values):
+            raise UnusableRunError(f"{path}: column {name} holds more than numbers")
+        return np.empty(0)
+    return values
+
+
 def read_run(directory: Path) -> StoredRun:
-    """Read a run directory; a run without its files raises `UnusableRunError`."""
-    evaluations = _read_csv(directory / paths.EVALUATIONS_FILE)
+    """Read a run directory; a run without sound files raises `UnusableRunError`."""
+    path = directory / paths.EVALUATIONS_FILE
+    evaluations = read_csv(path)
     missing = [name for name in EVALUATION_COLUMNS if name not in evaluations]
     if missing:
-        raise UnusableRunError(
-            f"{directory / 'evaluations.csv'}: no column {', '.join(missing)}"
-        )
+        raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
+    columns = {name: _numbers(evaluations, name, path) for name in EVALUATION_COLUMNS}
+    if any(np.isnan(columns[name]).any() for name in ("gradient_step", "episode")):
+        raise UnusableRunError(f"{path}: an episode without its step or number")
+    provenance = read_json(directory / paths.PROVENANCE_FILE)
+    for name in ("dataset", "diverged", "versions"):
+        if not isinstance(provenance.get(name) or {}, dict):
+            raise UnusableRunError(
+                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not an object"
+            )
+    for name in MEASURED:
+        value = provenance.get(name) or 0
+        if not (isinstance(value, int | float) and abs(value) < np.inf):
+            raise UnusableRunError(
+                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not a finite number"
+            )
+    for name in (paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE):
+        check_digest(directory / name)
     return StoredRun(
         directory=directory,
-        config=read_json(directory / paths.CONFIG_FILE),
-        provenance=read_json(directory / paths.PROVENANCE_FILE),
+        config=read_run_config(directory),
+        provenance=provenance,
         evaluations=evaluations,
     )
+
+
+def read_run_config(directory: Path) -> dict[str, Any]:
+    """Return a run's complete configuration; what is not one is named."""
+    path = directory / paths.CONFIG_FILE
+    content = read_json(path)
+    try:
+        RunConfig.model_validate(content, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise UnusableRunError(
+            f"{path}: not a run's configuration ({key}: {fault['msg']})"
+        ) from None
+    return content
+
+
+def check_digest(path: Path) -> None:
+    """Raise when a run's file is not the one that its provenance was written for."""
+    provenance = path.parent / paths.PROVENANCE_FILE
+    if not (provenance.is_file() and path.is_file()):
+        return
+    known = read_json(provenance).get("files")
+    expected = known.get(path.name) if isinstance(known, dict) else None
+    if expected not in (None, found := file_sha256(path)):
+        raise UnusableRunError(
+            f"{path}: changed since the run wrote it (sha256 {found[:12]}, recorded "
+            f"{str(expected)[:12]}); train the run again, which restores it"
+        )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -148,6 +240,8 @@ def config_differences(
     stored: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
     """Return one phrase per setting in which two configurations differ."""
+    if stored == expected:
+        return []
     ours, theirs = flatten(stored), flatten(expected)
     keys = sorted((set(ours) | set(theirs)) - set(UNCOMPARED_KEYS))
     return [
@@ -161,23 +255,28 @@ def evaluation_problems(run: StoredRun) -> list[str]:
     """Return what is short, duplicated or not finite in a run's evaluations."""
     training = run.config["training"]
     table, problems = run.evaluations, []
-    if table.duplicated(["gradient_step", "episode"]).any():
+    if run.episode_counts.sum() < len(table):
         problems.append("evaluations.csv repeats episodes")
     if not np.isfinite(table["episode_return"].to_numpy(dtype=float)).all():
         problems.append("evaluations.csv holds returns that are not finite")
     total, interval = training["num_gradient_steps"], training["evaluation_interval"]
     due = {*range(interval, total + 1, interval), total}
-    absent = sorted(due - set(run.evaluation_steps.tolist()))
+    found = set(run.evaluation_steps.tolist())
+    absent, extra = sorted(due - found), sorted(found - due)
     if absent:
         problems.append(
             f"evaluations.csv is short: nothing at gradient step {absent[0]}"
             f" ({len(absent)} of {len(due)} evaluations missing)"
         )
-    counts = table.groupby("gradient_step")["episode"].nunique()
-    wrong = counts[counts != training["num_evaluation_episodes"]]
-    if len(wrong):
+    if extra:
         problems.append(
-            f"gradient step {wrong.index[0]} has {wrong.iloc[0]} episodes,"
-            f" expected {training['num_evaluation_episodes']}"
+            f"evaluations.csv has gradient step {extra[0]}, which is not due"
+        )
+    expected = training["num_evaluation_episodes"]
+    wrong = np.flatnonzero(run.episode_counts != expected)
+    if len(wrong):
+        step, count = run.evaluation_steps[wrong[0]], run.episode_counts[wrong[0]]
+        problems.append(
+            f"gradient step {step} has {count} episodes, expected {expected}"
         )
     return problems

@@ -5,30 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from dql import paths
-from dql.bandit_claims import UNTESTED, VERDICTS
 from dql.bandit_summary import mean_by_method, read_summary
 from dql.cell_facts import size_differences
+from dql.claim_file import UNTESTED, VERDICTS
 from dql.figures import CLONING_METHODS, IMPROVEMENT_METHODS
 from dql.stored_runs import read_json
 from dql.table_cells import read_cells, score_text
 
 PRODUCTS = (
-    ("figures", paths.FIGURES, "*.pdf"),
+    ("figures", paths.FIGURES, "*/*.pdf"),
     ("tables", paths.TABLES, "*.md"),
     ("bandit numbers", paths.BANDIT, "*.csv"),
     ("bandit claims", paths.BANDIT, "*.md"),
+    ("all claims", paths.RESULTS, "claims.md"),
     ("cells", paths.CELLS, "*/*.json"),
     ("runs", paths.RUNS, "*/*/seed*"),
     ("datasets", paths.DATASETS, "*.json"),
 )
 
-MAX_LISTED = 6
+MAX_LISTED = 12
 """Files that are named one by one; more are only counted."""
 
 
@@ -48,6 +50,10 @@ def print_summary(console: Console | None = None, root: Path = Path()) -> None:
     _print_local(console, sorted((root / paths.CELLS).glob("local-*/*.json")))
     if (root / paths.BANDIT_CLAIMS).is_file():
         _print_claims(console, root / paths.BANDIT_CLAIMS)
+    if (root / paths.ALL_CLAIMS).is_file():
+        counts = _counts(read_json(root / paths.ALL_CLAIMS))
+        where = paths.ALL_CLAIMS.with_suffix(".md")
+        console.print(f"All of the paper's claims: {counts} ({where})\n")
     _print_sizes(console, root / paths.RUNS)
 
 
@@ -117,8 +123,8 @@ def _print_local(console: Console, cells: Sequence[Path]) -> None:
 def _print_claims(console: Console, path: Path) -> None:
     """Print how many claims hold and name those that do not or were not tested."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    counts = ", ".join(f"{content['counts'][name]} {name}" for name in VERDICTS)
-    console.print(f"The paper's bandit claims: {counts} ({path.with_suffix('.md')})")
+    where = path.with_suffix(".md")
+    console.print(f"The paper's bandit claims: {_counts(content)} ({where})")
     for verdict in VERDICTS[1:]:
         for claim in content["claims"]:
             if claim["verdict"] == verdict:
@@ -129,6 +135,11 @@ def _print_claims(console: Console, path: Path) -> None:
                     highlight=False,
                 )
     console.print()
+
+
+def _counts(content: Mapping[str, Any]) -> str:
+    """Return how many claims have each verdict."""
+    return ", ".join(f"{content['counts'][name]} {name}" for name in VERDICTS)
 
 
 def _print_sizes(console: Console, runs: Path) -> None:

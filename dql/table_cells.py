@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dql import paths
 from dql.errors import UserError
 from dql.stored_runs import read_json
 
 Cell = Mapping[str, Any]
 
 
-def read_cells(paths: Sequence[Path]) -> list[Cell]:
+def read_cells(files: Sequence[Path]) -> list[Cell]:
     """Return the cells in the given order; two files of one cell are an error."""
     cells: dict[tuple[str, str], Cell] = {}
-    for path in paths:
+    for path in files:
         cell = read_json(path)
         key = (cell["task"], cell["method"])
         if key in cells:
@@ -41,25 +42,45 @@ def score_text(cell: Cell | None) -> str:
     diverged = f"{len(cell['diverged'])} diverged" if cell["diverged"] else ""
     if headline["mean"] is None:
         return diverged or "not run"
-    count, expected = len(cell["seeds"]), len(cell["expected_seeds"])
-    of = "" if count == expected else f" of {expected}"
-    seeds = f"{count}{of} seed{'' if expected == 1 else 's'}"
+    seeds = f"{seed_text(cell)} seed{'' if len(cell['expected_seeds']) == 1 else 's'}"
     return f"{mean_and_error(headline)} ({', '.join(filter(None, [seeds, diverged]))})"
 
 
+def seed_text(cell: Cell) -> str:
+    """Return how many seeds count: `3`, or `2 of 3` where some do not."""
+    count, expected = len(cell["seeds"]), len(cell["expected_seeds"])
+    return f"{count}" if count == expected else f"{count} of {expected}"
+
+
 def exclusion_notes(cells: Sequence[Cell]) -> list[str]:
-    """Return one note per run that a cell left out, and per run that diverged."""
+    """Return one note per run that a cell left out, and per run that diverged.
+
+    A cell of which no run left any file is one note.
+    """
     notes = []
     for cell in cells:
         name = f"{cell['task']}, {cell['label']}"
-        for run in cell["left_out"]:
-            notes.append(f"left out: {name}, seed {run['seed']}: {run['reason']}")
+        reasons = [run["reason"] for run in cell["left_out"]]
+        if cell["status"] == "not run" and all(map(_nothing_there, reasons)):
+            if reasons:
+                seeds = ", ".join(str(run["seed"]) for run in cell["left_out"])
+                notes.append(f"not run: {name}, seeds {seeds}: no files of these runs")
+        else:
+            notes += [
+                f"left out: {name}, seed {run['seed']}: {run['reason']}"
+                for run in cell["left_out"]
+            ]
         for run in cell["diverged"]:
             notes.append(
                 f"diverged: {name}, seed {run['seed']}, at gradient step "
                 f"{run.get('step')} in {run.get('term')}"
             )
     return notes
+
+
+def _nothing_there(reason: str) -> bool:
+    """Return whether a run was left out because it has no files."""
+    return reason.endswith(f"{paths.EVALUATIONS_FILE}: no such file")
 
 
 def long_row(cell: Cell) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Write tables as CSV, Markdown and LaTeX (booktabs) from one description.
+"""Write tables as CSV, Markdown, LaTeX (booktabs) and HTML from one description.
 
 A table has one long CSV form for machines and several blocks of formatted cells for
 readers; notes say what a reader must know to judge the numbers.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import pandas as pd
 
 from dql.errors import UserError
+from dql.files import write_bytes
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -25,19 +27,47 @@ LATEX = {
     "}": r"\}",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "≠": r"$\neq$",
     "−": "$-$",
     "–": "--",
 }
 
+HTML_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{style}</style></head>
+<body>
+{body}
+</body></html>
+"""
+HTML_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; }
+h1 { font-size: 1.35em; } h2 { font-size: 1.1em; margin-top: 1.8em; }
+div { overflow-x: auto; } table { border-collapse: collapse; }
+th { border-bottom: 2px solid #444; text-align: left; vertical-align: bottom; }
+td { border-bottom: 1px solid #ddd; vertical-align: top; }
+th, td { padding: .3em .7em; overflow-wrap: break-word; }
+.numbers td, .numbers th { text-align: right; white-space: nowrap; }
+.numbers td:first-child, .numbers th:first-child { text-align: left; }
+.prose td { min-width: 7em; max-width: 26em; overflow-wrap: anywhere; }
+.sum td { border-top: 2px solid #444; }
+ul { max-width: 60em; padding-left: 1.2em; }
+"""
+
 
 @dataclass(frozen=True)
 class Block:
-    """Formatted cells under a title; `bold` marks cells by (row, column) position."""
+    """Formatted cells under a title; `bold` marks cells by (row, column) position.
+
+    Numbers stand to the right, sentences (`prose`) to the left.
+    """
 
     title: str
     cells: pd.DataFrame
     bold: frozenset[tuple[int, int]] = frozenset()
     rules_above: frozenset[int] = frozenset()
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,14 +82,13 @@ class Table:
 
 def write_table(table: Table, outputs: Sequence[Path]) -> None:
     """Write a table to every output; the suffix decides the format."""
-    writers = {".csv": _csv, ".md": _markdown, ".tex": _latex}
+    writers = {".csv": _csv, ".md": _markdown, ".tex": _latex, ".html": _html}
     for path in outputs:
         if path.suffix not in writers:
             known = ", ".join(writers)
             raise UserError(f"{path}: cannot write {path.suffix!r} tables; use {known}")
     for path in outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(writers[path.suffix](table), encoding="utf-8")
+        write_bytes(path, writers[path.suffix](table).encode())
 
 
 def _csv(table: Table) -> str:
@@ -74,7 +103,8 @@ def _markdown(table: Table) -> str:
         if block.title:
             lines += [f"## {block.title}", ""]
         lines.append(_row(block.cells.columns))
-        alignment = [":--", *["--:"] * (block.cells.shape[1] - 1)]
+        side = ":--" if block.prose else "--:"
+        alignment = [":--", *[side] * (block.cells.shape[1] - 1)]
         lines.append(_row(alignment))
         for index, row in enumerate(block.cells.itertuples(index=False)):
             lines.append(
@@ -90,6 +120,42 @@ def _markdown(table: Table) -> str:
 def _row(values: Sequence[object]) -> str:
     """Return one line of a Markdown table."""
     return "| " + " | ".join(str(value).replace("|", r"\|") for value in values) + " |"
+
+
+def _html(table: Table) -> str:
+    """Return a page of its own: nothing is loaded, wide tables scroll on a phone."""
+    parts = [f"<h1>{escape(table.title)}</h1>"]
+    for block in table.blocks:
+        if block.title:
+            parts.append(f"<h2>{escape(block.title)}</h2>")
+        head = "".join(f"<th>{escape(str(name))}</th>" for name in block.cells.columns)
+        rows = [
+            _html_row(block, index, row)
+            for index, row in enumerate(block.cells.itertuples(index=False))
+        ]
+        kind = "prose" if block.prose else "numbers"
+        parts.append(
+            f'<div><table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+            + "\n".join(rows)
+            + "\n</tbody></table></div>"
+        )
+    if table.notes:
+        notes = "\n".join(f"<li>{escape(note)}</li>" for note in table.notes)
+        parts.append(f"<ul>\n{notes}\n</ul>")
+    title = escape(table.title)
+    return HTML_PAGE.format(title=title, style=HTML_STYLE, body="\n".join(parts))
+
+
+def _html_row(block: Block, index: int, row: Sequence[object]) -> str:
+    """Return one line of an HTML table."""
+    start = '<tr class="sum">' if index in block.rules_above else "<tr>"
+    cells = [
+        f"<td><b>{escape(str(value))}</b></td>"
+        if (index, column) in block.bold
+        else f"<td>{escape(str(value))}</td>"
+        for column, value in enumerate(row)
+    ]
+    return f"{start}{''.join(cells)}</tr>"
 
 
 def escape_latex(text: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -18,17 +19,23 @@ import torch
 from dql.agents import SETTINGS, agent_class
 from dql.agents.agent import Agent, AgentSpec
 from dql.batch import TransitionStore
-from dql.checkpoint import save_checkpoint, stack_states
+from dql.checkpoint import promote, save_checkpoint, stack_states
 from dql.datasets import transform_rewards
 from dql.environments import make_environments
 from dql.errors import UserError
 from dql.evaluation import evaluate
+from dql.files import locked, remove_temporaries
 from dql.gradient_steps import make_steps, training_streams
-from dql.process import StopSignals, choose_device, keep_freed_memory
+from dql.process import (
+    StopSignals,
+    choose_device,
+    keep_freed_memory,
+    readable_device_errors,
+)
 from dql.progress import Progress
 from dql.records import Clock, MetricSums
 from dql.run_files import write_finished, write_records, write_start
-from dql.runs import Run, prepare_runs
+from dql.runs import Run, check_block, prepare_runs
 from dql.schema import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -45,14 +52,24 @@ def train(
     """Train runs of one agent side by side and write their folders.
 
     Finished runs are left alone, interrupted ones resumed. Runs that stand at
-    different steps train one group after the other.
+    different steps train one group after the other. While another process trains one
+    of the runs, this one waits and then takes over what is left to do.
     """
     torch.set_num_threads(num_threads)
     keep_freed_memory()
-    runs = prepare_runs(configs, directories, foreign_checkpoint)
-    for step in sorted({run.step for run in runs}):
-        group = [run for run in runs if run.step == step]
-        Block(group, choose_device(device)).train()
+    check_block(configs)
+    with ExitStack() as locks:
+        for directory in sorted(set(directories)):
+            locks.enter_context(locked(directory))
+            remove_temporaries(directory)
+        runs = prepare_runs(configs, directories, foreign_checkpoint)
+        with StopSignals() as signals:
+            for step in sorted({run.step for run in runs}):
+                if signals.received:
+                    signals.stop("stopped between two groups of runs")
+                group = [run for run in runs if run.step == step]
+                with readable_device_errors(len(group), configs[0].training.batch_size):
+                    Block(group, choose_device(device)).train(signals)
 
 
 class Block:
@@ -78,17 +95,14 @@ class Block:
         self.metrics = MetricSums([run.records.pending for run in runs])
         self.clock = Clock()
 
-    def train(self) -> None:
+    def train(self, signals: StopSignals) -> None:
         """Take the remaining gradient steps, recording at the intervals."""
         streams = training_streams(self.agent, self.store, self.training.batch_size)
         for run in self.runs:
             write_start(run.directory, run.config)
         last = self.training.num_gradient_steps
         steps = make_steps(self.agent, self.store)
-        with (
-            StopSignals() as signals,
-            Progress(self.runs, self.start, last) as progress,
-        ):
+        with Progress(self.runs, self.start, last) as progress:
             for step in range(self.start, last):
                 self.metrics.add(steps.take(step, streams.at(step)))
                 progress.advance(step + 1)
@@ -123,9 +137,10 @@ class Block:
             progress.score = self._evaluate(done)
             self.clock.start_training()
         is_due = done % self.training.checkpoint_interval == 0
-        if is_last or is_due or signals.received or self.all_diverged:
+        stops = signals.received is not None  # once: one may arrive while saving
+        if is_last or is_due or stops or self.all_diverged:
             self._save(done)
-        if signals.received and not is_last:
+        if stops and not is_last and not self.all_diverged:
             signals.stop(f"stopped at step {done}; the checkpoint is written")
 
     def _log(self, step: int) -> None:
@@ -176,6 +191,10 @@ class Block:
                     run.records,
                     run.identity,
                 )
+        for run in self.runs:
+            if not run.diverged:
+                promote(run.directory)
+        for run in self.runs:
             write_records(run.directory, run.config, run.records)
 
 

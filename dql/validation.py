@@ -13,11 +13,14 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from dql.agents import SETTINGS
-from dql.errors import UserError, nearest
+from dql.errors import UserError, did_you_mean, nearest
 from dql.schema import Settings, Strict
 
 ALIASES = {"eta": "q_coefficient", "N": "num_denoising_steps"}
 """Short names of settings in a variant such as `diffusion_ql@eta=0`."""
+
+# libyaml's parser where PyYAML has it: several times as fast, the same language.
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 FileModel = TypeVar("FileModel", bound=Strict)
 
@@ -25,14 +28,32 @@ FileModel = TypeVar("FileModel", bound=Strict)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one configuration file as a mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+    values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold a mapping of keys to values")
     return values
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what a YAML text says; a text that is none names `where`.
+
+    PyYAML's constructors raise plain Python errors for dates, numbers and tags that
+    look right and are not.
+    """
+    try:
+        return yaml.load(text, Loader=SAFE_LOADER)
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise UserError(f"{where} is not valid YAML: {error}") from error
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +92,9 @@ def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
     for key in settings:
         if key not in names:
             raise UserError(
-                f"Unknown setting '{key}' of agent '{agent}' ({where})"
-                f"{nearest(key, [*names, *ALIASES])}"
+                f"Unknown setting '{key}' of agent '{agent}' ({where})."
+                f"{did_you_mean(key, [*names, *ALIASES])}"
+                f" Its settings: {', '.join(names)}."
             )
     try:
         return dataclasses.asdict(_settings_adapter(agent).validate_python(settings))
@@ -89,6 +111,8 @@ def _describe(error: ValidationError, where: str) -> str:
         if fault["type"] == "literal_error":
             words = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
             message = f"unknown word {fault['input']!r}{nearest(fault['input'], words)}"
+        if fault["type"] == "string_pattern_mismatch":
+            message = f"not of the allowed form {fault['ctx']['pattern']}"
         lines.append(f"{where}: {key + ': ' if key else ''}{message}")
     return "\n".join(lines)
 
@@ -100,10 +124,7 @@ def parse_changes(assignments: Iterable[str]) -> dict[str, Any]:
         path, separator, text = assignment.partition("=")
         if not separator:
             raise UserError(f"--set {assignment}: write KEY=VALUE")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {assignment}: not valid YAML: {error}") from error
+        value = parse_yaml(text, f"--set {assignment}")
         for key in reversed(path.split(".")):
             value = {key: value}
         changes = merge(changes, value)

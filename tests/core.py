@@ -35,11 +35,30 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "edp": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_solver_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "idql": {"hidden_dim": 16, "num_denoising_steps": 4, "num_candidates": 5},
+    "dtql": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_pretraining_steps": 2,
+        "num_candidates": 5,
+        "likelihood_coefficient": 0.1,
+    },
     "iql": {"hidden_dim": 16},
     # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
+    "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
+    "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
+    "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
 }
 
 

@@ -34,6 +34,26 @@ def time_embedding(i, dim):
     return torch.tensor(values, dtype=torch.float64)
 
 
+def literal_betas(schedule, n):
+    """Return beta_i of i = 1..N, as the released code's helpers have it."""
+    beta = {}
+    for i in range(1, n + 1):
+        if schedule == "vp":
+            b_min, b_max = 0.1, 10.0
+            exponent = b_min / n + 0.5 * (b_max - b_min) * (2 * i - 1) / n**2
+            beta[i] = 1 - math.exp(-exponent)
+        elif schedule == "linear":
+            beta[i] = 1e-4 + (2e-2 - 1e-4) * (i - 1) / (n - 1)
+        else:
+            signal = []
+            for j in (i - 1, i):
+                x = j * (n + 1) / n  # the release spaces n + 1 points from 0 to n + 1
+                angle = (x / (n + 1) + 0.008) / 1.008 * math.pi / 2
+                signal.append(math.cos(angle) ** 2)
+            beta[i] = min(1 - signal[1] / signal[0], 0.999)
+    return beta
+
+
 @dataclass
 class LiteralDiffusionQL:
     """Parameters are lists of (weight, bias): one run of the algorithm."""
@@ -50,17 +70,13 @@ class LiteralDiffusionQL:
 
     def __post_init__(self):
         n = self.settings.num_denoising_steps
-        self.beta = {}
-        for i in range(1, n + 1):
-            b_min, b_max = 0.1, 10.0
-            exponent = b_min / n + 0.5 * (b_max - b_min) * (2 * i - 1) / n**2
-            self.beta[i] = 1 - math.exp(-exponent)
+        self.beta = literal_betas(self.settings.beta_schedule, n)
         self.alpha_bar = {0: 1.0}
         for i in range(1, n + 1):
             self.alpha_bar[i] = self.alpha_bar[i - 1] * (1 - self.beta[i])
 
-    def predict_noise(self, a, s, i, time_layers, policy_layers):
-        """Return epsilon_theta(a^i, s, i) for one batch at one step i."""
+    def predict(self, a, s, i, time_layers, policy_layers):
+        """Return epsilon_theta(a^i, s, i), or a^0, for one batch at one step i."""
         embedding = time_embedding(i, self.settings.time_embedding_dim)
         t = perceptron(time_layers, embedding).expand(len(a), -1)
         return perceptron(policy_layers, torch.cat([a, t, s], dim=1))
@@ -68,11 +84,15 @@ class LiteralDiffusionQL:
     def sample(self, s, noise, time_layers, policy_layers):
         """Run the reverse chain from noise[0], i = N, ..., 1."""
         n = self.settings.num_denoising_steps
+        kept = self.settings.num_backpropagated_steps
         a = noise[0]
         for k, i in enumerate(range(n, 0, -1), start=1):
+            if i == kept:
+                a = a.detach()
             beta, bar, before = self.beta[i], self.alpha_bar[i], self.alpha_bar[i - 1]
-            eps = self.predict_noise(a, s, i, time_layers, policy_layers)
-            clean = a / math.sqrt(bar) - eps * math.sqrt(1 / bar - 1)
+            clean = self.predict(a, s, i, time_layers, policy_layers)
+            if self.settings.prediction == "noise":
+                clean = a / math.sqrt(bar) - clean * math.sqrt(1 / bar - 1)
             clean = clean.clamp(-1.0, 1.0)
             mean = (
                 beta * math.sqrt(before) / (1 - bar) * clean
@@ -115,10 +135,12 @@ class LiteralDiffusionQL:
             i = int(noise["denoising_step"][b]) + 1
             bar, eps = self.alpha_bar[i], noise["noise"][b : b + 1]
             noisy = math.sqrt(bar) * a[b : b + 1] + math.sqrt(1 - bar) * eps
-            guess = self.predict_noise(
+            guess = self.predict(
                 noisy, s[b : b + 1], i, self.time_layers, self.policy_layers
             )
-            losses.append(((eps - guess) ** 2).mean())
+            is_noise = self.settings.prediction == "noise"
+            wanted = eps if is_noise else a[b : b + 1]
+            losses.append(((wanted - guess) ** 2).mean())
         actor_loss = sum(losses) / len(losses)
         if self.settings.q_coefficient != 0:
             actor_loss = actor_loss + self.settings.q_coefficient * self.q_loss(

@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dql import paths
+from dql.cells import aggregate_cell
 from dql.schema import RunConfig
+from dql.statistics import summarize
 
 DIGEST = "sha256:0123"
+FORMATS = ("csv", "md", "tex")
 
 
 def make_config(
@@ -148,3 +152,64 @@ def write_bandit_run(
     table = {"action_0": actions[:, 0], "action_1": actions[:, 1], "reward": rewards}
     pd.DataFrame(table).to_csv(directory / "samples.csv", index=False)
     return directory
+
+
+def write_d4rl_cell(
+    root: Path,
+    task: str,
+    method: str,
+    scores: list[float],
+    *,
+    scale: str = "paper",
+    source: str = "d4rl",
+    physics: str = "d4rl",
+    num_gradient_steps: int = 2_000_000,
+    num_evaluation_episodes: int = 10,
+) -> Path:
+    """Write a cell of the paper's protocol with the given score of every seed."""
+    seeds = list(range(len(scores)))
+    chosen = {
+        **summarize(np.array(scores)),
+        "per_seed": {
+            str(seed): score for seed, score in zip(seeds, scores, strict=True)
+        },
+        "gradient_steps": {str(seed): num_gradient_steps for seed in seeds},
+    }
+    cell = {
+        "task": task,
+        "method": method,
+        "scale": scale,
+        "seeds": seeds,
+        "expected_seeds": seeds,
+        "diverged": [],
+        "scores": dict.fromkeys(("last", "offline", "online"), chosen),
+        "dataset": {"source": source},
+        "physics": physics,
+        "sizes": {
+            "num_gradient_steps": num_gradient_steps,
+            "num_evaluation_episodes": num_evaluation_episodes,
+        },
+        "cost": {"devices": ["cpu"], "steps_per_second": 100.0},
+    }
+    path = root / paths.cell_file(task, method)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(cell))
+    return path
+
+
+def outputs(folder: Path, name: str) -> list[Path]:
+    """Return the files of a table in every format."""
+    return [folder / f"{name}.{extension}" for extension in FORMATS]
+
+
+def make_cell(folder, method, means, *, task="local-hopper-medium-expert", **options):
+    """Aggregate a cell of one seed per mean; a mean of None is a missing run."""
+    configs = [make_config(task, method, seed, **options) for seed in range(len(means))]
+    directories = [folder / task / method / str(seed) for seed in range(len(means))]
+    for config, directory, mean in zip(configs, directories, means, strict=True):
+        if mean is not None:
+            write_run(directory, config, (0.0, mean, mean), losses=(0.3, 0.2, 0.1))
+    path = folder / f"{task}-{method}.json"
+    manifest = write_manifest(folder / f"{task}.json", task)
+    aggregate_cell(configs, directories, path, manifest=manifest)
+    return path

@@ -126,6 +126,25 @@ def test_candidates_follow_the_softmax_of_the_critics():
     )
 
 
+@pytest.mark.parametrize("num_candidates", [1, 10, 50])
+def test_greedy_candidates_are_the_best_of_as_many(num_candidates):
+    settings = [{"num_candidates": num_candidates, "candidate_rule": "greedy"}] * 2
+    agent, store = make_agent("diffusion_ql", settings=settings)
+    train_steps(agent, store, 3)
+    noise = NoiseStreams((0, 1), agent.evaluation_draws(4), "evaluation", 0).at(0)
+    assert noise["chain"].shape == (2, 4, 4, num_candidates, 3)
+    observations = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
+    found = agent.sample_actions(observations, noise)
+    scores = []
+    for candidate in range(num_candidates):
+        chain = noise["chain"][:, :, :, candidate].transpose(1, 2).contiguous()
+        actions = agent.actor.sample(observations, chain)
+        scores.append(agent.target_critic(observations, actions).amin(dim=1))
+    best = torch.stack(scores).amax(dim=0)
+    found_scores = agent.target_critic(observations, found).amin(dim=1)
+    torch.testing.assert_close(found_scores, best)
+
+
 def test_td3_bc_moves_its_actor_every_second_step():
     agent, _ = make_agent("td3_bc")
     assert [agent.phase(step) for step in range(4)] == [
@@ -152,6 +171,39 @@ def test_learning_rates_fall_to_zero_along_a_cosine():
         agent.schedule_learning_rates(step)
         rates.append(agent.optimizers["critic"].param_groups[0]["lr"] / 3e-4)
     np.testing.assert_allclose(rates, [1, 0.853553, 0.5, 0, 0], atol=1e-6)
+
+
+def test_learning_rates_as_released_barely_move():
+    # 2,000 epochs of 1,000 steps; its scheduler counts epochs, but moves once in 50.
+    settings = {
+        "learning_rate_decay_steps": 50_000 * 2_000,
+        "learning_rate_decay_interval": 50_000,
+    }
+    agent, _ = make_agent("diffusion_ql", settings=[settings] * 2)
+    optimizer = torch.optim.Adam([torch.zeros(1)], lr=3e-4)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2_000)
+    for call in range(40):
+        for step in (50_000 * call, 50_000 * call + 49_999):
+            agent.schedule_learning_rates(step)
+            rate = agent.optimizers["actor"].param_groups[0]["lr"]
+            assert rate == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        scheduler.step()
+    assert rate / 3e-4 == pytest.approx(0.99906, abs=1e-5)
+
+
+def test_learning_rates_as_intended_move_every_epoch_to_zero():
+    settings = {
+        "learning_rate_decay_steps": 6_000,
+        "learning_rate_decay_interval": 1_000,
+    }
+    agent, _ = make_agent("diffusion_ql", settings=[settings] * 2)
+    rates = []
+    for step in (0, 999, 1_000, 3_500, 5_999, 6_000):
+        agent.schedule_learning_rates(step)
+        rates.append(agent.optimizers["critic"].param_groups[0]["lr"] / 3e-4)
+    expected = [1, 1, 0.9330127, 0.5, 0.0669873, 0]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
 
 
 def test_learning_rates_are_constant_by_default():

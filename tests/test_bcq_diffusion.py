@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from core import double, make_agent, to_double, train_steps, training_steps
-from literal_networks import double_batch, perceptron, q_value
-from literal_reference import time_embedding
+from literal_networks import double_batch, perceptron, predict_noise, q_value
 from small_bandit import draw_actions, shares_of_modes, two_modes
 
 from dql.noise import NoiseStreams
@@ -23,10 +22,6 @@ BANDIT = {
 }
 
 
-def mish(x):
-    return x * np.tanh(np.log1p(np.exp(x)))
-
-
 def schedule(num_steps):
     """Return beta_i and the product of 1 - beta up to i, i = 0..N (Appendix B)."""
     beta, bar = [None], [1.0]
@@ -37,26 +32,13 @@ def schedule(num_steps):
     return beta, bar
 
 
-def predict_noise(agent, run, action, observation, i):
-    """Return epsilon_theta(a^i, s, i)."""
-    predictor = agent.behavior_policy.predictor
-    embedding = time_embedding(i, agent.settings.time_embedding_dim)
-    time = perceptron(predictor.time_mlp, run, embedding)
-    inputs = np.concatenate([action, time, observation])
-    layer = predictor.input_layer
-    weight, bias = layer.weight[run].detach(), layer.bias[run, 0].detach()
-    return np.array(
-        perceptron(predictor.mlp, run, mish(inputs @ weight.numpy() + bias.numpy()))
-    )
-
-
 def denoise(agent, run, observation, noise):
     """Run the reverse chain on noise (N, A)."""
     num_steps = len(noise)
     beta, bar = schedule(num_steps)
     action = noise[0]
     for k, i in enumerate(range(num_steps, 0, -1), start=1):
-        guess = predict_noise(agent, run, action, observation, i)
+        guess = predict_noise(agent.behavior_policy, run, action, observation, i)
         clean = (action - math.sqrt(1 - bar[i]) * guess) / math.sqrt(bar[i])
         clean = np.clip(clean, -1, 1)
         action = (
@@ -83,7 +65,9 @@ def literal_behavior_loss(agent, run, batch, noise):
         clean = batch.actions[run, b].numpy()
         noisy = math.sqrt(bar[i]) * clean + math.sqrt(1 - bar[i]) * eps
         s = batch.observations[run, b].numpy()
-        errors += list((eps - predict_noise(agent, run, noisy, s, i)) ** 2)
+        errors += list(
+            (eps - predict_noise(agent.behavior_policy, run, noisy, s, i)) ** 2
+        )
     return np.mean(errors)
 
 

@@ -11,13 +11,17 @@ from torch.profiler import ProfilerActivity, profile
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import aggregation
 import core_step
+import data
 import gradient_steps
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
 from timing import PRODUCTS, product_milliseconds, seconds_of
 
 from dql import networks, reverse_chain
+from dql.config import load_project
+from dql.validation import parse_changes
 
 CPU = torch.device("cpu")
 HIDDEN = 256
@@ -173,3 +177,28 @@ def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     assert hours == pytest.approx(6 * 28_250_000 * 1e-3 / 3600)
     assert summary["times as fast as the plain step"] == 2
     assert summary["times as fast, without the C kernels"] == 2
+
+
+def test_the_data_benchmark_sets_time_and_memory_against_the_limits(tmp_path, capsys):
+    output = tmp_path / "deeper" / "data.json"
+    data.main(num_transitions=2 * data.EPISODE_LENGTH + 9, output=output)
+    content = json.loads(output.read_text())
+    assert [row["stage"] for row in content["stages"]] == list(data.LIMITS)
+    for row in content["stages"]:
+        limits = data.LIMITS[row["stage"]]
+        for name, limit in limits.items():
+            assert row["of_limit"][name] == pytest.approx(row[name] / limit)
+        assert row["cpu_seconds"] > 0 and row["peak_bytes"] > 2**20
+    assert "second load" in capsys.readouterr().out
+
+
+def test_the_study_to_aggregate_is_of_the_papers_size():
+    options = aggregation.study(40, 100)
+    changes = parse_changes(options[3::2])
+    runs = load_project(scale="paper", overrides=changes).runs()
+    assert len({run.task for run in runs}) == 20
+    assert len({run.method for run in runs}) == 12
+    assert len(runs) == 20 * 12 * 6
+    training = changes["suites"]["gym"]["training"]
+    tables = aggregation.random_tables(training, 0)
+    assert tables["evaluations.csv"].count(b"\n") == 1 + 40 * 100

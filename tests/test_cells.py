@@ -130,6 +130,55 @@ def test_mixed_data_without_a_manifest_are_refused(cell):
         cell(manifest=None)
 
 
+def test_mixed_physics_are_refused(cell):
+    """A run that does not say its physics is not pooled with those that do."""
+    write_run(cell.directories[1], cell.configs[1], provenance={"physics": None})
+    with pytest.raises(UserError, match=r"mix physics.*d4rl: seeds \[0, 2\]"):
+        cell()
+
+
+def test_text_among_the_returns_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().replace("100,0,", "100,0,abc", 1))
+    assert "episode_return holds values that are no numbers" in left_out(cell())[1]
+
+
+def test_an_episode_without_number_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().replace("100,0,", "100,,", 1))
+    assert "an episode without its step or number" in left_out(cell())[1]
+
+
+def test_returns_that_are_not_finite_are_named(cell):
+    path = cell.directories[2] / "evaluations.csv"
+    path.write_text(path.read_text() + "300,2,,1000\n")
+    assert "returns that are not finite" in left_out(cell())[1]
+
+
+def test_an_evaluation_that_is_not_due_is_named(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text() + "150,0,1.0,9\n150,1,1.0,9\n")
+    assert "gradient step 150, which is not due" in left_out(cell())[1]
+
+
+def test_an_empty_table_of_evaluations_is_short(cell):
+    path = cell.directories[0] / "evaluations.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "nothing at gradient step 100 (3 of 3" in left_out(cell())[1]
+
+
+def test_a_loss_of_text_is_named(cell):
+    path = cell.directories[0] / "metrics.csv"
+    path.write_text("gradient_step,actor/bc_loss\n100,much\n")
+    assert "actor/bc_loss holds values that are no numbers" in left_out(cell())[1]
+
+
+def test_a_manifest_without_digest_is_refused(cell, tmp_path):
+    (tmp_path / "broken.json").write_text("{}")
+    with pytest.raises(UserError, match=r"broken.json: no digest"):
+        cell(manifest=tmp_path / "broken.json")
+
+
 def test_a_diverged_run_is_shown_and_not_averaged(cell):
     write_run(
         cell.directories[1],
@@ -196,3 +245,55 @@ def test_without_reference_returns_the_score_is_the_return(tmp_path):
     result = aggregate_cell([config], [tmp_path / "run"], tmp_path / "cell.json")
     assert result["score_unit"] == "return"
     assert result["scores"]["last"]["mean"] == pytest.approx(200.0)
+
+
+def test_the_selection_gap_by_hand(cell):
+    """Losses that fall throughout choose the best evaluation; then L_d stops at 100.
+
+    Of losses 0.2, 0.1, 0.3 the second lowest is the first, with a score of 5, not 15.
+    """
+    gap = cell()["selection_gap"]["online_minus_offline"]
+    assert gap["per_seed"] == {"0": 0.0, "1": 0.0, "2": 0.0}
+    for config, directory in zip(cell.configs, cell.directories, strict=True):
+        write_run(directory, config, (50.0, 90.0, 150.0), losses=(0.2, 0.1, 0.3))
+    result = cell()
+    assert result["scores"]["offline"]["gradient_steps"]["0"] == 100
+    gap = result["selection_gap"]["online_minus_offline"]
+    assert gap["mean"] == pytest.approx(10.0)
+    assert gap["interval_95"] == pytest.approx([10.0, 10.0])
+
+
+def test_a_clearly_best_evaluation_is_not_luck(cell):
+    """Evaluations lie 100 apart and episodes 10 around them: every choice agrees."""
+    luck = cell()["selection_gap"]["luck"]
+    assert luck["mean"] == pytest.approx(0.0, abs=0.1)
+    assert set(luck["per_seed"]) == {"0", "1", "2"}
+
+
+def test_a_gap_that_cannot_be_told_says_why(cell):
+    for directory in cell.directories:
+        (directory / "metrics.csv").unlink()
+    gap = cell()["selection_gap"]
+    assert gap["online_minus_offline"]["mean"] is None
+    assert "actor/bc_loss" in gap["online_minus_offline"]["reason"]
+    assert gap["luck"]["mean"] is not None
+    for directory in cell.directories:
+        shutil.rmtree(directory)
+    result = cell()
+    assert result["selection_gap"]["luck"]["reason"] == "no finished run"
+    assert result["curves"] == {}
+
+
+def test_curves_hold_every_evaluation_of_the_runs_that_count(cell):
+    shutil.rmtree(cell.directories[1])
+    curves = cell()["curves"]
+    assert set(curves) == {"0", "2"}
+    assert curves["2"]["gradient_steps"] == [100, 200, 300]
+    assert curves["2"]["scores"] == pytest.approx([5.0, 40.0, 30.0], abs=1e-3)
+    assert curves["2"]["bc_losses"] == pytest.approx([0.3, 0.2, 0.1])
+
+
+def test_a_curve_without_logged_losses_has_none(cell):
+    (cell.directories[0] / "metrics.csv").unlink()
+    curves = cell()["curves"]
+    assert curves["0"]["bc_losses"] is None and curves["1"]["bc_losses"] is not None

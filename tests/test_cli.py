@@ -9,9 +9,28 @@ import pytest
 import dql.cli
 from dql.cli import main
 
-VERBS = ["train", "cell", "aggregate", "table", "summary", "doctor", "gc", "adopt"]
+VERBS = [
+    "train",
+    "cell",
+    "aggregate",
+    "table",
+    "claims",
+    "provenance",
+    "summary",
+    "doctor",
+    "gc",
+    "adopt",
+]
 GROUPS = {
-    "data": ["behavior", "generate", "fetch", "describe", "check-physics"],
+    "data": [
+        "behavior",
+        "generate",
+        "fetch",
+        "list",
+        "verify",
+        "describe",
+        "check-physics",
+    ],
     "bandit": ["summary", "figure", "claims"],
     "config": ["runs", "run", "schema"],
 }
@@ -83,6 +102,13 @@ def test_a_missing_package_says_what_to_run(capsys, monkeypatch):
     monkeypatch.setattr(dql.cli, "app", fail)
     assert call("train") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_package_runs_as_the_command():
+    command = [sys.executable, "-m", "dql", "config", "runs", "--scale", "smok"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dql: ")
 
 
 def test_a_failure_is_exit_code_1():

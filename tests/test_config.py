@@ -59,6 +59,21 @@ def test_alias_and_setting_name_mean_the_same():
     assert settings == project.settings("bandit-axes", full)
 
 
+@pytest.mark.parametrize(
+    ("variant", "remedy"),
+    [
+        ("diffusion_ql@num_backpropagated_steps=0", "from 1 to num_denoising_steps"),
+        ("diffusion_ql@num_backpropagated_steps=3,N=2", "num_denoising_steps, 2"),
+        ("edp@num_solver_steps=0", "num_solver_steps must be at least 1"),
+        ("td3_bc@learning_rate_decay_interval=0", "interval must be at least 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(variant, remedy):
+    with pytest.raises(UserError, match=remedy) as caught:
+        load_project().settings("bandit-axes", variant)
+    assert variant in str(caught.value)
+
+
 def test_label_shows_the_variant():
     assert load_project().label("diffusion_ql@eta=0") == "Diffusion-QL (eta = 0)"
 
@@ -84,6 +99,25 @@ def test_unknown_names_are_named_with_the_nearest(call, named, suggested):
         call(load_project())
     assert f"'{named}'" in str(error.value) or named in str(error.value)
     assert suggested in str(error.value)
+
+
+def test_an_unknown_setting_names_method_key_and_every_valid_key():
+    project = load_project()
+    with pytest.raises(UserError) as error:
+        project.settings("bandit-axes", "cql@zzz=3")
+    message = str(error.value)
+    for word in ("'zzz'", "'cql@zzz=3'", *project.settings("bandit-axes", "cql")):
+        assert word in message
+    assert "Did you mean" not in message
+
+
+def test_a_method_is_refused_on_a_task_it_does_not_serve():
+    project = load_project(scale="paper")
+    assert project.settings("bandit-axes", "bcq_as_released")
+    with pytest.raises(UserError) as error:
+        project.run_config("hopper-medium-v2", "bcq_as_released", 0)
+    for word in ("bcq_as_released", "hopper-medium-v2", "'gym'", "bandit"):
+        assert word in str(error.value)
 
 
 @pytest.mark.parametrize(

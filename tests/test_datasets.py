@@ -210,6 +210,65 @@ def test_a_reader_waits_for_a_writer(tmp_path: Path, caplog) -> None:
     timer.terminate()
 
 
+def test_a_second_load_reads_one_flat_file(tmp_path: Path, monkeypatch) -> None:
+    manifest = write(tmp_path)
+    first = datasets.load_dataset(make_task(), tmp_path)
+    flat = tmp_path / "local-test-v0" / datasets.FLAT_FILE
+    assert flat.is_file()
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "stored_episodes", None)
+        again = datasets.load_dataset(make_task(), tmp_path)
+    for name in datasets.ARRAYS:
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert again.manifest == manifest
+    # It goes with the dataset it was made from.
+    write(tmp_path, [make_episode(4, "truncation")])
+    assert not flat.exists()
+
+
+@pytest.mark.parametrize("fault", ["content", "cut", "foreign", "names"])
+def test_a_flat_file_that_is_not_the_manifests_is_made_anew(
+    tmp_path: Path, fault: str
+) -> None:
+    write(tmp_path)
+    expected = datasets.load_dataset(make_task(), tmp_path)
+    flat = tmp_path / "local-test-v0" / datasets.FLAT_FILE
+    good = flat.read_bytes()
+    bad = {
+        "content": good[:-4] + b"\x00\x00\x80\x3f",
+        "cut": good[:-8],
+        "foreign": b"something else altogether",
+        "names": good.replace(b"rewards", b"rewardz"),
+    }
+    assert bad[fault] != good
+    flat.write_bytes(bad[fault])
+    found = datasets.load_dataset(make_task(), tmp_path)
+    np.testing.assert_array_equal(found.rewards, expected.rewards)
+    assert flat.read_bytes() == good
+
+
+def test_where_nothing_can_be_written_data_are_loaded_all_the_same(
+    tmp_path: Path, monkeypatch
+) -> None:
+    write(tmp_path)
+
+    def refuse(path: Path, content: bytes) -> None:
+        raise PermissionError(f"{path} is not yours")
+
+    monkeypatch.setattr(datasets, "write_bytes", refuse)
+    assert len(datasets.load_dataset(make_task(), tmp_path)) == 7
+    assert not (tmp_path / "local-test-v0" / datasets.FLAT_FILE).exists()
+
+
+def test_a_file_without_episodes_is_damaged(tmp_path: Path) -> None:
+    write(tmp_path)
+    with h5py.File(tmp_path / "local-test-v0" / datasets.DATA_FILE, "r+") as file:
+        for name in list(file):
+            del file[name]
+    with pytest.raises(UserError, match="is damaged.*no episode"):
+        datasets.load_dataset(make_task(), tmp_path)
+
+
 def test_bandit_data_are_one_step_episodes() -> None:
     config = DatasetConfig(source="bandit", seed=3, num_transitions=40)
     task = TaskConfig(

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from dql import reverse_chain
-from dql.diffusion import BETA_SCHEDULES, Diffusion, sinusoidal_embedding, vp_betas
+from dql.diffusion import BETA_SCHEDULES, Diffusion, vp_betas
 from dql.kernels.build import library
 from dql.noise import seeded_generator
+from dql.noise_predictor import sinusoidal_embedding
 
 
 def make_diffusion(num_steps=5, prediction="noise", schedule="vp"):
@@ -69,15 +70,20 @@ def test_a_network_that_knows_the_action_samples_it_exactly():
     torch.testing.assert_close(sampled, action.expand(2, 4, 2))
 
 
-def recorded_chain(diffusion, observations, noise):
-    """Sample with every operation left to automatic differentiation."""
+def recorded_chain(diffusion, observations, noise, num_kept=None):
+    """Sample with every operation left to automatic differentiation.
+
+    The action is detached where its last `num_kept` steps begin.
+    """
     predictor, schedule = diffusion.predictor, diffusion.schedule
     noise = noise * diffusion.chain_std[:, None, None]
-    prepared, actions = predictor.prepare(observations), noise[:, 0]
+    actions = noise[:, 0]
     num_steps = diffusion.num_denoising_steps
     for index in reversed(range(num_steps)):
+        if index + 1 == num_kept:
+            actions = actions.detach()
         steps = torch.full(observations.shape[:2], index)
-        output = predictor(prepared, actions, steps)
+        output = predictor(observations, actions, steps)
         clean = schedule.noisy_scale[index] * actions
         clean = (clean + schedule.output_scale[index] * output).clamp(-1, 1)
         actions = schedule.noisy_weight[index] * actions
@@ -144,7 +150,8 @@ def test_chain_in_c_equals_double_precision(
     results = []
     for diffusion, dtype in ((single, torch.float32), (double, torch.float64)):
         actions = diffusion.sample(observations.to(dtype), noise.to(dtype))
-        assert actions.grad_fn.uses_kernels == (dtype == torch.float32)
+        chain = actions.grad_fn.next_functions[0][0]  # below the last clamp
+        assert chain.uses_kernels == (dtype == torch.float32)
         loss = (actions * upstream.to(dtype)).sum()
         gradients = torch.autograd.grad(loss, list(diffusion.parameters()))
         results.append([actions, *gradients])
@@ -194,3 +201,119 @@ def test_loss_of_a_silent_network_is_the_noise_power():
     steps = torch.randint(5, (2, 64))
     loss = diffusion.loss(torch.zeros(2, 64, 3), torch.zeros(2, 64, 2), steps, noise)
     torch.testing.assert_close(loss, noise.square().mean(dim=(1, 2)))
+
+
+@pytest.mark.parametrize("schedule", BETA_SCHEDULES)
+@pytest.mark.parametrize("prediction", ["noise", "action"])
+@pytest.mark.parametrize("num_kept", [1, 3, 6, 7])
+def test_last_steps_alone_pass_the_gradient(num_kept, prediction, schedule):
+    diffusion = make_diffusion(7, prediction, schedule).double()
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    observations = torch.randn(2, 6, 3, **options)
+    noise = torch.randn(2, 7, 6, 2, **options)
+    upstream = torch.randn(2, 6, 2, **options)
+    parameters = list(diffusion.parameters())
+    ours = diffusion.sample(observations, noise, num_kept)
+    theirs = recorded_chain(diffusion, observations, noise, num_kept)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(ours, diffusion.sample(observations, noise))
+    found = torch.autograd.grad((ours * upstream).sum(), parameters)
+    expected = torch.autograd.grad((theirs * upstream).sum(), parameters)
+    for mine, recorded in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, recorded)
+    whole = torch.autograd.grad(
+        (diffusion.sample(observations, noise) * upstream).sum(), parameters
+    )
+    differs = any(not torch.allclose(a, b) for a, b in zip(found, whole, strict=True))
+    # Under the cosine schedule the first of seven steps is clamped everywhere.
+    assert differs == (num_kept < 7) or (num_kept, schedule) == (6, "cosine")
+
+
+@needs_compiler
+@pytest.mark.parametrize("num_kept", [1, 4])
+def test_last_steps_in_c_equal_double_precision(num_kept):
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    observations = torch.randn(2, 9, 3, **options)
+    noise = 0.1 * torch.randn(2, 6, 9, 3, **options)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        diffusion = make_wide(3, 40).to(dtype)
+        actions = diffusion.sample(observations.to(dtype), noise.to(dtype), num_kept)
+        chain = actions.grad_fn.next_functions[0][0]
+        assert chain.uses_kernels == (dtype == torch.float32)
+        gradients = torch.autograd.grad(actions.sum(), list(diffusion.parameters()))
+        results.append([actions, *gradients])
+    for ours, expected in zip(*results, strict=True):
+        scale = float(expected.detach().abs().max())
+        torch.testing.assert_close(
+            ours.double(), expected, atol=1e-6 + 2e-5 * scale, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("prediction", ["noise", "action"])
+def test_more_steps_than_rows_predict_the_same(prediction):
+    diffusion = make_diffusion(20, prediction).double()
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    observations = torch.randn(2, 40, 3, **options)
+    actions, noise = torch.rand(2, 2, 40, 2, **options)
+    steps = torch.randint(20, (2, 40), generator=generator)
+    parameters = list(diffusion.parameters())
+    many = diffusion.loss(observations, actions, steps, noise)  # 40 rows of 20 steps
+    parts = [slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 40)]
+    few = [
+        diffusion.loss(observations[:, p], actions[:, p], steps[:, p], noise[:, p])
+        for p in parts
+    ]
+    torch.testing.assert_close(torch.stack(few).mean(dim=0), many)
+    found = torch.autograd.grad(sum(few).sum() / 4, parameters)
+    expected = torch.autograd.grad(many.sum(), parameters)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_frozen_predictions_pass_the_gradient_to_the_actions_alone(dtype):
+    diffusion = make_diffusion().to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": dtype}
+    observations, noise = (
+        torch.randn(2, 6, 3, **options),
+        torch.randn(2, 6, 2, **options),
+    )
+    actions = torch.rand(2, 6, 2, **options).requires_grad_()
+    steps = torch.randint(5, (2, 6), generator=generator)
+    gradients = []
+    for frozen in (False, True):
+        prediction = diffusion.predict(
+            observations, actions, steps, noise, frozen=frozen
+        )
+        loss = diffusion.prediction_loss(prediction, actions, noise).sum()
+        gradients.append(torch.autograd.grad(loss, actions, retain_graph=True)[0])
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].abs().max() > 1e-4
+    embedding = diffusion.predictor.time_mlp.layers[0].weight
+    (reached,) = torch.autograd.grad(loss, [embedding], allow_unused=True)
+    assert reached is None
+
+
+def test_predicted_actions_invert_the_noising_and_are_clamped():
+    diffusion = make_diffusion(prediction="action")
+    last = diffusion.predictor.mlp.layers[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.3, 4.0]).expand_as(last.bias))
+    steps = torch.arange(5).expand(2, 5)
+    zeros = torch.zeros(2, 5, 2)
+    prediction = diffusion.predict(torch.zeros(2, 5, 3), zeros, steps, zeros)
+    expected = torch.tensor([0.3, 1.0]).expand(2, 5, 2)
+    torch.testing.assert_close(prediction.clean_actions, expected)
+    silent = make_diffusion()  # says that there is no noise
+    with torch.no_grad():
+        for parameter in silent.predictor.mlp.layers[-1].parameters():
+            parameter.zero_()
+    actions = torch.full((2, 5, 2), 0.4)
+    prediction = silent.predict(torch.zeros(2, 5, 3), actions, steps, zeros)
+    torch.testing.assert_close(prediction.clean_actions, actions)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stored_results import write_bandit_run
 
-from dql import bandit, figures
+from dql import bandit, figures, paths
 from dql.bandit_summary import write_summary
 from dql.errors import UserError
 from dql.figures import FIGURES, draw_figure, figure_cells
@@ -16,9 +16,19 @@ METHODS = {
     "diffusion_ql": 50,
     "diffusion_ql@N=2": 2,
     "diffusion_ql@eta=0": 50,
+    "diffusion_ql@eta=1": 50,
     "td3_bc": None,
     "td3_bc_as_released": None,
 }
+
+
+def write_trajectories(directory, actions, num_steps):
+    """Write states that go straight from noise to actions."""
+    noise = np.random.default_rng(0).standard_normal(actions.shape)
+    shares = np.linspace(0.0, 1.0, num_steps + 1)[:, None, None]
+    states = (1 - shares) * noise + shares * actions
+    path = directory / paths.TRAJECTORIES_FILE
+    np.savez_compressed(path, states=states.transpose(1, 0, 2).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +41,12 @@ def results(tmp_path_factory):
             actions, rewards = bandit.sample_data(layout, 60, 0)
             for seed in (1, 3):
                 shift = 0.01 * seed + (0.1 if steps == 2 else 0.0)
-                eta = 0.0 if "eta" in method else 2.5
+                eta = float(method.partition("eta=")[2] or 2.5)
                 path = write_bandit_run(
                     root, layout, method, seed, actions + shift, rewards, steps, eta
                 )
+                if steps == 50 and seed == 1:
+                    write_trajectories(path, actions, steps)
                 runs.append(path)
     write_summary(runs, root / "summary.csv")
     return runs, root / "summary.csv"
@@ -93,8 +105,50 @@ def test_denoising_steps_are_ordered_by_value(results):
 
 def test_eta_panels_are_ordered_by_value(results):
     panels, _ = texts("bandit_eta", results)
-    titles = [panel[0] for panel in panels[:3]]
-    assert titles == ["BC-Diffusion", "Diffusion-QL, η = 0", "Diffusion-QL, η = 2.5"]
+    titles = [panel[0] for panel in panels[:4]]
+    etas = [f"Diffusion-QL, η = {eta}" for eta in ("0", "1", "2.5")]
+    assert titles == ["BC-Diffusion", *etas]
+
+
+def test_of_many_etas_the_extremes_and_the_papers_are_drawn():
+    from dql.figures.bandit_eta import _drawn
+
+    etas = [0.0, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0]
+    assert _drawn([0.0, 1.0, 2.5], {2.5}) == [0.0, 1.0, 2.5]
+    assert _drawn(etas, {2.5}) == [0.0, 2.5, 10.0]
+    assert _drawn(etas, {10.0}) == [0.0, 1.0, 10.0]
+    assert _drawn(etas, set()) == [0.0, 1.0, 10.0]
+
+
+def test_modes_are_drawn_against_eta_from_three_values_on(results, tmp_path):
+    runs, summary = results
+    panels, footnote = texts("bandit_modes", results)
+    assert [panel[0] for panel in panels][0] == "modes covered (of 4)"
+    assert "over 2 seeds" in footnote[0]
+    two = [path for path in runs if "eta=1" not in str(path)]
+    with pytest.raises(UserError, match="eta = 0, 2.5; a curve needs at least 3"):
+        draw_figure("bandit_modes", two, summary, [tmp_path / "a.png"])
+
+
+def test_a_figure_that_needs_three_values_has_no_cells_below_them():
+    etas = ["diffusion_ql", "diffusion_ql@eta=0", "diffusion_ql@eta=1"]
+    cells = [(f"bandit-{name}", method) for name in bandit.LAYOUTS for method in etas]
+    assert figure_cells("bandit_modes", cells) == cells
+    assert figure_cells("bandit_modes", cells[:2] + cells[3:5]) == []
+
+
+def test_trajectories_start_in_noise_and_end_as_actions(results):
+    panels, _ = texts("bandit_trajectories", results)
+    titles = [panel[0] for panel in panels[:6]]
+    assert titles == ["i = 50", "i = 25", "i = 10", "i = 5", "i = 0", "paths, i ≤ 25"]
+    assert len(panels) == 4 * 6
+
+
+def test_trajectories_that_were_not_stored_are_asked_for(results, tmp_path):
+    runs, summary = results
+    without = [path for path in runs if not (path / paths.TRAJECTORIES_FILE).exists()]
+    with pytest.raises(UserError, match="dql bandit trajectories"):
+        draw_figure("bandit_trajectories", without, summary, [tmp_path / "a.png"])
 
 
 def test_a_figure_names_the_cells_it_shows():

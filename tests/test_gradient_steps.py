@@ -51,7 +51,7 @@ def take_steps(kind, name, device="cpu"):
     return agent.state(), metrics, steps
 
 
-@pytest.mark.parametrize("name", ["diffusion_ql", "td3_bc", "bear_mmd"])
+@pytest.mark.parametrize("name", ["diffusion_ql", "td3_bc", "bear_mmd", "cql"])
 @pytest.mark.parametrize("kind", [StandIn, Failing])
 def test_recorded_steps_equal_eager_ones(name, kind, caplog):
     state, metrics, steps = take_steps(kind, name)

@@ -40,7 +40,9 @@ def test_figures_numbers_and_provenance_are_kept(tmp_path):
     (tmp_path / paths.FIGURES / "bandit_axes.png").write_bytes(b"picture")
     (tmp_path / paths.BANDIT).mkdir(parents=True)
     (tmp_path / paths.BANDIT / "summary.csv").write_text("layout\n")
+    (tmp_path / paths.ALL_CLAIMS).write_text("{}")
     folder = keep("quick", root=tmp_path, kept=tmp_path / "kept")
+    assert (folder / "claims.json").read_text() == "{}"
     assert (folder / "figures" / "bandit_axes.png").read_bytes() == b"picture"
     assert (folder / "bandit" / "summary.csv").exists()
     runs = pd.read_csv(folder / "runs.csv")

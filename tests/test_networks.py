@@ -179,3 +179,34 @@ def test_twin_critic_keeps_runs_and_members_apart():
     assert torch.equal(again[1], q_values[1])
     assert not torch.equal(again[0], q_values[0])
     assert not torch.allclose(q_values[:, 0], q_values[:, 1])
+
+
+def test_layer_norm_and_gelu_are_pytorchs():
+    mlp = MLP(
+        [3, 8, 8, 2], generators(2), activation="gelu", members=2, layer_norm=True
+    )
+    generator = torch.Generator().manual_seed(0)
+    for norm in mlp.norms:
+        norm.gain.data = torch.randn(norm.gain.shape, generator=generator)
+        norm.offset.data = torch.randn(norm.offset.shape, generator=generator)
+    inputs = torch.randn(4, 5, 3, generator=generator)
+    outputs = mlp(inputs)
+    for stack in range(4):
+        hidden = inputs[stack]
+        for layer, norm in zip(mlp.layers, mlp.norms, strict=False):
+            hidden = hidden @ layer.weight[stack] + layer.bias[stack]
+            hidden = torch.nn.functional.gelu(hidden, approximate="tanh")
+            reference = torch.nn.LayerNorm(8)
+            reference.weight.data = norm.gain.data[stack, 0]
+            reference.bias.data = norm.offset.data[stack, 0]
+            hidden = reference(hidden)
+        last = mlp.layers[-1]
+        expected = hidden @ last.weight[stack] + last.bias[stack]
+        torch.testing.assert_close(outputs[stack], expected)
+
+
+def test_plain_networks_have_no_layer_norm():
+    critic = TwinCritic(
+        3, 2, generators(1), hidden_dim=8, num_hidden_layers=2, activation="relu"
+    )
+    assert not any("norm" in name for name, _ in critic.named_parameters())

@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 
+from dql.config import load_project
 from dql.errors import UserError
 from dql.paths import PUBLISHED
-from dql.published import find_score, load_scores
+from dql.published import find_score, load_scores, read_rows
 
 
 def test_table_one_number():
@@ -60,3 +61,8 @@ def test_an_unknown_status_names_file_and_row(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="methods.csv"):
         load_scores("table1", tmp_path)
+
+
+def test_every_mapped_method_exists():
+    mapped = {row["method"] for row in read_rows(PUBLISHED / "methods.csv")}
+    assert mapped <= set(load_project().methods)

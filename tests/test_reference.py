@@ -17,6 +17,10 @@ VARIANTS = {
     "clipped hard": {"max_gradient_norm": 0.05},
     "text's normaliser": {"q_normalizer": "paper"},
     "late EMA": {"actor_ema_start": 20, "actor_ema_interval": 7},
+    "linear schedule": {"beta_schedule": "linear"},
+    "cosine schedule": {"beta_schedule": "cosine"},
+    "action predicted": {"prediction": "action"},
+    "gradient of the last two steps": {"num_backpropagated_steps": 2},
 }
 
 

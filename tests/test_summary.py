@@ -8,6 +8,7 @@ from dql import bandit, paths
 from dql.bandit_claims import write_claims
 from dql.bandit_summary import write_summary
 from dql.cells import aggregate_cell
+from dql.claims_page import write_claims as write_all_claims
 from dql.summary import print_summary
 
 
@@ -42,14 +43,16 @@ def root(tmp_path):
     write_summary(runs, tmp_path / paths.BANDIT_SUMMARY)
     claims = tmp_path / paths.BANDIT_CLAIMS
     write_claims(tmp_path / paths.BANDIT_SUMMARY, [claims, claims.with_suffix(".md")])
+    write_all_claims(tmp_path)
     config = make_config()
     run = paths.run_directory(config["task"], config["method"], 0)
     write_run(tmp_path / run, config)
     cell = tmp_path / paths.cell_file(config["task"], config["method"])
     manifest = write_manifest(tmp_path / paths.dataset_manifest(config["task"]))
     aggregate_cell([config], [tmp_path / run], cell, manifest=manifest)
-    (tmp_path / paths.FIGURES).mkdir()
-    (tmp_path / paths.figure_file("bandit_axes", "pdf")).write_bytes(b"%PDF")
+    figure = tmp_path / paths.figure_file("bandit_axes", "pdf")
+    figure.parent.mkdir(parents=True)
+    figure.write_bytes(b"%PDF")
     return tmp_path
 
 
@@ -62,6 +65,7 @@ def test_summary_prints_numbers_and_places(root):
     assert "0 holds, 0 does not hold" in text
     assert "needs 3,000 gradient steps, has 1,000" in text
     assert "not tested here" in text
+    assert "All of the paper's claims: 16 holds, " in text
     assert "bandit, gradient steps: 1,000, the paper's 2,000,000" in text
     assert "local, gradient steps: 300, the paper's 2,000,000" in text
     assert "local, seeds: 1, the paper's 5" in text

@@ -6,34 +6,16 @@ import re
 
 import pandas as pd
 import pytest
-from stored_results import make_config, write_manifest, write_run
+from stored_results import FORMATS, make_cell, make_config, outputs, write_run
 
+from dql import paths
 from dql.cells import aggregate_cell
 from dql.config import load_project
 from dql.d4rl_table import write_d4rl_table
 from dql.errors import UserError
 from dql.local_table import write_local_table
 from dql.table_files import Block, Table, escape_latex, write_table
-from dql.tables import make_table
-
-FORMATS = ("csv", "md", "tex")
-
-
-def outputs(folder, name):
-    return [folder / f"{name}.{extension}" for extension in FORMATS]
-
-
-def make_cell(folder, method, means, *, task="local-hopper-medium-expert", **options):
-    """Aggregate a cell of one seed per mean; a mean of None is a missing run."""
-    configs = [make_config(task, method, seed, **options) for seed in range(len(means))]
-    directories = [folder / task / method / str(seed) for seed in range(len(means))]
-    for config, directory, mean in zip(configs, directories, means, strict=True):
-        if mean is not None:
-            write_run(directory, config, (0.0, mean, mean), losses=(0.3, 0.2, 0.1))
-    path = folder / f"{task}-{method}.json"
-    manifest = write_manifest(folder / f"{task}.json", task)
-    aggregate_cell(configs, directories, path, manifest=manifest)
-    return path
+from dql.tables import METHODS, make_table
 
 
 @pytest.fixture
@@ -102,9 +84,40 @@ def test_the_same_cell_twice_is_refused(local):
         write_local_table([cell, cell], outputs(local, "local"))
 
 
-def test_a_local_table_of_nothing_is_refused(tmp_path):
-    with pytest.raises(UserError, match="at least one cell"):
-        write_local_table([], outputs(tmp_path, "local"))
+def test_a_local_table_of_nothing_says_so(tmp_path):
+    expected = [("local-hopper-medium-expert", "td3_bc", "TD3+BC")]
+    write_local_table([], outputs(tmp_path, "local"), expected=expected)
+    assert "| – | not run |" in (tmp_path / "local.md").read_text()
+    rows = list(csv.DictReader((tmp_path / "local.csv").open()))
+    assert [(row["method"], row["status"]) for row in rows] == [("td3_bc", "not run")]
+    write_local_table([], outputs(tmp_path, "local"))
+    assert "|" not in (tmp_path / "local.md").read_text()
+
+
+def test_a_method_without_cell_is_a_column_of_the_local_table(tmp_path):
+    cells = [make_cell(tmp_path, "td3_bc", [400.0, 500.0])]
+    expected = [("local-hopper-medium-expert", m, m) for m in ("td3_bc", "iql")]
+    write_local_table(cells, outputs(tmp_path, "local"), expected=expected)
+    text = (tmp_path / "local.md").read_text()
+    assert "| task | behaviour data | td3_bc | iql |" in text
+    assert "| 50.0 | 45.0 ± 5.0 (2 seeds) | not run |" in text
+
+
+def test_local_tasks_are_averaged(tmp_path):
+    cells = [
+        make_cell(tmp_path, "td3_bc", [mean, mean], task=f"local-{name}")
+        for name, mean in (("one", 400.0), ("two", 600.0))
+    ]
+    write_local_table(cells, outputs(tmp_path, "local"))
+    assert "| average | 50.0 | 50.0 |" in (tmp_path / "local.md").read_text()
+
+
+def test_a_cell_without_any_run_is_one_note(tmp_path):
+    cell = make_cell(tmp_path, "td3_bc", [None, None, None])
+    write_local_table([cell], outputs(tmp_path, "local"))
+    text = (tmp_path / "local.md").read_text()
+    assert "left out" not in text
+    assert "not run: local-hopper-medium-expert, td3_bc, seeds 0, 1, 2" in text
 
 
 def test_d4rl_table_without_any_run(tmp_path):
@@ -160,17 +173,44 @@ def test_latex_escapes_every_special_character():
 
 def test_an_unknown_format_is_refused(tmp_path):
     table = Table("t", pd.DataFrame(), [Block("", pd.DataFrame())])
-    with pytest.raises(UserError, match=r"cannot write '.html'.*\.csv, \.md, \.tex"):
-        write_table(table, [tmp_path / "table.html"])
+    with pytest.raises(UserError, match=r"cannot write '.pdf'.*\.csv, \.md, \.tex"):
+        write_table(table, [tmp_path / "table.pdf"])
 
 
 def test_make_table_of_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_table(load_project(scale="smoke"), "d4rl")
     made = sorted(path.name for path in (tmp_path / "results/tables").iterdir())
-    assert made == ["d4rl.csv", "d4rl.md", "d4rl.tex"]
-    with pytest.raises(UserError, match="Did you mean 'local'"):
-        make_table(load_project(scale="smoke"), "locale")
+    assert made == ["d4rl.csv", "d4rl.html", "d4rl.md", "d4rl.tex"]
+    for wrong, right in (("locale", "local"), ("ablations", "ablation")):
+        with pytest.raises(UserError, match=f"Did you mean '{right}'"):
+            make_table(load_project(scale="smoke"), wrong)
+
+
+def test_every_table_is_made_without_any_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = load_project(scale="smoke")
+    assert set(project.config.tables) == set(METHODS)
+    for name in project.config.tables:
+        make_table(project, name)
+        for path in outputs(tmp_path / "results" / "tables", name):
+            assert path.stat().st_size > 0
+            assert path.suffix != ".tex" or path.read_text().isascii()
+        text = (tmp_path / "results" / "tables" / f"{name}.md").read_text()
+        assert name == "hyperparameters" or "not run" in text
+
+
+def test_a_cell_of_another_configuration_is_named_and_left_out(tmp_path, monkeypatch):
+    """A cell of three seeds and 300 steps is not the smoke scale's of two and 40."""
+    monkeypatch.chdir(tmp_path)
+    cell = make_cell(tmp_path, "td3_bc", [400.0, 500.0, 600.0])
+    path = paths.cell_file("local-hopper-medium-expert", "td3_bc")
+    path.parent.mkdir(parents=True)
+    path.write_text(cell.read_text())
+    make_table(load_project(scale="smoke"), "local")
+    text = paths.table_file("local", "md").read_text()
+    assert "50.0 ±" not in text
+    assert "expected_seeds [0, 1, 2], expected [0, 1]; run: dql aggregate" in text
 
 
 def test_a_table_of_the_papers_size(tmp_path):
@@ -184,3 +224,22 @@ def test_a_table_of_the_papers_size(tmp_path):
         paths.append(path)
     write_local_table(paths, outputs(tmp_path, "local"))
     assert len((tmp_path / "local.csv").read_text().splitlines()) == 241
+
+
+def test_html_is_one_page_that_loads_nothing(local):
+    page = (local / "local.html").read_text()
+    assert "<td><b>65.0 ± 5.0 (2 of 3 seeds)</b></td>" in page
+    assert "D4RL&#x27;s" in page and 'name="viewport"' in page
+    assert page.count("<table") == page.count("</table>") == 3
+    assert not re.search("https?:|src=|@import", page)
+
+
+def test_prose_stands_to_the_left_and_html_is_escaped(tmp_path):
+    cells = pd.DataFrame([["a < b", "holds"]], columns=["claim", "verdict"])
+    block = Block("", cells, frozenset({(0, 1)}), prose=True)
+    table = Table("Claims & rules", cells, [block], [])
+    write_table(table, [tmp_path / "t.md", tmp_path / "t.html"])
+    assert "| :-- | :-- |" in (tmp_path / "t.md").read_text()
+    page = (tmp_path / "t.html").read_text()
+    assert "<h1>Claims &amp; rules</h1>" in page and 'class="prose"' in page
+    assert "<td>a &lt; b</td><td><b>holds</b></td>" in page

@@ -146,6 +146,10 @@ def test_a_diverged_run_is_recorded_and_its_company_goes_on(tmp_path, monkeypatc
     assert bad["diverged"] == {"step": 10, "term": "critic/loss"}
     assert pd.read_csv(tmp_path / "0" / "evaluations.csv").empty
     assert not checkpoint_file(tmp_path / "0").exists()
+    assert (tmp_path / "0" / "samples.csv").exists()  # the workflow waits for it
+    before = (tmp_path / "0" / "provenance.json").stat().st_mtime_ns
+    train([config(seed=0)], [tmp_path / "0"])  # finished, as far as it can be
+    assert (tmp_path / "0" / "provenance.json").stat().st_mtime_ns == before
     good = json.loads((tmp_path / "1" / "provenance.json").read_text())
     assert good["diverged"] is None
     assert len(pd.read_csv(tmp_path / "1" / "evaluations.csv")) == 24

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dql import figures, provenance
+from dql import figures, paths, provenance
 from dql.agents import SETTINGS
 from dql.config import load_project
 
@@ -182,9 +182,11 @@ def test_only_training_asks_for_a_gpu():
 
 
 def test_smoke_makes_every_target(made):
-    names = {path.name for path in (made / "figures").iterdir()}
+    names = {path.name for path in (made / "figures").glob("*/*")}
     cells = SMOKE.cells(["bandit"])
     drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
+    drawn += [figures.suite_figure("local", kind) for kind in figures.SUITE_FIGURES]
+    drawn += [paths.data_figure(task) for task in SMOKE.suite("local").tasks]
     assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
     for task, method, seed in SMOKE.runs():
         folder = made / "results" / "runs" / task / method / f"seed{seed}"
@@ -216,8 +218,11 @@ def test_smoke_tables_show_what_ran_and_what_did_not(made):
     assert set(local["method"]) == {"bc_diffusion", "td3_bc", "diffusion_ql"}
     assert (local["num_seeds"] == 2).all()
     assert "not run" in (tables / "d4rl.md").read_text()
-    for name in ("local", "d4rl"):
+    for name in SMOKE.config.tables:
         assert (tables / f"{name}.tex").stat().st_size > 0
+    compute = pd.read_csv(tables / "compute.csv")
+    assert (compute["num_runs"] == compute["num_expected"]).all()
+    assert (compute["wall_hours"] > 0).all()
 
 
 def test_every_rule_logged_and_progress_was_printed(made):
@@ -273,8 +278,16 @@ def test_summary_says_what_was_made(made):
 
 
 def test_report_is_written(made):
+    """Everything is embedded and explained; nothing is loaded from elsewhere."""
     run("snakemake --report results/report.html", made)
-    assert (made / "results" / "report.html").stat().st_size > 100_000
+    page = (made / "results" / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|iframe)[^>]+src=[\"']?http|<link|@import", page)
+    results = json.loads(re.search(r"(?s)var results = ({.*?});\n", page)[1])
+    names = {Path(name).name for name in results}
+    assert {"claims.html", "d4rl.html", "bandit_axes.png", "compute.html"} <= names
+    for name, result in results.items():
+        assert result["caption"] and result["labels"], name
+        assert result["data_uri"].startswith("data:"), name
 
 
 def test_dvc_versions_what_snakemake_made(made):
@@ -286,7 +299,7 @@ def test_dvc_versions_what_snakemake_made(made):
 
 def test_dvc_repro_bandit_draws_the_figures_and_reproduces_nothing_else(made):
     run("dvc commit --force --quiet", made)
-    figure = made / "figures" / "bandit_axes.png"
+    figure = made / "figures" / "bandit" / "bandit_axes.png"
     runs = made / "results" / "runs" / "bandit-axes" / "bcq" / "seed0"
     before = (runs / "provenance.json").stat().st_mtime
     figure.unlink()
@@ -299,6 +312,8 @@ def test_dvc_repro_bandit_draws_the_figures_and_reproduces_nothing_else(made):
     assert re.findall(r"Running stage '(\w+)'", printed) == ["bandit"]
     assert figure.stat().st_size < small
     assert (runs / "provenance.json").stat().st_mtime == before
+    printed = run("dvc repro", made)
+    assert re.findall(r"Running stage '(\w+)'", printed) == ["local_figures"]
     assert "up to date" in run("dvc repro", made)
     assert NOTHING_TO_DO in run("snakemake -n", made)
 
@@ -361,7 +376,11 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
         ),
         (
             "bandit_runs",
-            closure("dql.training", *(f"dql.agents.{a}" for a in SETTINGS)),
+            closure(
+                "dql.training",
+                "dql.trajectories",
+                *(f"dql.agents.{a}" for a in SETTINGS),
+            ),
         ),
         (
             "local_runs",
@@ -372,7 +391,16 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
             ),
         ),
         ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
+        (
+            "local_figures",
+            closure(
+                "dql.figures.dataset",
+                *(f"dql.figures.{kind}" for kind in figures.SUITE_FIGURES),
+            ),
+        ),
         ("tables", closure("dql.cells", "dql.tables")),
+        ("claims", closure("dql.claims_page")),
+        ("provenance", closure("dql.run_table")),
     ],
 )
 def test_dvc_stages_depend_on_the_code_they_run(stage, modules):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dql.agents import settings
+from dql.agents import diffusion_settings, regularized_settings, settings
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -19,19 +19,25 @@ SETTINGS: dict[str, type] = {
     "bc_mdn": settings.BCMDNSettings,
     "bc_cvae": settings.BCCVAESettings,
     "bc_mmd": settings.BCMMDSettings,
-    "bc_diffusion": settings.BCDiffusionSettings,
+    "bc_diffusion": diffusion_settings.BCDiffusionSettings,
     "td3_bc": settings.TD3BCSettings,
     "ql_mle": settings.QLMLESettings,
     "ql_mdn": settings.QLMDNSettings,
     "bcq": settings.BCQSettings,
-    "bcq_diffusion": settings.BCQDiffusionSettings,
+    "bcq_diffusion": diffusion_settings.BCQDiffusionSettings,
     "bear_mmd": settings.BEARMMDSettings,
     "cvae_ql": settings.CVAEQLSettings,
-    "diffusion_ql": settings.DiffusionQLSettings,
+    "diffusion_ql": diffusion_settings.DiffusionQLSettings,
+    "edp": diffusion_settings.EDPSettings,
+    "idql": diffusion_settings.IDQLSettings,
+    "dtql": diffusion_settings.DTQLSettings,
     "iql": settings.IQLSettings,
     "awac": settings.AWACSettings,
     "awr": settings.AWRSettings,
     "onestep": settings.OnestepSettings,
+    "cql": regularized_settings.CQLSettings,
+    "brac": regularized_settings.BRACSettings,
+    "fql": regularized_settings.FQLSettings,
 }
 
 

@@ -6,26 +6,26 @@ Onestep RL differ in the value behind the advantage and in the weight w made of 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
+from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.settings import AdvantageWeightedSettings
+from dql.agents.value_networks import ValueNetworks
 from dql.batch import Batch
 from dql.losses import (
     gaussian_log_likelihood,
     mean_per_run,
     weighted_regression_loss,
 )
-from dql.networks import MLP, BoundedGaussianActor, TwinCritic
+from dql.networks import BoundedGaussianActor
 from dql.noise import Draw
 from dql.updates import gradient_step, make_adam
 
 
-class AdvantageWeighted(Agent):
+class AdvantageWeighted(ValueNetworks):
     """Holds the policy and its regression; an agent adds values and their losses."""
 
     def __init__(
@@ -48,43 +48,6 @@ class AdvantageWeighted(Agent):
         )
         self.discount = self.per_run("discount")
         self.inverse_temperature = self.per_run("inverse_temperature")
-
-    def add_twin_critics(self) -> None:
-        """Add two Q networks, their target copies and their optimiser."""
-        critic = TwinCritic(
-            self.spec.observation_dim,
-            self.spec.action_dim,
-            self.generators,
-            hidden_dim=self.settings.hidden_dim,
-            num_hidden_layers=self.settings.critic_num_hidden_layers,
-            activation=self.settings.activation,
-        )
-        self.critic = self.add_module("critic", critic)
-        self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["critic"] = make_adam(
-            critic.parameters(), self.settings.critic_learning_rate
-        )
-
-    def make_scalar_network(self, input_dim: int) -> MLP:
-        """Return a network with one output, such as V(s)."""
-        hidden = [self.settings.hidden_dim] * self.settings.critic_num_hidden_layers
-        return MLP(
-            [input_dim, *hidden, 1],
-            self.generators,
-            activation=self.settings.activation,
-        )
-
-    def add_value(self) -> None:
-        """Add V(s) and its optimiser."""
-        value = self.make_scalar_network(self.spec.observation_dim)
-        self.value = self.add_module("value", value)
-        self.optimizers["value"] = make_adam(
-            value.parameters(), self.settings.critic_learning_rate
-        )
-
-    def values(self, observations: Tensor) -> Tensor:
-        """Return V(s) of (R, B, O), (R, B)."""
-        return self.value(observations)[..., 0]
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         return {}

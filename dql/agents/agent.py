@@ -21,7 +21,17 @@ from dql.updates import scale_learning_rate
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
 
-NUMERIC_SETTINGS = ("q_coefficient", "discount", "max_gradient_norm")
+NUMERIC_SETTINGS = (
+    "q_coefficient",
+    "discount",
+    "max_gradient_norm",
+    "expectile",
+    "trust_region_coefficient",
+    "likelihood_coefficient",
+    "conservative_coefficient",
+    "penalty_coefficient",
+    "distillation_coefficient",
+)
 """Settings in which the runs of one block may differ."""
 
 
@@ -74,7 +84,8 @@ class Agent:
         decay_steps = self.settings.learning_rate_decay_steps
         if decay_steps is None:
             return
-        share = min(step / decay_steps, 1.0)
+        interval = self.settings.learning_rate_decay_interval
+        share = min(step // interval * interval / decay_steps, 1.0)
         for optimizer in self.optimizers.values():
             scale_learning_rate(optimizer, (1 + math.cos(math.pi * share)) / 2)
 
@@ -159,3 +170,19 @@ def choose_rows(values: Tensor, chosen: Tensor) -> Tensor:
     """Pick one of C candidates per row: (R, B, C, A) and (R, B) to (R, B, A)."""
     index = chosen[..., None, None].expand(-1, -1, 1, values.shape[-1])
     return values.gather(2, index).squeeze(2)
+
+
+def choose_candidates(
+    actions: Tensor, scores: Tensor, num_candidates: int, choice: Tensor | None = None
+) -> Tensor:
+    """Keep one of C candidates per decision: (R, E C, A) and (R, E C) to (R, E, A).
+
+    With uniform numbers `choice` (R, E, C) it is drawn with probability proportional to
+    exp(score), by the Gumbel maximum; without, it is the one of the largest score.
+    """
+    scores = scores.unflatten(1, (-1, num_candidates))
+    if choice is not None:
+        exponential = -torch.log(choice.clamp(min=1e-20))
+        scores = scores - torch.log(exponential.clamp(min=1e-20))
+    actions = actions.unflatten(1, (-1, num_candidates))
+    return choose_rows(actions, scores.argmax(dim=2))

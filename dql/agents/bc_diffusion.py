@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
-from dql.agents.settings import BCDiffusionSettings
+from dql.agents.diffusion_settings import BCDiffusionSettings
 from dql.batch import Batch
 from dql.diffusion import Diffusion
 from dql.noise import Draw
@@ -22,32 +22,16 @@ class BCDiffusion(Agent):
         self, spec: AgentSpec, settings: Sequence[BCDiffusionSettings]
     ) -> None:
         super().__init__(spec, settings)
-        self.actor = self.add_module("actor", self.make_diffusion())
+        diffusion = make_diffusion(self, self.settings.hidden_dim)
+        self.actor = self.add_module("actor", diffusion)
         clipped = self.settings.max_gradient_norm is not None
         self.max_gradient_norm = self.per_run("max_gradient_norm") if clipped else None
         self.optimizers["actor"] = make_adam(
             self.actor.parameters(), self.settings.learning_rate
         )
 
-    def make_diffusion(self) -> Diffusion:
-        """Build the diffusion policy from the settings."""
-        return Diffusion(
-            self.spec.observation_dim,
-            self.spec.action_dim,
-            self.generators,
-            hidden_dim=self.settings.hidden_dim,
-            time_embedding_dim=self.settings.time_embedding_dim,
-            num_denoising_steps=self.settings.num_denoising_steps,
-            beta_schedule=self.settings.beta_schedule,
-            prediction=self.settings.prediction,
-        )
-
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
-        num_steps = self.settings.num_denoising_steps
-        return {
-            "denoising_step": Draw((batch_size,), "integer", num_steps),
-            "noise": Draw((batch_size, self.spec.action_dim)),
-        }
+        return denoising_draws(self, batch_size)
 
     def bc_loss(self, batch: Batch, noise: Noise) -> Tensor:
         """Return L_d, (R,)."""
@@ -74,3 +58,26 @@ class BCDiffusion(Agent):
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
         """Return one sample of the reverse chain per observation."""
         return self.actor.sample(observations, noise["chain"].transpose(1, 2))
+
+
+def make_diffusion(agent: Agent, hidden_dim: int) -> Diffusion:
+    """Build a diffusion policy from the agent's settings."""
+    return Diffusion(
+        agent.spec.observation_dim,
+        agent.spec.action_dim,
+        agent.generators,
+        hidden_dim=hidden_dim,
+        time_embedding_dim=agent.settings.time_embedding_dim,
+        num_denoising_steps=agent.settings.num_denoising_steps,
+        beta_schedule=agent.settings.beta_schedule,
+        prediction=agent.settings.prediction,
+    )
+
+
+def denoising_draws(agent: Agent, batch_size: int) -> dict[str, Draw]:
+    """Return the random inputs of L_d."""
+    num_steps = agent.settings.num_denoising_steps
+    return {
+        "denoising_step": Draw((batch_size,), "integer", num_steps),
+        "noise": Draw((batch_size, agent.spec.action_dim)),
+    }

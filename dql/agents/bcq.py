@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.agents.agent import AgentSpec, Metrics, Noise, choose_rows, repeat_rows
+from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCQSettings
 from dql.batch import Batch
@@ -100,7 +100,7 @@ class BCQ(BCCVAE):
         return -self.critic(batch.observations, actions, frozen=True)[:, 0].mean(dim=1)
 
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
-        """Take one gradient step on behaviour, critics and perturbation, then targets."""
+        """Take one gradient step on behaviour, critics, perturbation, then targets."""
         num_runs = self.spec.num_runs
         metrics = self.update_behavior_policy(batch, noise)
         critic_loss = twin_critic_loss(
@@ -133,13 +133,11 @@ class BCQ(BCCVAE):
     @torch.no_grad()
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
         """Return the candidate the first critic prefers, or a plain sample."""
-        num_episodes, candidates = observations.shape[1], self.num_candidates
+        candidates = self.num_candidates
         repeated = repeat_rows(observations, candidates)
         actions = self.behavior_policy.sample(repeated, self.candidate_noise(noise))
         if self.settings.action_rule == "behavior":
             return actions
         actions = self.perturb(self.actor, repeated, actions)
         scores = self.critic(repeated, actions)[:, 0]
-        scores = scores.unflatten(1, (num_episodes, candidates))
-        actions = actions.unflatten(1, (num_episodes, candidates))
-        return choose_rows(actions, scores.argmax(dim=2))
+        return choose_candidates(actions, scores, candidates)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from dql.agents.agent import Metrics, Noise
+from dql.agents.bc_diffusion import denoising_draws, make_diffusion
 from dql.agents.bcq import BCQ
 from dql.batch import Batch
-from dql.diffusion import Diffusion
 from dql.noise import Draw
 from dql.updates import make_adam
 
@@ -24,27 +24,14 @@ class BCQDiffusion(BCQ):
 
     def add_behavior_policy(self) -> None:
         """Add the diffusion model and its optimiser."""
-        behavior_policy = Diffusion(
-            self.spec.observation_dim,
-            self.spec.action_dim,
-            self.generators,
-            hidden_dim=self.settings.behavior_hidden_dim,
-            time_embedding_dim=self.settings.time_embedding_dim,
-            num_denoising_steps=self.settings.num_denoising_steps,
-            beta_schedule=self.settings.beta_schedule,
-            prediction=self.settings.prediction,
-        )
+        behavior_policy = make_diffusion(self, self.settings.behavior_hidden_dim)
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
         self.optimizers["behavior_policy"] = make_adam(
             behavior_policy.parameters(), self.settings.behavior_learning_rate
         )
 
     def behavior_draws(self, batch_size: int) -> dict[str, Draw]:
-        num_steps = self.settings.num_denoising_steps
-        return {
-            "denoising_step": Draw((batch_size,), "integer", num_steps),
-            "noise": Draw((batch_size, self.spec.action_dim)),
-        }
+        return denoising_draws(self, batch_size)
 
     def proposal_draw(self, num_rows: int) -> Draw:
         num_steps = self.settings.num_denoising_steps

@@ -10,9 +10,9 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dql.agents.agent import AgentSpec, Metrics, Noise, choose_rows, repeat_rows
+from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_mmd import BCMMD
 from dql.agents.settings import BEARMMDSettings
 from dql.batch import Batch
@@ -22,17 +22,9 @@ from dql.losses import (
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import TwinCritic
+from dql.networks import LogMultiplier, TwinCritic
 from dql.noise import Draw
 from dql.updates import gradient_step, make_adam, polyak_update
-
-
-class LogMultiplier(nn.Module):
-    """The logarithm of each run's Lagrange multiplier, (R, 1)."""
-
-    def __init__(self, num_runs: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(num_runs, 1))
 
 
 class BEARMMD(BCMMD):
@@ -132,12 +124,10 @@ class BEARMMD(BCMMD):
     @torch.no_grad()
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
         """Return the sampled candidate the first critic prefers."""
-        num_episodes, candidates = noise["noise"].shape[1:3]
+        candidates = self.settings.num_candidates
         repeated = repeat_rows(observations, candidates)
         actions = super().sample_actions(
             repeated, {"noise": noise["noise"].flatten(1, 2)}
         )
         scores = self.critic(repeated, actions)[:, 0]
-        scores = scores.unflatten(1, (num_episodes, candidates))
-        actions = actions.unflatten(1, (num_episodes, candidates))
-        return choose_rows(actions, scores.argmax(dim=2))
+        return choose_candidates(actions, scores, candidates)

@@ -5,6 +5,8 @@ L(phi_k) = E (r + gamma min_j Q'_j(s', a'^0) - Q_k(s, a))^2,  a'^0 from pi_theta
 
 Where text and released code differ, the code is the default (it made the published
 numbers) and the text an option: `q_normalizer`, `evaluation_actor`, `candidate_rule`.
+The Q term's gradient may stop short of the whole chain (`num_backpropagated_steps`), as
+in the released toy code's mode "last_few", which keeps 5 steps.
 """
 
 from __future__ import annotations
@@ -15,10 +17,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.agents.agent import AgentSpec, Metrics, Noise, choose_rows, repeat_rows
+from dql.agents.agent import (
+    AgentSpec,
+    Metrics,
+    Noise,
+    choose_candidates,
+    repeat_rows,
+)
 from dql.agents.bc_diffusion import BCDiffusion
-from dql.agents.settings import DiffusionQLSettings
+from dql.agents.diffusion_settings import DiffusionQLSettings
 from dql.batch import Batch
+from dql.diffusion import Diffusion
 from dql.losses import (
     improvement_loss,
     temporal_difference_target,
@@ -31,6 +40,9 @@ from dql.updates import gradient_step, make_adam, polyak_update
 
 class DiffusionQL(BCDiffusion):
     """Twin critics, and a diffusion actor trained on L_d and on the critics."""
+
+    chain = "chain"
+    """Name of the noise behind the actor's samples."""
 
     def __init__(
         self, spec: AgentSpec, settings: Sequence[DiffusionQLSettings]
@@ -61,15 +73,30 @@ class DiffusionQL(BCDiffusion):
         return "ema" if started and due else "step"
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
-        num_steps, action_dim = self.settings.num_denoising_steps, self.spec.action_dim
         draws = super().training_draws(batch_size)
         if self.spec.bootstraps:
             rows = batch_size * self.num_backup_samples
-            draws["backup_chain"] = Draw((num_steps, rows, action_dim))
+            draws[f"backup_{self.chain}"] = self.chain_draw(rows)
         if self.is_guided:
             draws["critic_coin"] = Draw((), "uniform")
-            draws["actor_chain"] = Draw((num_steps, batch_size, action_dim))
+            draws |= self.policy_draws(batch_size)
         return draws
+
+    def chain_draw(self, *rows: int) -> Draw:
+        """Return the noise of as many samples of the actor."""
+        *episodes, count = rows
+        num_steps = self.settings.num_denoising_steps
+        return Draw((*episodes, num_steps, count, self.spec.action_dim))
+
+    def policy_draws(self, batch_size: int) -> dict[str, Draw]:
+        """Return the noise of the actions in the Q term."""
+        return {"actor_chain": self.chain_draw(batch_size)}
+
+    def policy_samples(
+        self, actor: Diffusion, observations: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return one action per observation, (R, B, A)."""
+        return actor.sample(observations, noise)
 
     @property
     def num_backup_samples(self) -> int:
@@ -84,7 +111,9 @@ class DiffusionQL(BCDiffusion):
         observations = batch.next_observations
         if self.settings.max_q_backup:
             observations = repeat_rows(observations, self.num_backup_samples)
-        actions = self.target_actor.sample(observations, noise["backup_chain"])
+        actions = self.policy_samples(
+            self.target_actor, observations, noise[f"backup_{self.chain}"]
+        )
         q_values = self.target_critic(observations, actions)
         samples = q_values.unflatten(2, (-1, self.num_backup_samples))
         return samples.amax(dim=3).amin(dim=1)
@@ -104,10 +133,10 @@ class DiffusionQL(BCDiffusion):
 
     def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
         """Return L_d plus eta times the improvement term, (R,)."""
-        bc_loss = self.bc_loss(batch, noise)
         if not self.is_guided:
+            bc_loss = self.bc_loss(batch, noise)
             return bc_loss, {"actor/bc_loss": bc_loss.detach()}
-        actions = self.actor.sample(batch.observations, noise["actor_chain"])
+        bc_loss, actions = self.bc_loss_and_actions(batch, noise)
         q_values = self.critic(batch.observations, actions, frozen=True)
         q_loss = improvement_loss(
             q_values, self.q_normalizer(batch, q_values), noise["critic_coin"]
@@ -118,6 +147,15 @@ class DiffusionQL(BCDiffusion):
             "actor/q_loss": q_loss.detach(),
         }
         return loss, metrics
+
+    def bc_loss_and_actions(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Return L_d (R,) and the actions the Q term is taken at, (R, B, A)."""
+        actions = self.actor.sample(
+            batch.observations,
+            noise["actor_chain"],
+            self.settings.num_backpropagated_steps,
+        )
+        return self.bc_loss(batch, noise), actions
 
     @torch.no_grad()
     def q_normalizer(self, batch: Batch, q_values: Tensor) -> Tensor:
@@ -151,32 +189,33 @@ class DiffusionQL(BCDiffusion):
         return critic_metrics | actor_metrics
 
     def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
-        num_steps, action_dim = self.settings.num_denoising_steps, self.spec.action_dim
         candidates = self.settings.num_candidates
         return {
-            "chain": Draw((num_episodes, num_steps, candidates, action_dim)),
+            self.chain: self.chain_draw(num_episodes, candidates),
             "choice": Draw((num_episodes, candidates), "uniform"),
         }
 
     @torch.no_grad()
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
-        """Draw candidates and keep one by the target critics' minimum.
+        """Draw candidates and keep one by the critics' minimum.
 
         `softmax` draws it with probability proportional to exp(min_j Q'_j), the rule of
-        the released code (not in the paper's text), here by the Gumbel maximum.
+        the released code (not in the paper's text).
         """
-        num_episodes, candidates = noise["choice"].shape[1:]
+        candidates = self.settings.num_candidates
         repeated = repeat_rows(observations, candidates)
-        chain = noise["chain"].transpose(1, 2).flatten(2, 3)
         is_ema = self.settings.evaluation_actor == "ema"
         actor = self.target_actor if is_ema else self.actor
-        actions = actor.sample(repeated, chain)
+        # From (R, E, ..., candidates, A) to (R, ..., E x candidates, A).
+        draws = noise[self.chain].movedim(1, -3).flatten(-3, -2)
+        actions = self.policy_samples(actor, repeated, draws)
         if candidates == 1:
             return actions
-        scores = self.target_critic(repeated, actions).amin(dim=1)
-        scores = scores.unflatten(1, (num_episodes, candidates))
-        if self.settings.candidate_rule == "softmax":
-            exponential = -torch.log(noise["choice"].clamp(min=1e-20))
-            scores = scores - torch.log(exponential.clamp(min=1e-20))
-        actions = actions.unflatten(1, (num_episodes, candidates))
-        return choose_rows(actions, scores.argmax(dim=2))
+        is_random = self.settings.candidate_rule == "softmax"
+        choice = noise["choice"] if is_random else None
+        scores = self.scores(repeated, actions)
+        return choose_candidates(actions, scores, candidates, choice)
+
+    def scores(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return the smaller target critic, (R, B)."""
+        return self.target_critic(observations, actions).amin(dim=1)

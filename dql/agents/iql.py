@@ -15,29 +15,17 @@ from torch import Tensor
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.settings import IQLSettings
+from dql.agents.value_networks import ImplicitValues
 from dql.batch import Batch
-from dql.losses import (
-    expectile_loss,
-    exponential_weights,
-    temporal_difference_target,
-    twin_critic_loss,
-)
-from dql.updates import gradient_step, polyak_update
+from dql.losses import exponential_weights
 
 
-class IQL(AdvantageWeighted):
+class IQL(ImplicitValues, AdvantageWeighted):
     """V by expectile regression, twin critics that follow V, weighted regression."""
 
     def __init__(self, spec: AgentSpec, settings: Sequence[IQLSettings]) -> None:
         super().__init__(spec, settings)
-        self.add_twin_critics()
-        self.add_value()
-        self.expectile = self.per_run("expectile")
-
-    @torch.no_grad()
-    def data_q(self, batch: Batch) -> Tensor:
-        """Return the smaller target critic at the dataset's actions, (R, B)."""
-        return self.target_critic(batch.observations, batch.actions).amin(dim=1)
+        self.add_implicit_values()
 
     @torch.no_grad()
     def weights(self, batch: Batch, q_values: Tensor) -> Tensor:
@@ -47,31 +35,9 @@ class IQL(AdvantageWeighted):
             advantages, self.inverse_temperature, self.settings.max_weight
         )
 
-    @torch.no_grad()
-    def target_q(self, batch: Batch) -> Tensor:
-        """Return r + gamma V(s'), (R, B)."""
-        next_v: Tensor | float = 0.0
-        if self.spec.bootstraps:
-            next_v = self.values(batch.next_observations)
-        return temporal_difference_target(
-            batch.rewards, batch.terminations, next_v, self.discount
-        )
-
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Take one gradient step on V, the policy and the critics, then targets."""
-        num_runs = self.spec.num_runs
         q_values = self.data_q(batch)
-        value_loss = expectile_loss(
-            q_values - self.values(batch.observations), self.expectile
-        )
-        gradient_step(self.optimizers["value"], value_loss.sum(), num_runs)
-        metrics = self.update_actor(batch, self.weights(batch, q_values))
-        critic_loss = twin_critic_loss(
-            self.critic(batch.observations, batch.actions), self.target_q(batch)
-        )
-        gradient_step(self.optimizers["critic"], critic_loss.sum(), num_runs)
-        polyak_update(self.critic, self.target_critic, self.settings.polyak_step_size)
-        return metrics | {
-            "value/loss": value_loss.detach(),
-            "critic/loss": critic_loss.detach(),
-        }
+        metrics = self.update_value(batch, q_values)
+        metrics |= self.update_actor(batch, self.weights(batch, q_values))
+        return metrics | self.update_critics(batch)

@@ -1,7 +1,8 @@
 """Hyperparameters of every agent, without importing torch.
 
 One frozen dataclass per agent; the defaults are the method's own D4RL values, with
-their source. A run states only what differs (`workflow/config/methods.yaml`).
+their source. A run states only what differs (`workflow/config/methods.yaml`). Agents
+with a diffusion model have theirs in `diffusion_settings.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["relu", "mish"]
+Activation = Literal["relu", "mish", "gelu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,15 @@ class AgentSettings:
     The released code means to do so over the whole run, but steps its scheduler once in
     50,000 gradient steps, so that the published numbers come from constant rates.
     """
+    learning_rate_decay_interval: int = 1
+    """Gradient steps between two moves along that cosine; at least 1.
+
+    The released code's own curve: 50,000 here and 50,000 x epochs as decay steps.
+    """
+
+    def __post_init__(self) -> None:
+        if self.learning_rate_decay_interval < 1:
+            raise ValueError("learning_rate_decay_interval must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,38 +86,6 @@ class BCMMDSettings(BCCVAESettings):
     log_std_min: float = -5.0
     log_std_max: float = 2.0
     actor_noise_clip: float = 0.5  # of the Gaussian noise, in training only
-
-
-@dataclass(frozen=True, kw_only=True)
-class BCDiffusionSettings(AgentSettings):
-    """Behaviour cloning with a conditional diffusion model (Section 3)."""
-
-    hidden_dim: int = 256
-    learning_rate: float = 3e-4
-    num_denoising_steps: int = 5
-    beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
-    prediction: Literal["noise", "action"] = "noise"
-    time_embedding_dim: int = 16
-    max_gradient_norm: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiffusionQLSettings(BCDiffusionSettings):
-    """Diffusion-QL (Algorithm 1); defaults are what produced the published numbers."""
-
-    q_coefficient: float = 1.0  # eta
-    q_normalizer: Literal["as_released", "paper"] = "as_released"
-    critic_learning_rate: float = 3e-4
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    max_q_backup: bool = False
-    num_backup_samples: int = 10
-    actor_ema_decay: float = 0.995
-    actor_ema_interval: int = 5
-    actor_ema_start: int = 1000
-    num_candidates: int = 50
-    candidate_rule: Literal["softmax", "greedy"] = "softmax"
-    evaluation_actor: Literal["online", "ema"] = "online"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,33 +171,6 @@ class BCQSettings(AgentSettings):
     latent_dim_per_action: int = 2
     kl_coefficient: float = 0.5
     latent_clip: float = 0.5
-    learning_rate: float = 1e-3
-    critic_learning_rate: float = 1e-3
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    minimum_weight: float = 0.75  # lambda: weight of the smaller target critic
-    max_perturbation: float = 0.05  # Phi
-    num_backup_samples: int = 10
-    num_candidates: int = 100
-    action_rule: Literal["greedy", "behavior"] = "greedy"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BCQDiffusionSettings(AgentSettings):
-    """BCQ with a diffusion model (paper, Table 2), of which nothing was published.
-
-    The behaviour policy's values are those of Diffusion-QL, all others those of BCQ.
-    """
-
-    hidden_dim: int = 400  # of the critics and the perturbation model
-    num_hidden_layers: int = 2
-    activation: Activation = "relu"
-    behavior_hidden_dim: int = 256
-    behavior_learning_rate: float = 3e-4
-    num_denoising_steps: int = 5
-    beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
-    prediction: Literal["noise", "action"] = "noise"
-    time_embedding_dim: int = 16
     learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
     discount: float = 0.99

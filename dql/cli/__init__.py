@@ -1,7 +1,8 @@
 """The `dql` command: the one place that parses arguments.
 
 Every verb loads its modules when it is called, so that `dql --help` stays quick. Exit
-codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback).
+codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback), 128 + n
+stopped by signal n with the checkpoint written (130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli import bandit, config, data
+from dql.cli import bandit, config, data, figures
 from dql.cli.adoption import adopt, record
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
@@ -31,7 +32,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
-for verb in (doctor, gc, record, adopt):
+for verb in (doctor, gc, record, adopt, figures.figure):
     app.command()(verb)
 
 
@@ -46,6 +47,8 @@ def configure_logging(
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    # Writing a pdf makes it list every glyph it embeds.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 @app.command()
@@ -57,7 +60,7 @@ def train(
     ],
     foreign_checkpoint: Annotated[
         ForeignCheckpoint,
-        typer.Option(help="What to do with a checkpoint of other settings or code."),
+        typer.Option(help="What to do with a damaged or another run's checkpoint."),
     ] = "refuse",
     scale: Scale = None,
     changes: Changes = None,
@@ -106,48 +109,77 @@ def plan(
 
 @app.command()
 def aggregate(
-    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+    task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
+    method: Annotated[str | None, typer.Argument(help="A method.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All cells that the tables read.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
 ) -> None:
     """Aggregate a cell: the scores of a method on a task over its seeds.
 
     Reads results/runs and writes results/cells/TASK/METHOD.json; runs that are
-    missing are named in it.
+    missing are named in it. --all aggregates every cell in one process.
 
     Example: dql aggregate local-hopper-medium-expert td3_bc
     """
+    if every == bool(task and method):
+        raise UserError("dql aggregate: give TASK and METHOD, or --all")
     project = load(scale, changes)
-    from dql import cells
+    from dql import aggregation
 
-    seeds = project.suite(project.task(task).suite).seeds
-    runs = [project.run_config(task, method, seed) for seed in seeds]
-    manifest = paths.dataset_manifest(task)
-    cells.aggregate_cell(
-        [run.model_dump(mode="json") for run in runs],
-        [paths.run_directory(task, method, seed) for seed in seeds],
-        paths.cell_file(task, method),
-        manifest=manifest if manifest.is_file() else None,
-        selection_rule=project.config.selection_rule,
-    )
+    if every:
+        aggregation.aggregate_all(project)
+    else:
+        aggregation.aggregate(project, task, method)
 
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="A table of config.yaml: local, d4rl.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tables of config.yaml: local, d4rl.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Make a table as csv, md and tex from its cells and the published scores.
+    """Make tables as csv, md and tex from stored results and the published scores.
 
-    Reads results/cells and writes results/tables; snakemake tables makes the cells
-    and their runs as well.
+    Reads results/cells (compute: results/runs) and writes results/tables; snakemake
+    tables makes the cells and their runs as well.
 
     Example: dql table d4rl
     """
+    if every == bool(names):
+        raise UserError("dql table: name a table, or --all")
     project = load(scale, changes)
-    project.table_suites(name)
-    from dql.tables import make_table
+    from dql.tables import check_name, make_table
 
-    make_table(project, name)
+    chosen = list(project.config.tables) if every else names
+    for name in chosen:
+        check_name(project, name)
+    for name in chosen:
+        make_table(project, name)
+
+
+@app.command()
+def claims() -> None:
+    """Judge every claim of workflow/claims.yaml by the results that are there.
+
+    Writes results/claims.json, claims.md and claims.html; computes nothing else.
+    """
+    from dql.claims_page import write_claims
+
+    write_claims()
+
+
+@app.command()
+def provenance() -> None:
+    """Write results/provenance/runs.{csv,html}: how every run was made."""
+    from dql.run_table import write_run_table
+
+    write_run_table()
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`dql bandit`: summary, claims and figures of the 2-D bandit."""
+"""`dql bandit`: summary, claims and trajectories of the 2-D bandit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dql import paths
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Method, Scale, Task, load
 
 if TYPE_CHECKING:
     from dql.config import Project
 
 app = typer.Typer(
-    no_args_is_help=True, help="Summary, claims and figures of the 2-D bandit."
+    no_args_is_help=True, help="Summary, claims, trajectories of the 2-D bandit."
 )
 
 
@@ -27,26 +27,24 @@ def summary(scale: Scale = None, changes: Changes = None) -> None:
     bandit_summary.write_summary(bandit_folders(project), paths.BANDIT_SUMMARY)
 
 
-@app.command("figure")
-def figure(
-    name: Annotated[str, typer.Argument(help="For example: bandit_axes.")],
+@app.command("trajectories")
+def trajectories(
+    task: Task,
+    method: Method,
+    seed: Annotated[int, typer.Option(help="The run's seed.")] = 0,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Draw a figure as pdf and png from stored runs and the summary.
+    """Store how the reverse chain of a finished run turns noise into actions.
 
-    Files go to figures/. Names: bandit_axes, bandit_corners, bandit_eta,
-    bandit_denoising_steps, bandit_as_released.
+    Writes trajectories.npz beside the run, for the figure bandit_trajectories.
 
-    Example: dql bandit figure bandit_axes
+    Example: dql bandit trajectories bandit-axes diffusion_ql --seed 0
     """
-    project = load(scale, changes)
-    from dql import figures
+    run = load(scale, changes).run_config(task, method, seed)
+    from dql.trajectories import store_trajectories
 
-    figures.figure_content(name)
-    outputs = [paths.figure_file(name, extension) for extension in ("pdf", "png")]
-    folders = bandit_folders(project)
-    figures.draw_figure(name, folders, paths.BANDIT_SUMMARY, outputs)
+    store_trajectories(run, paths.run_directory(task, method, seed))
 
 
 @app.command("claims")

@@ -1,4 +1,4 @@
-"""`dql data`: make, fetch and inspect datasets."""
+"""`dql data`: make, fetch, check and inspect datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dql import paths
 from dql.cli.options import Changes, Scale, Task, load
 from dql.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, help="Make, fetch and inspect datasets.")
+app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
 
 
 @app.command("behavior")
@@ -58,29 +58,133 @@ def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Download the task's D4RL file, check its digest and convert it to Minari.
 
     A download that was cut is resumed, and a file that is in results/downloads
-    already is used. Files go to results/datasets.
+    already is used. Tasks of source minari come from Minari's own remote instead.
+    Files go to results/datasets.
 
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    from dql import d4rl
+    from dql import d4rl, minari_remote
 
-    d4rl.fetch(chosen)
+    source = minari_remote if chosen.dataset.source == "minari" else d4rl
+    source.fetch(chosen)
+
+
+@app.command("list")
+def list_tasks(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """List every task: source, licence, size, and what of its data is on disk.
+
+    absent: nothing yet. partial: a download or a conversion was cut; fetch or
+    generate goes on with it. ready: fetched. generated: made here.
+
+    Example: dql data list
+    """
+    project = load(scale, changes)
+    import dataclasses
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from dql.dataset_checks import dataset_state
+
+    states = [dataset_state(task) for task in project.tasks.values()]
+    if json:
+        Console().print_json(data=[dataclasses.asdict(state) for state in states])
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("task", "source", "on disk", "transitions", "MB", "licence"):
+        align = "right" if name in ("transitions", "MB") else "left"
+        table.add_column(name, justify=align, no_wrap=True)
+    for state in states:
+        table.add_row(
+            state.task,
+            state.source,
+            state.state,
+            f"{state.num_transitions:,}" if state.num_transitions else "",
+            f"{state.num_bytes / 1e6:,.0f}" if state.num_bytes else "",
+            state.licence,
+        )
+    Console().print(table)
+
+
+@app.command("verify")
+def verify(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Tasks; default: all that are on disk.")
+    ] = None,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Read datasets row by row and compare them with their manifests.
+
+    Checks shapes, NaN, the range of actions, flags, counts and the digest. A fault is
+    named with its file and row, and the exit code is 2.
+
+    Example: dql data verify local-hopper-medium-expert
+    """
+    project = load(scale, changes)
+    from dql.dataset_checks import dataset_state
+    from dql.dataset_checks import verify as verify_dataset
+
+    chosen = [project.task(name) for name in tasks or []] or [
+        task
+        for task in project.tasks.values()
+        if task.dataset.source != "bandit" and dataset_state(task).state != "absent"
+    ]
+    faults = []
+    for task in chosen:
+        try:
+            manifest = verify_dataset(task)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        typer.echo(
+            f"{task.name}: {manifest['num_transitions']:,} transitions as in the "
+            f"manifest, digest {manifest['digest'][:16]}"
+        )
+    if faults:
+        raise UserError("\n".join(faults))
+    if not chosen:
+        typer.echo("no dataset is on disk; dql data list shows what there could be")
 
 
 @app.command("describe")
-def describe(task: Task) -> None:
-    """Print the manifest of a dataset that is there: source, size, returns, digest.
+def describe(
+    task: Task,
+    figure: Annotated[
+        bool, typer.Option("--figure", help="Draw figures/data_TASK, pdf and png.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest instead.")
+    ] = False,
+) -> None:
+    """Print what a dataset holds: returns, episode lengths, ranges of the actions.
 
-    Example: dql data describe local-hopper-medium-expert
+    The dataset must be there; dql data list says which are.
+
+    Example: dql data describe local-hopper-medium-expert --figure
     """
-    load(None, None).task(task)
-    from rich.console import Console
+    chosen = load(None, None).task(task)
+    from dql import dataset_description, datasets
 
-    path = paths.dataset_manifest(task)
-    if not path.is_file():
-        raise UserError(f"{path} is not there; make it with: snakemake {path}")
-    Console().print_json(path.read_text(encoding="utf-8"))
+    if json:
+        from rich.console import Console
+
+        Console().print_json(data=datasets.read_manifest(chosen))
+        return
+    described = dataset_description.describe(chosen)
+    typer.echo(dataset_description.description_text(described))
+    if figure:
+        from dql.figures.dataset import draw_dataset
+
+        name = paths.data_figure(task)
+        outputs = [paths.figure_file(name, suffix) for suffix in ("pdf", "png")]
+        draw_dataset(described, outputs)
+        typer.echo(f"\ndrawn: {', '.join(map(str, outputs))}")
 
 
 @app.command("check-physics")

@@ -6,22 +6,26 @@ the same runs in numbers, a point per seed and a line through the means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dql.errors import UserError
-from dql.figures import LAYOUT_NAMES, FigureContent, scatter, style
+from dql.figures import (
+    DIFFUSION_METHODS,
+    LAYOUT_NAMES,
+    FigureContent,
+    scatter,
+    style,
+)
+from dql.figures.bandit_curves import LINE_STYLES, Curve, draw_curve
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
 
 NUM_POINTS = 1000
-LINE_STYLES = {"axes": "-", "corners": "--"}
 CURVES = (
-    ("share_on_modes", "samples on any mode", 100.0, ("bc_diffusion", "diffusion_ql")),
-    ("share_best_mode", "samples on the best mode", 100.0, ("diffusion_ql",)),
-    ("distance", "distance to the data", 1.0, ("bc_diffusion",)),
+    Curve("share_on_modes", "samples on any mode (%)", DIFFUSION_METHODS, 100.0),
+    Curve("share_best_mode", "samples on the best mode (%)", ("diffusion_ql",), 100.0),
+    Curve("distance", "distance to the data", ("bc_diffusion",)),
 )
 
 
@@ -55,7 +59,9 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
         bottom=0.68 / height, top=1.9 / height,
     )  # fmt: skip
     for index, curve in enumerate(CURVES):
-        _draw_curve(figure.add_subplot(bottom[0, index]), runs, variants, counts, curve)
+        axes = figure.add_subplot(bottom[0, index])
+        draw_curve(axes, runs, variants, counts, curve)
+        axes.set_xlabel("denoising steps N")
     _draw_legend(figure, height)
     numbers = "Below: a point per seed, lines through the means"
     scatter.write_footnote(figure, runs.sizes(rows[0][0], numbers))
@@ -75,42 +81,6 @@ def _draw_panel(
     scatter.frame_panel(axes, title)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def _draw_curve(
-    axes: Axes,
-    runs: BanditRuns,
-    variants: dict[tuple[str, str], dict[float, str]],
-    counts: Sequence[float],
-    curve: tuple[str, str, float, tuple[str, ...]],
-) -> None:
-    """Draw one number against N: seeds as points, means as a line."""
-    column, title, scale, methods = curve
-    for (layout, base), by_steps in variants.items():
-        if base not in methods or not by_steps:
-            continue
-        means, positions = [], []
-        for steps, method in by_steps.items():
-            values = scale * runs.rows(layout, method)[column]
-            position = counts.index(steps)
-            axes.scatter(
-                [position] * len(values), values, s=5, alpha=0.5, linewidths=0,
-                color=style.method_color(base),
-            )  # fmt: skip
-            positions.append(position)
-            means.append(values.mean())
-        axes.plot(
-            positions,
-            means,
-            color=style.method_color(base),
-            linestyle=LINE_STYLES[layout],
-        )
-    unit = " (%)" if scale == 100.0 else ""
-    axes.set_title(title + unit, fontsize=7.5)
-    axes.set_xticks(range(len(counts)), [str(steps) for steps in counts])
-    axes.set_xlabel("denoising steps N")
-    axes.set_ylim(0, 104 if scale == 100.0 else None)
-    axes.grid(axis="y")
 
 
 def _draw_legend(figure: Figure, height: float) -> None:

@@ -1,11 +1,15 @@
 """What the Q term does on the bandit: eta = 0 is behaviour cloning, eta moves the mass.
 
-One row per layout: BC-Diffusion for reference, then Diffusion-QL for every eta there
-is a run of, the paper's last.
+One row per layout: BC-Diffusion for reference, then Diffusion-QL by eta, ascending. Of
+more values than a page has room for, the extremes and the paper's are drawn;
+`bandit_modes` counts modes for all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from matplotlib.figure import Figure
 
 from dql.figures import FigureContent, scatter, style
@@ -13,6 +17,7 @@ from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
 
 NUM_POINTS = 1000
+MAX_ETAS = 3
 
 
 def draw(runs: BanditRuns, content: FigureContent) -> Figure:
@@ -22,7 +27,10 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
         layout: runs.by_setting(layout, "diffusion_ql", "q_coefficient")
         for layout in layouts
     }
-    values = sorted({eta for layout in layouts for eta in etas[layout]})
+    values = _drawn(
+        sorted({eta for layout in layouts for eta in etas[layout]}),
+        {eta for by_eta in etas.values() for eta, m in by_eta.items() if "@" not in m},
+    )
     sizes = scatter.PanelSizes(panel=1.4, gap=0.3, left=0.5)
     figure, grid = scatter.panel_grid(len(layouts), 1 + len(values), sizes)
     for row, layout in zip(grid, layouts, strict=True):
@@ -43,3 +51,16 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
         row[0].set_ylabel(f"modes: {layout}")
     scatter.write_footnote(figure, runs.sizes(layouts[0]))
     return figure
+
+
+def _drawn(values: Sequence[float], defaults: set[float]) -> list[float]:
+    """Return at most `MAX_ETAS` of the ascending values, the default's among them."""
+    if len(values) <= MAX_ETAS:
+        return list(values)
+    spread = np.linspace(0, len(values) - 1, MAX_ETAS).round().astype(int)
+    chosen = {values[index] for index in spread}
+    for default in defaults - chosen:
+        inner = sorted(chosen)[1:-1]
+        chosen.discard(min(inner, key=lambda eta: abs(eta - default)))
+        chosen.add(default)
+    return sorted(chosen)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
-from dql.bandit_summary import read_samples, read_summary
+from dql.bandit_summary import has_diverged, read_samples, read_summary
 from dql.errors import UserError
 from dql.figures import FigureContent
-from dql.stored_runs import read_json
+from dql.stored_runs import read_run_config
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BanditRuns:
         for directory in run_directories:
             if not (directory / paths.CONFIG_FILE).is_file():
                 continue
-            config = read_json(directory / paths.CONFIG_FILE)
+            config = read_run_config(directory)
             if content.uses(config["task"], config["method"]):
                 layout = config["environment"]["layout"]
                 key = (layout, config["method"], int(config["seed"]))
@@ -72,11 +72,21 @@ class BanditRuns:
         return min(seed for _, _, seed in self.directories)
 
     def samples(self, layout: str, method: str) -> np.ndarray | None:
-        """Return the plotted seed's actions (n, 2), or None without such a run."""
+        """Return the plotted seed's actions (n, 2), or None without a sound run."""
         directory = self.directories.get((layout, method, self.plotted_seed()))
         if directory is None or not (directory / paths.SAMPLES_FILE).is_file():
             return None
+        if has_diverged(directory):
+            return None
         return read_samples(directory)[0]
+
+    def trajectories(self, layout: str, method: str) -> np.ndarray | None:
+        """Return the plotted seed's states (n, N + 1, 2), noise first, or None."""
+        directory = self.directories.get((layout, method, self.plotted_seed()))
+        if directory is None or not (directory / paths.TRAJECTORIES_FILE).is_file():
+            return None
+        with np.load(directory / paths.TRAJECTORIES_FILE) as stored:
+            return stored["states"].astype(float)
 
     def rows(self, layout: str, method: str) -> pd.DataFrame:
         """Return the summary's rows of a method, one per seed that has numbers."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -20,6 +22,20 @@ BASELINE_COLOR = "#0072B2"
 RELEASED_COLOR = "#56B4E9"
 METHOD_COLORS = {"bc_diffusion": "#AA3377", "diffusion_ql": "#D55E00"}
 """The two diffusion policies; every other method is drawn in the baseline's colour."""
+
+LINE_COLORS = METHOD_COLORS | {
+    "td3_bc": BASELINE_COLOR,
+    "iql": "#009E73",
+    "bcq_diffusion": "#E69F00",
+    "onestep": "#56B4E9",
+    "awac": "#000000",
+    "awr": "#8a8a8a",
+}
+"""Colours of the methods that curves compare; others take what is left, in turn."""
+
+SPARE_COLORS = ("#332288", "#117733", "#882255", "#999933")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d", "8")
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 MODE_COLOR = "#b3b3b3"
 BEST_MODE_COLOR = "#009E73"
@@ -40,6 +56,37 @@ def method_color(method: str) -> str:
     return METHOD_COLORS.get(method.partition("@")[0], BASELINE_COLOR)
 
 
+class Look(NamedTuple):
+    """How a method is drawn where several share a panel."""
+
+    color: str
+    linestyle: str | tuple
+    marker: str
+
+
+def method_looks(methods: Iterable[str]) -> dict[str, Look]:
+    """Return looks that differ in marker, and mostly in colour or dashes as well.
+
+    A known method looks the same in every figure. A method's variants share its colour
+    and differ in their dashes, so that a reader who sees no colour tells lines apart.
+    """
+    spare_colors = cycle(SPARE_COLORS)
+    spare_markers = cycle(MARKERS[len(LINE_COLORS) :])
+    known_markers = dict(zip(LINE_COLORS, MARKERS, strict=False))
+    colors: dict[str, str] = {}
+    dashes: dict[str, Iterator] = {}
+    looks = {}
+    for method in methods:
+        base = method.partition("@")[0]
+        if base not in colors:
+            colors[base] = LINE_COLORS.get(base) or next(spare_colors)
+            dashes[base] = cycle(DASHES)
+        is_known = method in known_markers
+        marker = known_markers[method] if is_known else next(spare_markers)
+        looks[method] = Look(colors[base], next(dashes[base]), marker)
+    return looks
+
+
 @contextmanager
 def paper_style(style: Path = paths.STYLE) -> Iterator[None]:
     """Apply the style file over matplotlib's defaults, whatever the user has set."""
@@ -49,6 +96,13 @@ def paper_style(style: Path = paths.STYLE) -> Iterator[None]:
             matplotlib.rc_params_from_file(style, use_default_template=False)
         )
         yield
+
+
+def message_figure(lines: Sequence[str]) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(PAGE_WIDTH, 0.5 + 0.2 * len(lines)))
+    figure.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", color=NOTE_COLOR)
+    return figure
 
 
 def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:

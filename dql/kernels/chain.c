@@ -1,10 +1,13 @@
 /* The reverse diffusion chain of stacked runs, forward and backward (reverse_chain.py).
  *
- * Runs do not meet, and neither do rows forward: a tile of rows goes through the whole
- * chain before the next starts, so that its activations stay in the first cache.
+ * Runs do not meet, and neither do rows forward: a block of rows goes through the whole
+ * chain before the next starts, so that its activations stay in the first cache, and
+ * takes a strip of weights, which comes from the second, once for all its tiles.
  */
 
 #include "activation.h"
+
+#define BLOCK (4 * HEIGHT)
 
 /* Sizes and pointers, as reverse_chain.py's _Arguments lays them out. Per run r, arrays
  * are contiguous; `weights` and `biases` are those of the layers behind the first. */
@@ -64,7 +67,8 @@ int64_t chain_workspace_size(const chain *c)
     sizes s = padded_sizes(c);
     int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
                          + (c->layers + 2) * s.hidden;
-    return 2 * parameters + 7 * s.panels + 4 * s.narrow + step_size(c, &s);
+    return 2 * parameters + 7 * s.panels + 2 * BLOCK * s.hidden + 4 * s.narrow
+           + step_size(c, &s);
 }
 
 /* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
@@ -121,14 +125,15 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
     to_panels(states, c->states + run * rows * hidden, hidden, 1, rows, s->rows, hidden);
     float *time = take_zeros(&workspace, s->hidden);
     float *scratch = take(&workspace, step_size(c, s));
-    float *x = take(&workspace, HEIGHT * s->hidden); /* a layer's values, one tile high */
-    float *y = take(&workspace, HEIGHT * s->hidden);
+    float *x = take(&workspace, BLOCK * s->hidden); /* a layer's values, one block high */
+    float *y = take(&workspace, BLOCK * s->hidden);
     const float *noise = c->noise + run * c->steps * rows * actions;
     float *out = c->out + run * rows * actions;
-    float now[HEIGHT * s->actions], outputs[HEIGHT * s->actions], tile[TILE];
+    float now[BLOCK * s->actions], outputs[BLOCK * s->actions], tile[TILE];
 
-    for (int64_t start = 0; start < rows; start += HEIGHT) {
-        int64_t height = rows - start < HEIGHT ? rows - start : HEIGHT;
+    for (int64_t start = 0; start < rows; start += BLOCK) {
+        int64_t block = s->rows - start < BLOCK ? s->rows - start : BLOCK;
+        int64_t height = rows - start < BLOCK ? rows - start : BLOCK;
         memset(now, 0, sizeof now);
         for (int64_t i = 0; i < height; i++)
             memcpy(now + i * s->actions, noise + (start + i) * actions,
@@ -139,28 +144,31 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             if (c->tapes)
                 tape = c->tapes[run] + step * step_size(c, s);
             float *noised = tape + start * s->actions, *clean = noised + s->narrow;
-            memcpy(noised, now, sizeof now);
+            memcpy(noised, now, block * s->actions * sizeof *now);
             memcpy(time, c->times + (step * c->runs + run) * hidden,
                    hidden * sizeof *time);
             float *sums = tape + 2 * s->narrow;
-            for (int64_t j = 0; j < strips; j++) {
-                int64_t offset = (j * s->rows + start) * WIDTH;
-                memcpy(tile, states + offset, sizeof tile);
-                multiply_rows(tile, now, s->actions, first + j * actions * WIDTH,
-                              actions);
-                add_and_activate(tile, time + j * WIDTH, sums + offset, x + j * TILE);
-            }
+            for (int64_t j = 0; j < strips; j++)
+                for (int64_t i = 0; i < block; i += HEIGHT) {
+                    int64_t offset = (j * s->rows + start + i) * WIDTH;
+                    memcpy(tile, states + offset, sizeof tile);
+                    multiply_rows(tile, now + i * s->actions, s->actions,
+                                  first + j * actions * WIDTH, actions);
+                    add_and_activate(tile, time + j * WIDTH, sums + offset,
+                                     x + (j * block + i) * WIDTH);
+                }
             for (int64_t layer = 0; layer < layers; layer++) {
                 const float *w = squares + layer * s->square;
                 sums += s->panels;
-                for (int64_t j = 0; j < strips; j++) {
-                    int64_t offset = (j * s->rows + start) * WIDTH;
-                    memset(tile, 0, sizeof tile);
-                    multiply_panels(tile, x, HEIGHT, w + j * s->hidden * WIDTH,
-                                    s->hidden);
-                    add_and_activate(tile, biases + layer * s->hidden + j * WIDTH,
-                                     sums + offset, y + j * TILE);
-                }
+                for (int64_t j = 0; j < strips; j++)
+                    for (int64_t i = 0; i < block; i += HEIGHT) {
+                        int64_t offset = (j * s->rows + start + i) * WIDTH;
+                        memset(tile, 0, sizeof tile);
+                        multiply_panels(tile, x + i * WIDTH, block,
+                                        w + j * s->hidden * WIDTH, s->hidden);
+                        add_and_activate(tile, biases + layer * s->hidden + j * WIDTH,
+                                         sums + offset, y + (j * block + i) * WIDTH);
+                    }
                 float *swap = x;
                 x = y;
                 y = swap;
@@ -168,9 +176,9 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             memset(outputs, 0, sizeof outputs);
             for (int64_t i = 0; i < height; i++)
                 memcpy(outputs + i * s->actions, last_bias, actions * sizeof *outputs);
-            add_narrow_product(outputs, s->actions, x, height, HEIGHT, s->hidden, last,
+            add_narrow_product(outputs, s->actions, x, height, block, s->hidden, last,
                                actions);
-            for (int64_t i = 0; i < HEIGHT * s->actions; i++) {
+            for (int64_t i = 0; i < block * s->actions; i++) {
                 clean[i] = numbers[0] * now[i] + numbers[1] * outputs[i];
                 now[i] = numbers[2] * now[i] + numbers[3] * clamped(clean[i]);
             }

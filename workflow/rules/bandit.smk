@@ -1,11 +1,16 @@
-"""The bandit: one summary of all runs, the claims it decides, the figures."""
+"""The bandit: one summary of all runs, and the claims it decides."""
 
 
 rule summarize_bandit:
     input:
         run_files(BANDIT_CELLS),
     output:
-        "results/bandit/summary.csv",
+        report(
+            "results/bandit/summary.csv",
+            caption="../report/bandit_summary.rst",
+            category="2 Bandit",
+            labels={"what": "6 numbers, run by run", "format": "csv (download)"},
+        ),
     log:
         "results/logs/bandit/summary.log",
     conda:
@@ -16,7 +21,7 @@ rule summarize_bandit:
     message:
         "Summarize the bandit runs"
     shell:
-        "dql bandit summary {params.options} > {log} 2>&1"
+        "dql bandit summary {params.options} > {log:q} 2>&1"
 
 
 rule check_bandit_claims:
@@ -24,37 +29,15 @@ rule check_bandit_claims:
         "results/bandit/summary.csv",
     output:
         "results/bandit/claims.json",
-        report("results/bandit/claims.md", category="Bandit"),
+        "results/bandit/claims.md",
     log:
         "results/logs/bandit/claims.log",
     conda:
         "../../environment.yml"
     params:
-        made_by=claims_parameters,
+        made_by=bandit_claims_parameters,
         options=scale_options,
     message:
         "Check the paper's claims about the bandit"
     shell:
-        "dql bandit claims {params.options} > {log} 2>&1"
-
-
-rule draw_bandit_figure:
-    input:
-        summary="results/bandit/summary.csv",
-        runs=figure_run_files,
-    output:
-        "figures/{figure}.pdf",
-        report("figures/{figure}.png", category="Bandit", labels={"figure": "{figure}"}),
-    log:
-        "results/logs/figures/{figure}.log",
-    wildcard_constraints:
-        figure=any_of(FIGURES),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=figure_parameters,
-        options=scale_options,
-    message:
-        "Draw figures/{wildcards.figure}"
-    shell:
-        "dql bandit figure {wildcards.figure} {params.options} > {log} 2>&1"
+        "dql bandit claims {params.options} > {log:q} 2>&1"

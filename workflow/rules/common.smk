@@ -23,7 +23,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 try:
-    from dql import figures, paths, provenance
+    from dql import figures, paths, provenance, tables
     from dql.config import load_project
     from dql.errors import UserError
     from dql.validation import read_yaml
@@ -35,6 +35,8 @@ except ModuleNotFoundError as error:
 
 try:
     PROJECT = load_project(overrides=config)
+    for table in PROJECT.config.tables:
+        tables.check_name(PROJECT, table)
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -45,7 +47,7 @@ CHANGES = {
     if key != "scale" and value != DEFAULTS.get(key)
 }
 SCALE_OPTIONS = " ".join(
-    [f"--scale {PROJECT.config.scale}"]
+    [f"--scale {shlex.quote(PROJECT.config.scale)}"]
     + [f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in CHANGES.items()]
 )
 validate(config, "../config/config.schema.json")
@@ -136,11 +138,27 @@ def behavior_parameters(wildcards):
 def dataset_parameters(wildcards):
     """Return what decides a task's dataset besides its policies: code and sizes."""
     task = PROJECT.task(wildcards.task)
-    maker = {"local": "dql.local_data", "d4rl": "dql.d4rl"}[task.dataset.source]
+    maker = {
+        "local": "dql.local_data",
+        "d4rl": "dql.d4rl",
+        "minari": "dql.minari_remote",
+    }[task.dataset.source]
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
 
+
+def data_figure_parameters(wildcards):
+    """Return what decides the figure of a dataset besides its rows: code and style."""
+    code = provenance.code_fingerprint("dql.figures.dataset")
+    return f"{code}-{digest(paths.STYLE.read_text())}"
+
+
+DATA_FIGURE_TARGETS = [
+    str(paths.figure_file(paths.data_figure(task), extension))
+    for task in PROJECT.suite("local").tasks
+    for extension in ("pdf", "png")
+]
 
 # Training.
 
@@ -226,44 +244,136 @@ def run_parameters(wildcards):
 # Bandit.
 
 
-def claims_parameters(wildcards):
+def bandit_claims_parameters(wildcards):
     """Return what decides the verdicts besides the summary: code and the claims."""
     code = provenance.code_fingerprint("dql.bandit_claims")
     return f"{code}-{digest(paths.CLAIMS.read_text())}"
 
 
 BANDIT_CELLS = PROJECT.cells(["bandit"])
-FIGURES = [name for name in figures.FIGURES if figures.figure_cells(name, BANDIT_CELLS)]
+
+
+# Figures.
+
+BANDIT_FIGURES = [
+    name for name in figures.FIGURES if figures.figure_cells(name, BANDIT_CELLS)
+]
+SUITES_WITH_CELLS = [
+    suite
+    for suite in PROJECT.scale.suites
+    if suite != "bandit" and PROJECT.cells([suite])
+]
+
+
+def figure_files(name):
+    """Return a figure's files."""
+    return [str(paths.figure_file(name, extension)) for extension in ("pdf", "png")]
+
+
+def suite_figure_files(suites):
+    """Return the files of all figures of these suites."""
+    return [
+        file
+        for suite in suites
+        for kind in figures.SUITE_FIGURES
+        for file in figure_files(figures.suite_figure(suite, kind))
+    ]
+
+
+# The report sorts by these; the numbers give the order of reading.
+FIGURE_TITLES = {
+    "bandit_axes": "1 modes on the axes, all methods",
+    "bandit_corners": "2 modes in the corners, all methods",
+    "bandit_denoising_steps": "3 number of denoising steps N",
+    "bandit_eta": "4 weight eta of the Q term",
+    "bandit_modes": "5 modes kept as eta grows",
+    "bandit_trajectories": "6 reverse chains",
+    "bandit_as_released": "7 supplement: panels as released",
+    "learning_curves": "1 learning curves",
+    "loss_against_score": "2 denoising loss against score",
+    "selection_gap": "3 what choosing the best evaluation gains",
+    "performance_profiles": "4 performance profiles",
+}
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
-    + [
-        str(paths.figure_file(name, extension))
-        for name in FIGURES
-        for extension in ("pdf", "png")
-    ]
+    + [file for name in BANDIT_FIGURES for file in figure_files(name)]
     if BANDIT_CELLS
     else []
 )
+FIGURE_TARGETS = suite_figure_files(SUITES_WITH_CELLS)
 
 
-def figure_run_files(wildcards):
-    """Return the files of the runs that a figure shows."""
-    return run_files(figures.figure_cells(wildcards.figure, BANDIT_CELLS))
+def bandit_trajectories():
+    """Return the trajectories that are drawn: of the lowest seed, as samples are."""
+    name = "bandit_trajectories"
+    if name not in BANDIT_FIGURES:
+        return []
+    seed = min(PROJECT.suite("bandit").seeds)
+    return [
+        str(paths.run_directory(*cell, seed) / paths.TRAJECTORIES_FILE)
+        for cell in figures.figure_cells(name, BANDIT_CELLS)
+    ]
 
 
-def figure_parameters(wildcards):
-    """Return what decides a figure besides its runs: code, style and names."""
-    drawn_by = figures.figure_content(wildcards.figure).module
-    code = provenance.code_fingerprint("dql.figures", f"dql.figures.{drawn_by}")
-    return f"{code}-{digest(paths.STYLE.read_text())}-{labels(BANDIT_CELLS)}"
+def bandit_figure_files(name):
+    """Return the files of the runs that a figure of the bandit shows."""
+    files = run_files(figures.figure_cells(name, BANDIT_CELLS))
+    return files + (bandit_trajectories() if name == "bandit_trajectories" else [])
+
+
+def trajectory_run_files(wildcards):
+    """Return the files of the run whose trajectories are sampled."""
+    folder = paths.run_directory(wildcards.task, wildcards.method, wildcards.seed)
+    return [str(folder / file) for file in SUITE_RUN_FILES["bandit"]]
+
+
+def trajectory_parameters(wildcards):
+    """Return what decides trajectories besides their run: code."""
+    others = provenance.other_families("bandit")
+    return provenance.code_fingerprint("dql.trajectories", without=others)
+
+
+def figure_parameters(module, cells):
+    """Return what decides a figure besides its data: code, style and names."""
+    code = provenance.code_fingerprint("dql.figures", f"dql.figures.{module}")
+    return f"{code}-{digest(paths.STYLE.read_text())}-{labels(cells)}"
+
+
+def bandit_figure_parameters(name):
+    """Return what decides a figure of the bandit besides its runs."""
+    return figure_parameters(figures.figure_content(name).module, BANDIT_CELLS)
+
+
+def suite_figure_parameters(kind):
+    """Return a function: what decides a suite's figure besides its cells."""
+
+    def parameters(wildcards):
+        return figure_parameters(kind, PROJECT.cells([wildcards.suite]))
+
+    return parameters
+
+
+def suite_cells(wildcards):
+    """Return the files of a suite's cells."""
+    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells([wildcards.suite])]
 
 
 # Tables.
 
+TABLE_TITLES = {
+    "local": "data made here (not D4RL)",
+    "d4rl": "D4RL, Table 1: published and ours",
+    "selection": "online against offline selection (Table 4)",
+    "ablation": "policies and regularisers (Table 2)",
+    "mixture": "mixture policy",
+    "hyperparameters": "hyperparameters, ours and the paper's",
+    "compute": "compute by task and method",
+}
+TABLES = list(PROJECT.config.tables)
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
-    for name in PROJECT.config.tables
-    for extension in ("csv", "md", "tex")
+    for name in TABLES
+    for extension in tables.EXTENSIONS
 ]
 
 
@@ -280,14 +390,55 @@ def cell_parameters(wildcards):
     return f"{code}-{digest(task)}-{names}-{PROJECT.config.selection_rule}"
 
 
-def table_cells(wildcards):
-    """Return the cells of a table that this scale trains."""
-    suites = PROJECT.table_suites(wildcards.table)
-    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells(suites)]
+def table_inputs(name):
+    """Return the cells, runs and summaries of this scale that a table reads."""
+    cells = [paths.cell_file(*cell) for cell in tables.table_cells(PROJECT, name)]
+    runs = run_files(tables.table_runs(PROJECT, name))
+    summary = [paths.BANDIT_SUMMARY] if tables.reads_bandit(PROJECT, name) else []
+    return [str(path) for path in cells + summary] + runs
 
 
-def table_parameters(wildcards):
-    """Return what decides a table besides its cells: code, rows and published scores."""
+def table_parameters(name):
+    """Return what decides a table besides its inputs: code, settings, published scores."""
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = provenance.code_fingerprint("dql.tables")
-    return f"{code}-{digest(published)}"
+    settings = tables.table_settings(PROJECT, name)
+    return f"{code}-{digest(published, settings)}"
+
+
+# Claims and provenance.
+
+D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in ("bandit", "local")]
+CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES)]
+CLAIM_TARGETS = [
+    str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
+]
+PROVENANCE_TARGETS = [str(paths.run_table(extension)) for extension in ("csv", "html")]
+
+
+def claims_parameters(wildcards):
+    """Return what decides the verdicts besides the inputs: code, claims, settings.
+
+    Cells that this scale does not train count by their content where they are there.
+    """
+    others = {
+        str(path): path.read_text()
+        for task in PROJECT.tasks.values()
+        if task.suite in D4RL_SUITES
+        for path in sorted((paths.CELLS / task.name).glob("*.json"))
+        if str(path) not in CLAIM_CELLS
+    }
+    files = [
+        paths.CLAIMS,
+        *paths.PUBLISHED.glob("*.csv"),
+        *paths.CONFIG.rglob("*.yaml"),
+    ]
+    texts = [file.read_text() for file in sorted(files)]
+    return f"{provenance.code_fingerprint('dql.claims_page')}-{digest(texts, others)}"
+
+
+def provenance_files(wildcards):
+    """Return the provenance of every run of this scale."""
+    return [
+        str(paths.run_directory(*run) / paths.PROVENANCE_FILE) for run in PROJECT.runs()
+    ]

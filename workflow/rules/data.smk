@@ -1,4 +1,4 @@
-"""Datasets: generated from behavior policies trained here, or D4RL's own files.
+"""Datasets: generated from behavior policies trained here, or fetched.
 
 Every other rule depends on the small manifest; see `training_data` for the big file.
 """
@@ -23,8 +23,8 @@ rule train_behavior_policies:
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
-        "dql data behavior {wildcards.environment} {params.options}"
-        " --processes {threads} > {log} 2>&1"
+        "dql data behavior {wildcards.environment:q} {params.options}"
+        " --processes {threads} > {log:q} 2>&1"
 
 
 rule generate_dataset:
@@ -49,7 +49,7 @@ rule generate_dataset:
     message:
         "Generate the dataset of {wildcards.task}"
     shell:
-        "dql data generate {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data generate {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
 rule fetch_dataset:
@@ -59,7 +59,7 @@ rule fetch_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("d4rl")),
+        task=any_of(suite_names("d4rl") + suite_names("minari")),
     retries: 2
     conda:
         "../../environment.yml"
@@ -70,6 +70,32 @@ rule fetch_dataset:
         made_by=dataset_parameters,
         options=scale_options,
     message:
-        "Fetch the D4RL dataset of {wildcards.task}"
+        "Fetch the dataset of {wildcards.task}"
     shell:
-        "dql data fetch {wildcards.task} {params.options} > {log} 2>&1"
+        "dql data fetch {wildcards.task:q} {params.options} > {log:q} 2>&1"
+
+
+rule draw_data_figure:
+    input:
+        manifest="results/datasets/{task}.json",
+        data=training_data,
+    output:
+        "figures/data/data_{task}.pdf",
+        report(
+            "figures/data/data_{task}.png",
+            caption="../report/data.rst",
+            category="5 Data",
+            labels={"what": "{task}", "format": "figure"},
+        ),
+    log:
+        "results/logs/figures/data_{task}.log",
+    wildcard_constraints:
+        task=any_of(suite_names("local")),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=data_figure_parameters,
+    message:
+        "Draw the data of {wildcards.task}"
+    shell:
+        "dql data describe {wildcards.task:q} --figure > {log:q} 2>&1"

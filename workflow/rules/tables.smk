@@ -17,26 +17,37 @@ rule aggregate_cell:
     message:
         "Aggregate {wildcards.method} on {wildcards.task} over seeds"
     shell:
-        "dql aggregate {wildcards.task} {wildcards.method} {params.options} > {log} 2>&1"
+        "dql aggregate {wildcards.task:q} {wildcards.method:q} {params.options} > {log:q} 2>&1"
 
 
-rule make_table:
-    input:
-        table_cells,
-    output:
-        "results/tables/{table}.csv",
-        "results/tables/{table}.tex",
-        report("results/tables/{table}.md", category="Tables"),
-    log:
-        "results/logs/tables/{table}.log",
-    wildcard_constraints:
-        table=any_of(PROJECT.config.tables),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=table_parameters,
-        options=scale_options,
-    message:
-        "Make the table {wildcards.table}"
-    shell:
-        "dql table {wildcards.table} {params.options} > {log} 2>&1"
+# One rule for each table, since a rule has one caption. The command is formatted when it
+# runs, after the loop, and so takes the table from the rule's parameters.
+for table in TABLES:
+
+    rule:
+        name:
+            f"make_table_{table}"
+        input:
+            table_inputs(table),
+        output:
+            f"results/tables/{table}.csv",
+            f"results/tables/{table}.tex",
+            f"results/tables/{table}.md",
+            report(
+                f"results/tables/{table}.html",
+                caption=f"../report/{table}.rst",
+                category="3 Tables",
+                labels={"table": TABLE_TITLES.get(table, table)},
+            ),
+        log:
+            f"results/logs/tables/{table}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            table=table,
+            made_by=table_parameters(table),
+            options=scale_options,
+        message:
+            f"Make the table {table}"
+        shell:
+            "dql table {params.table:q} {params.options} > {log:q} 2>&1"

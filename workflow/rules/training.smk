@@ -41,5 +41,5 @@ for suite, seeds, block in seed_blocks():
         message:
             f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
         shell:
-            "dql train {wildcards.task} {wildcards.method} {params.seeds}"
-            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log}"
+            "dql train {wildcards.task:q} {wildcards.method:q} {params.seeds}"
+            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log:q}"

@@ -1,0 +1,6 @@
+"""`python -m dql` is the `dql` command."""
+
+from dql.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""A tanh-Gaussian actor with its density, and twin critics: CQL and BRAC share it.
+
+a = tanh(mu(s) + sigma(s) eps), the policy of soft actor-critic (Haarnoja et al., 2018).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
+from dql.agents.regularized_settings import SquashedActorCriticSettings
+from dql.batch import Batch
+from dql.losses import squashed_log_likelihood, temporal_difference_target
+from dql.networks import GaussianActor, TwinCritic
+from dql.noise import Draw
+from dql.updates import gradient_step, make_adam, polyak_update
+
+LARGEST_ACTION = 1 - 1e-6
+"""Actions are clipped to it before the inverse of tanh, as the released code does."""
+
+
+class PolicySample(NamedTuple):
+    """Actions of a policy and their log densities."""
+
+    actions: Tensor  # (R, B, A) within [-1, 1]
+    log_density: Tensor  # (R, B)
+
+
+def sample_policy(
+    policy: GaussianActor, observations: Tensor, noise: Tensor
+) -> PolicySample:
+    """Draw n actions per observation (R, B, O) from noise (R, B n, A)."""
+    mean, log_std = policy(observations)
+    count = noise.shape[1] // observations.shape[1]
+    mean, log_std = repeat_rows(mean, count), repeat_rows(log_std, count)
+    raw = mean + log_std.exp() * noise
+    return PolicySample(raw.tanh(), squashed_log_likelihood(raw, mean, log_std))
+
+
+def log_density(
+    mean: Tensor, log_std: Tensor, actions: Tensor, largest: float = LARGEST_ACTION
+) -> Tensor:
+    """Return the log density of given actions (R, B, A), (R, B).
+
+    `mean` and `log_std` are a policy's outputs; actions are clipped to +-`largest`.
+    """
+    raw = actions.clamp(-largest, largest).atanh()
+    return squashed_log_likelihood(raw, mean, log_std)
+
+
+class SquashedActorCritic(Agent):
+    """Holds actor and critics; an agent adds its losses."""
+
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[SquashedActorCriticSettings]
+    ) -> None:
+        super().__init__(spec, settings)
+        actor = self.make_policy()
+        critic = TwinCritic(
+            spec.observation_dim,
+            spec.action_dim,
+            self.generators,
+            hidden_dim=self.critic_hidden_dim,
+            num_hidden_layers=self.settings.num_hidden_layers,
+            activation=self.settings.activation,
+        )
+        self.actor = self.add_module("actor", actor)
+        self.critic = self.add_module("critic", critic)
+        self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
+        self.optimizers["actor"] = make_adam(
+            actor.parameters(), self.settings.learning_rate
+        )
+        self.optimizers["critic"] = make_adam(
+            critic.parameters(), self.settings.critic_learning_rate
+        )
+        self.discount = self.per_run("discount")
+
+    @property
+    def critic_hidden_dim(self) -> int:
+        """Return the width of the critics' layers."""
+        return self.settings.hidden_dim
+
+    def make_policy(self) -> GaussianActor:
+        """Build a Gaussian of the action before the hyperbolic tangent."""
+        return GaussianActor(
+            self.spec.observation_dim,
+            self.spec.action_dim,
+            self.generators,
+            hidden_dim=self.settings.hidden_dim,
+            num_hidden_layers=self.settings.num_hidden_layers,
+            activation=self.settings.activation,
+            log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
+        )
+
+    def phase(self, step: int) -> str:
+        """Tell whether the actor still clones the data in this step, from 0."""
+        return "clone" if step < self.settings.cloning_steps else "step"
+
+    def next_value(self, batch: Batch, noise: Noise) -> Tensor:
+        """Return the value of the next state that the target discounts, (R, B)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def target_q(self, batch: Batch, noise: Noise) -> Tensor:
+        """Return r + gamma times the next value, (R, B)."""
+        bootstraps = self.spec.bootstraps
+        next_q = self.next_value(batch, noise) if bootstraps else 0.0
+        return temporal_difference_target(
+            batch.rewards, batch.terminations, next_q, self.discount
+        )
+
+    def step_actor_and_critic(self, actor_loss: Tensor, critic_loss: Tensor) -> Metrics:
+        """Step both on losses (R,) of the same weights, then the target critics."""
+        num_runs = self.spec.num_runs
+        gradient_step(self.optimizers["actor"], actor_loss.sum(), num_runs)
+        gradient_step(self.optimizers["critic"], critic_loss.sum(), num_runs)
+        polyak_update(self.critic, self.target_critic, self.settings.polyak_step_size)
+        return {
+            "actor/loss": actor_loss.detach(),
+            "critic/loss": critic_loss.detach(),
+        }
+
+    def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
+        if self.settings.action_rule == "mean":
+            return {}
+        return {"noise": Draw((num_episodes, self.spec.action_dim))}
+
+    @torch.no_grad()
+    def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Return tanh of the mean, or one sample if the settings ask for it."""
+        if self.settings.action_rule == "mean":
+            return self.actor(observations)[0].tanh()
+        return sample_policy(self.actor, observations, noise["noise"]).actions

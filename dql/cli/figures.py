@@ -1,0 +1,66 @@
+"""`dql figure`: draw a figure of the bandit or of a suite from stored results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dql import paths
+from dql.cli.bandit import bandit_folders
+from dql.cli.options import Changes, Scale, load
+from dql.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dql.config import Project
+
+FORMATS = ("pdf", "png")
+
+
+def figure(
+    name: Annotated[
+        str, typer.Argument(help="For example: bandit_axes, local_learning_curves.")
+    ],
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Draw a figure as pdf and png from stored results.
+
+    Of the bandit: bandit_axes, bandit_corners, bandit_eta, bandit_denoising_steps,
+    bandit_as_released, bandit_modes, bandit_trajectories. Of any other suite, as
+    SUITE_NAME: learning_curves, loss_against_score, selection_gap,
+    performance_profiles. Files go to figures/SUITE.
+
+    Example: dql figure local_learning_curves
+    """
+    project = load(scale, changes)
+    from dql import figures
+
+    outputs = [paths.figure_file(name, extension) for extension in FORMATS]
+    suite_and_kind = figures.split_suite_figure(name)
+    if suite_and_kind:
+        suite, kind = suite_and_kind
+        figures.draw_suite_figure(kind, cell_files(project, suite), outputs)
+        return
+    figures.figure_content(name)
+    figures.draw_figure(name, bandit_folders(project), paths.BANDIT_SUMMARY, outputs)
+
+
+def cell_files(project: Project, suite: str) -> list[Path]:
+    """List the files of the cells of a suite that a scale trains; all must be there."""
+    cells = project.cells([suite])
+    if not cells:
+        raise UserError(
+            f"suite '{suite}' has no runs at scale '{project.config.scale}'; another "
+            "scale may: --scale paper"
+        )
+    files = [paths.cell_file(*cell) for cell in cells]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(files)} cells are not there; make them with: "
+            f"snakemake {missing[0]}"
+        )
+    return files

@@ -1,0 +1,73 @@
+"""Panels of equal size in rows across the page, with room for legend and footnote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from dql.figures import scatter, style
+
+LINE_HEIGHT = 0.13
+"""Inches of a line of footnote."""
+
+
+def panel_rows(
+    num_panels: int,
+    *,
+    max_columns: int,
+    height: float,
+    legend_rows: int,
+    footnote: Sequence[str],
+    gap: float = 0.55,
+    top: float = 0.25,
+    wspace: float = 0.27,
+) -> tuple[Figure, list[Axes]]:
+    """Return a page-wide figure and its panels, row by row, the footnote written.
+
+    `height`, of a panel, `gap`, between rows, and `top`, above them, are in inches. One
+    panel alone takes the columns of two.
+    """
+    columns = min(max_columns, max(num_panels, 2))
+    rows = ceil(num_panels / columns)
+    below = 0.12 + LINE_HEIGHT * len(footnote)
+    bottom = below + 0.17 * legend_rows + 0.42
+    total = bottom + rows * height + (rows - 1) * gap + top
+    figure = Figure(figsize=(style.PAGE_WIDTH, total))
+    grid = figure.add_gridspec(
+        rows, columns, left=0.07, right=0.985, wspace=wspace, hspace=gap / height,
+        bottom=bottom / total, top=1.0 - top / total,
+    )  # fmt: skip
+    if num_panels == 1:
+        axes = [figure.add_subplot(grid[0, :])]
+    else:
+        places = [divmod(index, columns) for index in range(num_panels)]
+        axes = [figure.add_subplot(grid[place]) for place in places]
+    scatter.write_footnote(figure, "\n".join(footnote))
+    return figure, axes
+
+
+def draw_legend(
+    figure: Figure, handles: Sequence[Line2D], footnote: Sequence[str], columns: int
+) -> None:
+    """Name the marks once, above the footnote."""
+    below = 0.12 + LINE_HEIGHT * len(footnote)
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=columns,
+        columnspacing=1.4,
+        handlelength=2.4,
+        bbox_to_anchor=(0.5, below / figure.get_figheight()),
+    )
+
+
+def label_steps(axes: Axes) -> None:
+    """Write gradient steps on the x axis in thousands."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step / 1000:g}"))
+    axes.set_xlabel("gradient steps (thousands)")

@@ -1,0 +1,118 @@
+"""The cells that a suite's figures are drawn from, and words that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from dql.errors import UserError
+from dql.statistics import MIN_SEEDS_FOR_INTERVAL
+from dql.table_cells import Cell, read_cells
+
+FOOTNOTE_WIDTH = 138
+"""Characters of a line of footnote on a page's width."""
+
+
+@dataclass(frozen=True)
+class SuiteCells:
+    """The cells of one suite, in the order of its tasks and methods."""
+
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def load(cls, paths: Sequence[Path]) -> SuiteCells:
+        """Read cells of one suite; one without curves, or of another suite, raises."""
+        if not paths:
+            raise UserError("a suite's figure needs at least one cell")
+        cells = read_cells(paths)
+        for path, cell in zip(paths, cells, strict=True):
+            if "curves" not in cell or "selection_gap" not in cell:
+                raise UserError(
+                    f"{path} has no curves, it was made by an older version; "
+                    f"remake it: dql aggregate {cell['task']} {cell['method']}"
+                )
+            if cell["suite"] != cells[0]["suite"]:
+                raise UserError(
+                    f"{path} is of suite {cell['suite']}, {paths[0]} of "
+                    f"{cells[0]['suite']}; a figure shows one suite"
+                )
+        return cls(tuple(cells))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Return the tasks, in the order of the cells."""
+        return list(dict.fromkeys(cell["task"] for cell in self.cells))
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """Return the methods' labels by name, in the order of the cells."""
+        return {cell["method"]: cell["label"] for cell in self.cells}
+
+    def of_task(self, task: str) -> list[Cell]:
+        """Return the cells of a task."""
+        return [cell for cell in self.cells if cell["task"] == task]
+
+    def with_runs(self) -> list[Cell]:
+        """Return the cells that count at least one run."""
+        return [cell for cell in self.cells if cell["curves"]]
+
+    def nothing_to_draw(self, why: str) -> list[str]:
+        """Return the lines of a figure that has nothing to show."""
+        return [f"{self.cells[0]['suite']} suite: nothing to draw", *wrap(why, 100)]
+
+    def unit(self) -> str:
+        """Return what a score of these cells is called on an axis."""
+        units = {cell["score_unit"] for cell in self.cells}
+        return "normalised score" if units == {"normalized"} else "episode return"
+
+    def notes(self) -> list[str]:
+        """Return what a reader must know about the runs: sizes, and what is missing."""
+        shown = self.with_runs()
+        seeds = _counts(len(cell["curves"]) for cell in shown)
+        steps = _counts(cell["sizes"]["num_gradient_steps"] for cell in shown)
+        episodes = _counts(cell["sizes"]["num_evaluation_episodes"] for cell in shown)
+        notes = [f"{seeds} seeds, {steps} gradient steps, {episodes} episodes each."]
+        absent = [c for c in self.cells if len(c["curves"]) < len(c["expected_seeds"])]
+        if absent:
+            names = ", ".join(f"{c['label']} on {c['task']}" for c in absent)
+            notes.append(f"Missing or diverged runs: {names}.")
+        if self.cells[0]["suite"] == "local":
+            notes.append(
+                "Data made by this workflow, not D4RL's: 0 is random actions, 100 the "
+                "best behaviour policy."
+            )
+        return notes
+
+
+def has_interval(num_seeds: int) -> bool:
+    """Return whether resampling this many seeds says anything."""
+    return num_seeds >= MIN_SEEDS_FOR_INTERVAL
+
+
+def curve_table(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradient steps (T,) that all seeds share, and scores (seeds, T)."""
+    curves = cell["curves"].values()
+    shared = set.intersection(*(set(curve["gradient_steps"]) for curve in curves))
+    steps = sorted(shared)
+    rows = [
+        dict(zip(curve["gradient_steps"], curve["scores"], strict=True))
+        for curve in curves
+    ]
+    return np.array(steps), np.array([[row[step] for step in steps] for row in rows])
+
+
+def footnote_lines(sentences: Sequence[str]) -> list[str]:
+    """Return sentences as lines that fit the page."""
+    return wrap(" ".join(sentences), FOOTNOTE_WIDTH)
+
+
+def _counts(values: Any) -> str:
+    """Return the distinct counts, as `2` or `2 to 6`."""
+    found = sorted(set(values))
+    ends = found if len(found) < 2 else [found[0], found[-1]]
+    return " to ".join(f"{value:,}" for value in ends)

@@ -1,0 +1,131 @@
+"""The network of a diffusion policy, for R stacked runs (Appendix B)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dql.kernels import mish
+from dql.networks import MLP, Generators, StackedLinear
+
+
+def sinusoidal_embedding(num_steps: int, dim: int) -> Tensor:
+    """Embed the indices 0..N-1 by sines and cosines of geometric rates, (N, dim)."""
+    half = dim // 2
+    rates = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
+    angles = torch.arange(num_steps)[:, None] * rates[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class Prepared(NamedTuple):
+    """The first layer's parts of a batch: what is computed once per chain."""
+
+    states: Tensor  # (R, B, H), the state's share
+    times: Tensor  # (R, steps, H), the denoising steps' shares, bias included
+    action_weight: Tensor  # (R, A, H)
+
+
+class NoisePredictor(nn.Module):
+    """epsilon_theta(a^i, s, i): three hidden Mish layers on [action, time, state].
+
+    The first layer is applied to its three inputs separately: the state's share is
+    computed once per chain and the time's share once per denoising step, since neither
+    changes along the other. The sum is the same affine map.
+    """
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        generators: Generators,
+        *,
+        hidden_dim: int,
+        time_embedding_dim: int,
+        num_denoising_steps: int,
+    ) -> None:
+        super().__init__()
+        time_dim = time_embedding_dim
+        self.split = [action_dim, time_dim, observation_dim]
+        self.time_mlp = MLP(
+            [time_dim, 2 * time_dim, time_dim], generators, activation="mish"
+        )
+        self.input_layer = StackedLinear(sum(self.split), hidden_dim, generators)
+        self.mlp = MLP(
+            [hidden_dim, hidden_dim, hidden_dim, action_dim],
+            generators,
+            activation="mish",
+        )
+        embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
+        embedding = embedding.expand(len(generators), -1, -1).clone()
+        self.register_buffer("embedding", embedding, persistent=False)
+
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the first layer's weights for action, time and state."""
+        return self.input_layer.weight.split(self.split, dim=1)
+
+    def time_shares(self, embedding: Tensor) -> Tensor:
+        """Return the time's shares (R, n, H), bias included, of (R, n, T)."""
+        _, time_weight, _ = self.weights()
+        return torch.baddbmm(
+            self.input_layer.bias, self.time_mlp(embedding), time_weight
+        )
+
+    def prepare(
+        self, observations: Tensor, indices: Sequence[int] | None = None
+    ) -> Prepared:
+        """Compute what the denoising steps of a batch (R, B, O) have in common.
+
+        `indices` are the steps that will be asked for, in their order; None: all.
+        """
+        action_weight, _, observation_weight = self.weights()
+        embedding = self.embedding
+        if indices is not None:
+            embedding = torch.stack([embedding[:, index] for index in indices], dim=1)
+        return Prepared(
+            torch.bmm(observations, observation_weight),
+            self.time_shares(embedding),
+            action_weight,
+        )
+
+    def at(self, prepared: Prepared, noisy_actions: Tensor, position: int) -> Tensor:
+        """Predict for actions (R, B, A) that all stand at one of the prepared steps."""
+        time = prepared.times[:, position : position + 1].contiguous()
+        hidden = torch.bmm(noisy_actions, prepared.action_weight)
+        return self.mlp(mish(hidden, time, prepared.states))
+
+    def shares(self, observations: Tensor, steps: Tensor) -> Tensor:
+        """Return what state and time give the first layer, (R, B, H)."""
+        states = torch.bmm(observations, self.weights()[2])
+        num_steps = self.embedding.shape[1]
+        if num_steps > steps.shape[1]:
+            return states + self.time_shares(self.embedding[0][steps])
+        one_hot = torch.nn.functional.one_hot(steps, num_steps)
+        # A product instead of a gather: its backward pass is a product as well.
+        return torch.baddbmm(
+            states, one_hot.to(states.dtype), self.time_shares(self.embedding)
+        )
+
+    def forward(
+        self,
+        observations: Tensor,
+        noisy_actions: Tensor,
+        steps: Tensor,
+        *,
+        frozen: bool = False,
+    ) -> Tensor:
+        """Predict for actions that stand at different denoising steps (R, B).
+
+        A `frozen` network passes gradients to the actions and takes none itself.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            shares = self.shares(observations, steps)
+        action_weight = self.weights()[0]
+        if frozen:
+            action_weight = action_weight.detach()
+        hidden = torch.bmm(noisy_actions, action_weight)
+        zero = torch.zeros_like(hidden[:, :1])
+        return self.mlp(mish(hidden, zero, shares), frozen=frozen)

@@ -1,0 +1,89 @@
+"""Figures: of the bandit from its runs and summary, of other suites from their cells.
+
+A figure has a rule of its own, because a caption's file name takes no wildcard.
+"""
+
+
+rule sample_trajectories:
+    input:
+        trajectory_run_files,
+    output:
+        "results/runs/{task}/{method}/seed{seed}/trajectories.npz",
+    log:
+        "results/logs/trajectories/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=any_of(suite_names("bandit")),
+        seed=r"\d+",
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=trajectory_parameters,
+        options=scale_options,
+    message:
+        "Sample trajectories of {wildcards.method} on {wildcards.task}"
+    shell:
+        "dql bandit trajectories {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
+for name in BANDIT_FIGURES:
+
+    rule:
+        name:
+            f"draw_{name}"
+        input:
+            summary="results/bandit/summary.csv",
+            runs=bandit_figure_files(name),
+        output:
+            f"figures/bandit/{name}.pdf",
+            report(
+                f"figures/bandit/{name}.png",
+                caption=f"../report/{name}.rst",
+                category="2 Bandit",
+                labels={"what": FIGURE_TITLES.get(name, name), "format": "figure"},
+            ),
+        log:
+            f"results/logs/figures/{name}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            made_by=bandit_figure_parameters(name),
+            # The command below is formatted when the loop has ended.
+            name=name,
+            options=scale_options,
+        message:
+            f"Draw figures/bandit/{name}"
+        shell:
+            "dql figure {params.name:q} {params.options} > {log:q} 2>&1"
+
+
+for kind in figures.SUITE_FIGURES:
+
+    rule:
+        name:
+            f"draw_{kind}"
+        input:
+            suite_cells,
+        output:
+            f"figures/{{suite}}/{{suite}}_{kind}.pdf",
+            report(
+                f"figures/{{suite}}/{{suite}}_{kind}.png",
+                caption=f"../report/{kind}.rst",
+                category="4 Figures",
+                labels={"suite": "{suite}", "what": FIGURE_TITLES.get(kind, kind)},
+            ),
+        log:
+            f"results/logs/figures/{{suite}}_{kind}.log",
+        wildcard_constraints:
+            suite=any_of(SUITES_WITH_CELLS),
+        conda:
+            "../../environment.yml"
+        params:
+            made_by=suite_figure_parameters(kind),
+            kind=kind,
+            options=scale_options,
+        message:
+            f"Draw figures/{{wildcards.suite}}/{{wildcards.suite}}_{kind}"
+        shell:
+            "dql figure {wildcards.suite:q}_{params.kind:q} {params.options}"
+            " > {log:q} 2>&1"
