@@ -161,6 +161,15 @@ def check_locks() -> Iterator[Finding]:
     yield ok("locks of files", f"{len(held)} held by running processes")
 
 
+def check_records() -> Iterator[Finding]:
+    """Notice results that DVC brought and Snakemake has no records of."""
+    from dql.adoption import LOCK, METADATA
+
+    if LOCK.is_file() and paths.RUNS.is_dir() and not METADATA.is_dir():
+        remedy = "dql adopt; without it Snakemake would make them again"
+        yield warning("records", "results that Snakemake has not made here", remedy)
+
+
 def check_gpu_leases() -> Iterator[Finding]:
     """Count the leases of GPUs; those of dead processes are free by themselves."""
     from dql.gpus import LEASES, VISIBLE, available_gpus
@@ -187,6 +196,7 @@ PROJECT_CHECKS = (
     check_git,
     check_snakemake,
     check_locks,
+    check_records,
     check_gpu_leases,
     check_d4rl_files,
 )

@@ -75,6 +75,11 @@ def code_fingerprint(*modules: str, without: Collection[str] = ()) -> str:
     Docstrings, comments and layout do not count; native sources beside a package do.
     Modules in `without`, and what only they import, do not count either.
     """
+    return _fingerprint(frozenset(modules), frozenset(without))
+
+
+@cache  # the workflow asks for the same few again, once for every job
+def _fingerprint(modules: frozenset[str], without: frozenset[str]) -> str:
     digest = hashlib.sha256()
     for module in sorted(import_closure(modules, without)):
         digest.update(f"{module}\n{_meaning(module)}\n".encode())

@@ -152,6 +152,15 @@ def test_a_lock_that_no_snakemake_holds_is_a_problem(folder):
     assert left.status == "problem" and "--unlock" in left.remedy
 
 
+def test_results_without_records_are_to_be_adopted(folder):
+    paths.RUNS.mkdir()
+    assert not list(doctor_project.check_records())
+    (folder / "snakemake.lock").touch()
+    assert "dql adopt" in only(doctor_project.check_records).remedy
+    (folder / ".snakemake" / "metadata").mkdir(parents=True)
+    assert not list(doctor_project.check_records())
+
+
 def test_locks_count_while_their_process_lives(folder):
     file = folder / "results" / "datasets" / ".a.lock"
     file.parent.mkdir()

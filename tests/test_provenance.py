@@ -30,8 +30,8 @@ def edit(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        for function in (provenance._tree, provenance._imports, provenance._meaning):
-            function.cache_clear()
+        for name in ("_fingerprint", "_tree", "_imports", "_meaning"):
+            getattr(provenance, name).cache_clear()
 
     forget()
     yield change

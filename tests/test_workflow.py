@@ -122,6 +122,31 @@ def test_paper_scale_expands_task_method_and_seed(bare):
     assert jobs_of(printed)["fetch_dataset"] == 20
 
 
+MEASURED = """\
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("cpu", used.ru_utime + used.ru_stime, "rss", used.ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_paper_is_planned_in_half_a_minute_and_a_gigabyte(bare):
+    """20 tasks, 12 methods, 6 seeds with a job each; processor time, as load varies."""
+    methods = list(load_project().methods)[:11]
+    suite = {"seeds": [0, 1, 2, 3, 4, 5], "seeds_per_job": 1}
+    suite["methods"] = [*methods, "diffusion_ql@eta=0"]
+    suites = json.dumps(dict.fromkeys(("gym", "antmaze", "adroit", "kitchen"), suite))
+    options = f"--config scale=paper {shlex.quote(f'suites={suites}')}"
+    command = f"snakemake -n all --quiet host reason rules {options}"
+    program = f"{sys.executable} -c {shlex.quote(MEASURED)}"
+    printed = run(f"{program} {command}", bare)
+    seconds, num_bytes = re.search(r"cpu (\S+) rss (\d+)", printed).groups()
+    assert jobs_of(printed)["train_gym_seeds_0"] == 9 * 12
+    assert float(seconds) <= 30
+    assert int(num_bytes) <= 1e9
+
+
 def test_lint_is_clean(bare):
     assert "good condition" in run("snakemake --lint", bare)
 
