@@ -43,7 +43,9 @@ TASK = TaskConfig(
     suite="gym",
     environment="hopper",
     horizon=1000,
-    dataset=DatasetConfig(source="d4rl", url="made by the benchmark"),
+    dataset=DatasetConfig(
+        source="d4rl", url="https://example.invalid/made-by-the-benchmark.hdf5"
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dql import paths
 from dql.agents.agent import Agent
-from dql.checkpoint import load_checkpoint
+from dql.checkpoint import checkpoint_file, load_checkpoint
 from dql.datasets import load_dataset
 from dql.diffusion import Diffusion
 from dql.errors import UserError
@@ -49,8 +49,7 @@ def reverse_states(diffusion: Diffusion, observations: Tensor, noise: Tensor) ->
     actions = scaled[:, 0]
     states = [actions]
     for index in reversed(range(num_steps)):
-        steps = torch.full(actions.shape[:2], index, device=actions.device)
-        output = diffusion.predictor(prepared, actions, steps)
+        output = diffusion.predictor.at(prepared, actions, index)
         clean = (
             schedule.noisy_scale[index] * actions
             + schedule.output_scale[index] * output
@@ -119,7 +118,7 @@ def _finished_run(config: RunConfig, directory: Path) -> Run:
             f"it: dql train {config.task} {config.method} --seed {config.seed} "
             f"--scale {config.scale}"
         )
-    checkpoint = load_checkpoint(directory, identity)
+    checkpoint = load_checkpoint(checkpoint_file(directory), identity)
     return Run(config, directory, dataset, identity, checkpoint)
 
 

@@ -102,7 +102,7 @@ def project(tmp_path_factory):
     # The bandit needs no data files; the local table takes it as a row here.
     config = folder / "workflow/config/config.yaml"
     text = config.read_text().replace("scale: quick", "scale: smoke")
-    config.write_text(text.replace("local: [local]", "local: [bandit]"))
+    config.write_text(text.replace("  local: [local]\n", "  local: [bandit]\n"))
     return folder
 
 

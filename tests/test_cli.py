@@ -14,6 +14,10 @@ VERBS = [
     "cell",
     "aggregate",
     "table",
+    "figure",
+    "plan",
+    "keep",
+    "record",
     "claims",
     "provenance",
     "summary",
@@ -31,7 +35,7 @@ GROUPS = {
         "describe",
         "check-physics",
     ],
-    "bandit": ["summary", "figure", "claims"],
+    "bandit": ["summary", "trajectories", "claims"],
     "config": ["runs", "run", "schema"],
 }
 COMMANDS = [[verb] for verb in VERBS] + [
@@ -74,7 +78,7 @@ def test_help_lists_every_verb(capsys):
         (["config", "runs", "--set", "physics=stok"], ["stok", "stock"]),
         (["config", "runs", "--set", "physics"], ["KEY=VALUE"]),
         (["table", "d4rll"], ["d4rll", "d4rl"]),
-        (["bandit", "figure", "bandit_axis"], ["bandit_axis", "bandit_axes"]),
+        (["figure", "bandit_axis"], ["bandit_axis", "bandit_axes"]),
         (["data", "behavior", "hoper"], ["hoper", "hopper"]),
         (["data", "describe", "hopper-medium-v3"], ["hopper-medium-v2"]),
         (["cell", "hopper-medium-v2", "diffusion_ql"], ["--scale paper"]),

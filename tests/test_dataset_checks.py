@@ -170,7 +170,7 @@ def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
     assert "7 transitions as in the manifest" in capsys.readouterr().out
     assert call("data", "describe", "local-hopper-medium-expert", "--figure") == 0
     assert "7 transitions in 2 episodes" in capsys.readouterr().out
-    drawn = project / "figures" / "data_local-hopper-medium-expert.png"
+    drawn = project / "figures/data/data_local-hopper-medium-expert.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
     with h5py.File(paths.dataset_file("local-hopper-medium-expert"), "r+") as file:
         file["episode_0/rewards"][1] = np.inf

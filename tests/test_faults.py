@@ -250,6 +250,7 @@ def test_every_damage_to_a_dataset_is_one_message(tmp_path):
     write(tmp_path)
     path = tmp_path / "local-test-v0" / "data" / "main_data.hdf5"
     content, sound = path.read_bytes(), datasets.load_dataset(make_task(), tmp_path)
+    flat = path.parents[1] / datasets.FLAT_FILE
     generator = random.Random(5)
     num_noticed = 0
     for _ in range(60):
@@ -258,6 +259,10 @@ def test_every_damage_to_a_dataset_is_one_message(tmp_path):
         else:
             path.write_bytes(content)
             flip(path, generator)
+        if flat.exists() and generator.random() < 0.2:
+            flip(flat, generator)  # read anew
+        else:
+            flat.unlink(missing_ok=True)
         try:
             found = datasets.load_dataset(make_task(), tmp_path)
         except UserError:

@@ -43,7 +43,10 @@ def test_figures_and_tables_have_captions(name):
 
 @pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
 def test_captions_are_valid(path):
-    workflow = SimpleNamespace(config={"scale": "quick"})
+    workflow = SimpleNamespace(
+        config={"scale": "quick"},
+        wildcards=SimpleNamespace(suite="local", task="local"),
+    )
     template = Environment(undefined=StrictUndefined).from_string(path.read_text())
     text = template.render(snakemake=workflow)
     strict = {"halt_level": 2, "report_level": 2}

@@ -85,7 +85,8 @@ class BanditRuns:
         directory = self.directories.get((layout, method, self.plotted_seed()))
         if directory is None or not (directory / paths.TRAJECTORIES_FILE).is_file():
             return None
-        with np.load(directory / paths.TRAJECTORIES_FILE) as stored:
+        path = directory / paths.TRAJECTORIES_FILE
+        with np.load(path, allow_pickle=False) as stored:
             return stored["states"].astype(float)
 
     def rows(self, layout: str, method: str) -> pd.DataFrame:
