@@ -148,5 +148,5 @@ def test_an_added_method_becomes_runs_a_cell_and_a_column(project):
     assert cell["sizes"]["num_gradient_steps"] == 60
     table = (project / "results/tables/local.md").read_text()
     header = next(line for line in table.splitlines() if line.startswith("| task"))
-    assert header.split(" | ")[-1] == "Toy BC |"
+    assert "Toy BC" in header.strip("| ").split(" | ")
     assert "(3 seeds)" in table
