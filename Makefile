@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations report bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -45,6 +45,10 @@ smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
 bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours; resumes)
 	@snakemake bandit --cores $(CORES) --directory .paper --config scale=paper
 	@dql keep bandit-paper --from .paper
+
+ablations: setup  ## eta, N, Table 2 at quick's sizes, below .ablations (hours; resumes)
+	@snakemake all --cores $(CORES) --directory .ablations --config scale=ablations
+	@dql keep ablations --from .ablations
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
 # holds both locks, and dvc pull with dql adopt brings a clone to the same state.

@@ -17,6 +17,9 @@ METHODS = {
     "diffusion_ql@N=2": 2,
     "diffusion_ql@eta=0": 50,
     "diffusion_ql@eta=1": 50,
+    "diffusion_ql@N=5": 5,
+    "diffusion_ql@N=5,eta=0": 5,
+    "diffusion_ql@N=5,eta=1": 5,
     "td3_bc": None,
     "td3_bc_as_released": None,
 }
@@ -100,7 +103,7 @@ def test_panels_are_the_papers(results):
 
 def test_denoising_steps_are_ordered_by_value(results):
     panels, _ = texts("bandit_denoising_steps", results)
-    assert [panel[0] for panel in panels[:2]] == ["N = 2", "N = 50"]
+    assert [panel[0] for panel in panels[:3]] == ["N = 2", "N = 5", "N = 50"]
 
 
 def test_eta_panels_are_ordered_by_value(results):
@@ -125,13 +128,13 @@ def test_modes_are_drawn_against_eta_from_three_values_on(results, tmp_path):
     panels, footnote = texts("bandit_modes", results)
     assert [panel[0] for panel in panels][0] == "modes covered (of 4)"
     assert "over 2 seeds" in footnote[0]
-    two = [path for path in runs if "eta=1" not in str(path)]
+    two = [path for path in runs if "N=5,eta=1" not in str(path)]
     with pytest.raises(UserError, match="eta = 0, 2.5; a curve needs at least 3"):
         draw_figure("bandit_modes", two, summary, [tmp_path / "a.png"])
 
 
 def test_a_figure_that_needs_three_values_has_no_cells_below_them():
-    etas = ["diffusion_ql", "diffusion_ql@eta=0", "diffusion_ql@eta=1"]
+    etas = ["diffusion_ql@N=5", "diffusion_ql@N=5,eta=0", "diffusion_ql@N=5,eta=1"]
     cells = [(f"bandit-{name}", method) for name in bandit.LAYOUTS for method in etas]
     assert figure_cells("bandit_modes", cells) == cells
     assert figure_cells("bandit_modes", cells[:2] + cells[3:5]) == []

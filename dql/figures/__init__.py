@@ -38,6 +38,7 @@ class FigureContent:
     """What a figure of the bandit shows: layouts, methods, the setting that may vary.
 
     It needs `min_values` values of that setting on a layout, the default's included.
+    `common` is the variant that all its methods are of, such as N=5.
     """
 
     module: str
@@ -45,16 +46,25 @@ class FigureContent:
     methods: tuple[str, ...]
     varied: str | None = None
     min_values: int = 1
+    common: str = ""
 
     def uses(self, task: str, method: str) -> bool:
         """Return whether the figure shows a method (with its variant) on a task."""
         if task not in {f"bandit-{layout}" for layout in self.layouts}:
             return False
         base, _, variant = method.partition("@")
-        if not variant:
-            return base in self.methods
-        key, _, _ = variant.partition("=")
-        return base in self.methods and key == self.varied and "," not in variant
+        if base not in self.methods:
+            return False
+        if variant == self.common:
+            return True
+        common = f"{self.common}," if self.common else ""
+        key, _, _ = variant.removeprefix(common).partition("=")
+        num_commas = common.count(",")
+        return (
+            variant.startswith(common)
+            and key == self.varied
+            and variant.count(",") == num_commas
+        )
 
 
 PANEL_METHODS = CLONING_METHODS + IMPROVEMENT_METHODS
@@ -72,8 +82,9 @@ FIGURES: dict[str, FigureContent] = {
         "bandit_as_released", LAYOUT_NAMES, ("td3_bc", "bcq", *RELEASED_METHODS)
     ),
     "bandit_modes": FigureContent(
-        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta", min_values=3
-    ),
+        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta", min_values=3,
+        common="N=5",
+    ),  # fmt: skip
     "bandit_trajectories": FigureContent(
         "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS
     ),
