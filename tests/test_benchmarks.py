@@ -15,6 +15,7 @@ import aggregation
 import core_step
 import data
 import gradient_steps
+import resume
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
 from timing import PRODUCTS, product_milliseconds, seconds_of
@@ -202,3 +203,22 @@ def test_the_study_to_aggregate_is_of_the_papers_size():
     training = changes["suites"]["gym"]["training"]
     tables = aggregation.random_tables(training, 0)
     assert tables["evaluations.csv"].count(b"\n") == 1 + 40 * 100
+
+
+def test_a_checkpoint_is_timed_against_the_steps_between_two():
+    row = resume.checkpoint_cost("bc_mle", 8, interval=100)
+    assert row["checkpoint_bytes"] > 1000 * len(resume.SEEDS)
+    between = 100 * row["step_seconds"]
+    assert row["share"] == pytest.approx(row["checkpoint_seconds"] / between)
+
+
+def test_the_training_to_stop_is_the_one_whose_checkpoints_are_timed():
+    command = resume.train_command("bc_mle", 8)
+    project = resume.short(8)
+    changes = parse_changes(
+        [word for word in command if word.startswith("suites.bandit")]
+    )
+    asked = load_project(scale="quick", overrides=changes)
+    assert asked.run_config("bandit-axes", "bc_mle", 0) == project.run_config(
+        "bandit-axes", "bc_mle", 0
+    )
