@@ -146,7 +146,7 @@ def main(
     checkpoints = [checkpoint_cost(method, steps, interval) for method in METHODS]
     for row in checkpoints:
         typer.echo(
-            f"{row['method']:>18}  checkpoint {1e3 * row['checkpoint_seconds']:.1f} ms, "
+            f"{row['method']:>18}  checkpoint {row['checkpoint_seconds']:.3f} s, "
             f"{row['share']:.2%} of {interval} steps "
             f"({row['share'] / SHARE_LIMIT:.2f} of the limit)"
         )
