@@ -121,8 +121,13 @@ def check_kernels() -> Iterator[Finding]:
         return
     from dql.kernels.build import cache_directory, library
 
-    logging.getLogger("dql.kernels.build").disabled = True  # the finding says it
-    if library() is None:
+    logger = logging.getLogger("dql.kernels.build")
+    logger.disabled = True  # the finding says it
+    try:
+        built = library() is not None
+    finally:
+        logger.disabled = False
+    if not built:
         remedy = f"make {cache_directory()} writable, or mend the compiler; {slower}"
         yield warning("c kernels", f"{compiler} did not build them", remedy)
         return
