@@ -40,7 +40,7 @@ def runs_cost(project: Project, tasks: Sequence[str], methods: Sequence[str]) ->
 def bandit_cost(project: Project, rules: Sequence[Any], layout: str) -> Cost:
     """Return the cost of the bandit runs that rules compare on a layout."""
     task = f"bandit-{layout}"
-    listed = project.suite("bandit").methods
+    listed = project.suite("bandit").methods_of(task)
     steps = [project.settings(task, m).get("num_denoising_steps") for m in listed]
     table = pd.DataFrame({"method": listed, "num_denoising_steps": steps})
     methods = [m for rule in rules for m in rule.methods_needed(table)]

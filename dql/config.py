@@ -158,19 +158,17 @@ class Project:
         return [
             RunKey(task, method, seed)
             for suite in self.scale.suites.values()
-            for task in suite.tasks
-            for method in suite.methods
+            for task, method in suite.cells()
             for seed in suite.seeds
         ]
 
     def cells(self, suites: Iterable[str]) -> list[tuple[str, str]]:
         """List the (task, method) pairs that the scale trains in these suites."""
         return [
-            (task, method)
+            cell
             for suite in map(self.suite, suites)
             if suite.seeds
-            for task in suite.tasks
-            for method in suite.methods
+            for cell in suite.cells()
         ]
 
     def table_suites(self, table: str) -> list[SuiteName]:
@@ -223,17 +221,17 @@ def _check_references(project: Project) -> None:
             where = f"methods.yaml: {name}, suite '{suite}'"
             validate_settings(method.agent, method.settings | settings, where)
     for suite_name, suite in project.scale.suites.items():
-        for task in suite.tasks:
+        for task in (*suite.tasks, *suite.task_methods):
             if project.task(task).suite != suite_name:
                 raise UserError(
                     f"scales/{project.config.scale}.yaml: task '{task}' is of suite "
                     f"'{project.task(task).suite}', not '{suite_name}'"
                 )
-            for method in suite.methods:
-                project.settings(task, method)
+        for task, method in suite.cells():
+            project.settings(task, method)
         known = {
             name
-            for method in suite.methods
+            for _, method in suite.cells()
             for name in setting_names(project.method(method)[0].agent)
         }
         for key in suite.settings:

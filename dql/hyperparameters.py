@@ -77,6 +77,5 @@ def resolved_table(project: Project, table: str) -> Iterator[tuple[str, str, dic
     """Yield task, method and resolved settings of a table's suites, run or not."""
     for name in project.table_suites(table):
         suite = project.suite(name)
-        for task in suite.tasks:
-            for method in suite.methods:
-                yield task, method, resolved_settings(project, task, method)
+        for task, method in suite.cells():
+            yield task, method, resolved_settings(project, task, method)

@@ -188,14 +188,15 @@ def totals(works: Iterable[Work]) -> Work:
 def print_plan(works: list[Work], device: torch.device) -> None:
     """Print the work by suite and method, and its sum."""
     table = Table(title="To train, with this machine's time per gradient step")
-    table.add_column("suite")
-    table.add_column("method", no_wrap=True)
-    for name in ("runs", "finished", "1000 steps", "ms/step", "hours", "MB"):
-        table.add_column(name, justify="right")
+    table.add_column("suite", no_wrap=True)
+    table.add_column("method", overflow="fold")  # where space is short; never a number
+    for name in ("runs", "done", "k steps", "ms/step", "hours", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
     for work in (*works, totals(works)):
         if work.suite == "all":
             table.add_section()
-        spread = sorted({f"{value:.2g}" for value in work.milliseconds}, key=float)
+        rounded = sorted({float(f"{value:.2g}") for value in work.milliseconds})
+        spread = [f"{value:g}" for value in rounded]
         table.add_row(
             work.suite,
             work.method,

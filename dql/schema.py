@@ -150,6 +150,9 @@ class SuiteScale(Strict):
     seeds_per_job: Count = 1
     tasks: list[str] | Literal["all"] = "all"
     methods: list[str]
+    task_methods: dict[str, list[str]] = Field(
+        {}, description="further methods of single tasks"
+    )
     settings: Settings = Field(
         {}, description="laid over the methods whose agent has the key"
     )
@@ -159,6 +162,14 @@ class SuiteScale(Strict):
     max_evaluation_steps: Count | None = Field(
         None, description="cuts evaluation episodes below the task's horizon"
     )
+
+    def methods_of(self, task: str) -> list[str]:
+        """Return what is run of a task, each method once."""
+        return list(dict.fromkeys([*self.methods, *self.task_methods.get(task, [])]))
+
+    def cells(self) -> list[tuple[str, str]]:
+        """Return every (task, method); `tasks` must be resolved to names."""
+        return [(task, name) for task in self.tasks for name in self.methods_of(task)]
 
 
 class ScaleFile(Strict):

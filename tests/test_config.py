@@ -134,6 +134,11 @@ def test_a_method_is_refused_on_a_task_it_does_not_serve():
         ({"suites": {"local": {"methods": ["td3bc"]}}}, ["td3bc", "td3_bc"]),
         ({"suites": {"local": {"tasks": ["bandit-axes"]}}}, ["bandit-axes", "local"]),
         ({"suites": {"local": {"methods": ["td3_bc@eta"]}}}, ["eta", "key=value"]),
+        ({"suites": {"local": {"task_methods": {"lokal": []}}}}, ["lokal", "local-"]),
+        (
+            {"suites": {"local": {"task_methods": {"bandit-axes": []}}}},
+            ["bandit-axes", "local"],
+        ),
     ],
 )
 def test_faults_are_found_at_load(changes, words):
@@ -168,6 +173,23 @@ def test_smoke_cuts_evaluation_but_not_the_task():
     run = project.run_config("local-hopper-medium-expert", "td3_bc", 0)
     assert run.environment.horizon == 100
     assert project.task("local-hopper-medium-expert").horizon == 1000
+
+
+def test_a_task_may_have_methods_of_its_own():
+    changes = {
+        "tasks": ["bandit-axes", "bandit-corners"],
+        "methods": ["bcq"],
+        "task_methods": {"bandit-axes": [], "bandit-corners": ["bc_mle", "bcq"]},
+    }
+    project = load_project(overrides={"suites": {"bandit": changes}})
+    cells = [
+        ("bandit-axes", "bcq"),
+        ("bandit-corners", "bcq"),
+        ("bandit-corners", "bc_mle"),
+    ]
+    assert project.cells(["bandit"]) == cells
+    runs = [run for run in project.runs() if run.task.startswith("bandit")]
+    assert list(dict.fromkeys((task, method) for task, method, _ in runs)) == cells
 
 
 def test_changes_of_the_command_line_nest():

@@ -21,6 +21,13 @@ from dql.noise import Draw
 from dql.updates import gradient_step, make_adam
 
 
+def raw_samples(actor: GaussianActor, observations: Tensor, noise: Tensor) -> Tensor:
+    """Draw n actions per observation (R, B, O) from noise (R, B n, A), before tanh."""
+    mean, log_std = actor(observations)
+    count = noise.shape[1] // observations.shape[1]
+    return repeat_rows(mean, count) + repeat_rows(log_std.exp(), count) * noise
+
+
 class BCMMD(BCCVAE):
     """Fits CVAE and actor; acts by one sample of the actor."""
 
@@ -48,10 +55,13 @@ class BCMMD(BCCVAE):
         }
 
     def raw_actions(self, observations: Tensor, noise: Tensor) -> Tensor:
-        """Return the actor's samples before the hyperbolic tangent, (R, B, A)."""
-        mean, log_std = self.actor(observations)
+        """Return the actor's samples before the hyperbolic tangent, (R, B n, A).
+
+        The noise (R, B n, A) holds n draws for each observation (R, B, O); the actor
+        runs once per observation, not once per sample.
+        """
         limit = self.settings.actor_noise_clip
-        return mean + log_std.exp() * noise.clamp(-limit, limit)
+        return raw_samples(self.actor, observations, noise.clamp(-limit, limit))
 
     def mmd(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Return the MMD per transition (R, B) and the actor's raw samples."""
@@ -60,7 +70,7 @@ class BCMMD(BCCVAE):
         with torch.no_grad():
             latents = self.behavior_policy.clip(noise["behavior_samples"])
             data = self.behavior_policy.decode_raw(observations, latents)
-        raw = self.raw_actions(observations, noise["actor_samples"])
+        raw = self.raw_actions(batch.observations, noise["actor_samples"])
         distance = maximum_mean_discrepancy(
             data.unflatten(1, (-1, count)),
             raw.unflatten(1, (-1, count)),
@@ -82,5 +92,4 @@ class BCMMD(BCCVAE):
     @torch.no_grad()
     def sample_actions(self, observations: Tensor, noise: Noise) -> Tensor:
         """Return one sample of the tanh-Gaussian per observation."""
-        mean, log_std = self.actor(observations)
-        return (mean + log_std.exp() * noise["noise"]).tanh()
+        return raw_samples(self.actor, observations, noise["noise"]).tanh()

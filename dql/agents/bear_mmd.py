@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
-from dql.agents.bc_mmd import BCMMD
+from dql.agents.bc_mmd import BCMMD, raw_samples
 from dql.agents.settings import BEARMMDSettings
 from dql.batch import Batch
 from dql.losses import (
@@ -68,8 +68,9 @@ class BEARMMD(BCMMD):
         if self.spec.bootstraps:
             count = self.settings.num_backup_samples
             observations = repeat_rows(batch.next_observations, count)
-            mean, log_std = self.target_actor(observations)
-            actions = (mean + log_std.exp() * noise["backup"]).tanh()
+            actions = raw_samples(
+                self.target_actor, batch.next_observations, noise["backup"]
+            ).tanh()
             q_values = self.target_critic(observations, actions)
             mixed = soft_minimum(q_values, self.settings.minimum_weight)
             next_q = mixed.unflatten(1, (-1, count)).amax(dim=2)
@@ -127,7 +128,7 @@ class BEARMMD(BCMMD):
         candidates = self.settings.num_candidates
         repeated = repeat_rows(observations, candidates)
         actions = super().sample_actions(
-            repeated, {"noise": noise["noise"].flatten(1, 2)}
+            observations, {"noise": noise["noise"].flatten(1, 2)}
         )
         scores = self.critic(repeated, actions)[:, 0]
         return choose_candidates(actions, scores, candidates)

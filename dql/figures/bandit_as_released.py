@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from dql.figures import FigureContent, scatter, style
+from dql.errors import UserError
+from dql.figures import RELEASED_METHODS, FigureContent, scatter, style
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
 
@@ -22,8 +23,11 @@ COLUMNS = {
 
 
 def draw(runs: BanditRuns, content: FigureContent) -> Figure:
-    """Draw both layouts: each algorithm, then the released panel of the same title."""
-    layouts = [layout for layout in content.layouts if runs.methods(layout)]
+    """Draw a row per layout: each algorithm, then the released panel of its title."""
+    released = set(RELEASED_METHODS)
+    layouts = [name for name in content.layouts if released & runs.methods(name)]
+    if not layouts:
+        raise UserError(f"no run of {' or '.join(RELEASED_METHODS)} among those given")
     sizes = scatter.PanelSizes(panel=1.35, gap=0.28, left=0.5)
     figure, grid = scatter.panel_grid(len(layouts), len(COLUMNS), sizes)
     for row, layout in zip(grid, layouts, strict=True):

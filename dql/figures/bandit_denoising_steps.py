@@ -35,10 +35,11 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
     variants = {
         row: runs.by_setting(row[0], row[1], "num_denoising_steps") for row in rows
     }
-    rows = [row for row in rows if variants[row]]
+    variants = {row: found for row, found in variants.items() if len(found) > 1}
+    rows = list(variants)
     counts = sorted({steps for row in rows for steps in variants[row]})
     if not rows:
-        raise UserError("no run of bc_diffusion or diffusion_ql to vary N in")
+        raise UserError("no runs of bc_diffusion or diffusion_ql with several N")
     panel = min(1.3, style.PAGE_WIDTH / (len(counts) + 0.4))
     right = min(0.995, 0.055 + 1.06 * panel * len(counts) / style.PAGE_WIDTH)
     height = panel * len(rows) + 2.45
