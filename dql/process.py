@@ -15,6 +15,7 @@ from types import FrameType
 import torch
 
 from dql.errors import UserError, nearest
+from dql.schema import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,16 @@ def choose_device(name: str) -> torch.device:
     if name == "auto" and not has_gpu:
         _say_why_no_gpu()
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+
+
+def set_precision(name: Precision, device: torch.device) -> None:
+    """Let the GPU's matrix products round their inputs to TF32 where that is asked.
+
+    Nothing but float32 exists on the CPU, whose kernels are written in it.
+    """
+    if name != "float32" and device.type == "cpu":
+        raise UserError(f"precision {name!r} needs a GPU; here use 'float32'")
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
 
 
 def _say_why_no_gpu() -> None:

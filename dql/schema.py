@@ -16,6 +16,7 @@ SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen", "m
 RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
+Precision = Literal["float32", "tf32"]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Settings = dict[str, Any]
@@ -134,6 +135,9 @@ class TrainingConfig(Strict):
     evaluation_interval: Count
     checkpoint_interval: Count
     num_evaluation_episodes: Count
+    precision: Precision = Field(
+        "float32", description="of the matrix products; tf32 needs a GPU"
+    )
 
 
 class TrainingScale(TrainingConfig):

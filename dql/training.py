@@ -31,6 +31,7 @@ from dql.process import (
     choose_device,
     keep_freed_memory,
     readable_device_errors,
+    set_precision,
 )
 from dql.progress import Progress
 from dql.records import Clock, MetricSums
@@ -80,6 +81,7 @@ class Block:
         self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training
+        set_precision(self.training.precision, device)
         self.store = make_store(runs, device)
         self.agent = make_agent(runs, self.store, device)
         if self.start > 0:

@@ -167,3 +167,10 @@ def test_first_difference_names_the_key():
     found = first_difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
     assert found == "a.c is 3 there, 2 here"
     assert first_difference({"a": 1}, {"a": 1}) is None
+
+
+def test_less_than_float32_needs_a_gpu(tmp_path):
+    with pytest.raises(UserError, match="tf32.*GPU.*float32"):
+        train([config(precision="tf32")], [tmp_path], device="cpu")
+    assert not (tmp_path / "config.json").exists()
+    assert torch.get_float32_matmul_precision() == "highest"
