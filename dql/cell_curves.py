@@ -68,7 +68,7 @@ def _gap(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _luck(runs: Sequence[StoredRun], environment: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mean luck of the runs' best evaluations, and each seed's."""
-    returns = [_episode_scores(run, environment) for run in runs]
+    returns = [_scores(run.episode_returns, environment) for run in runs]
     if not runs:
         return {"mean": None, "reason": "no finished run"}
     if min(len(run) for run in returns) < 2:
@@ -83,14 +83,6 @@ def _luck(runs: Sequence[StoredRun], environment: Mapping[str, Any]) -> dict[str
         "interval_95": list(luck.interval_95),
         "per_seed": dict(zip(seeds, luck.per_run, strict=True)),
     }
-
-
-def _episode_scores(run: StoredRun, environment: Mapping[str, Any]) -> np.ndarray:
-    """Return the scores of a run's episodes, (evaluations, episodes)."""
-    table = run.evaluations.pivot(
-        index="gradient_step", columns="episode", values="episode_return"
-    )
-    return _scores(table.to_numpy(dtype=float), environment)
 
 
 def _scores(returns: np.ndarray, environment: Mapping[str, Any]) -> np.ndarray:

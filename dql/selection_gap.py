@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,9 +59,11 @@ def luck_of_maximum(
     """
     if not runs:
         raise UserError("the luck of a maximum needs at least one run")
-    generator = np.random.default_rng(seed)
     resamples = np.array(
-        [held_out_means(returns, num_resamples, generator) for returns in runs]
+        [
+            held_out_means(returns, num_resamples, (seed, position))
+            for position, returns in enumerate(runs)
+        ]
     )
     online = np.array([np.mean(returns, axis=1).max() for returns in runs])
     luck = online[:, None] - resamples
@@ -72,7 +75,7 @@ def luck_of_maximum(
 
 
 def held_out_means(
-    returns: np.ndarray, num_resamples: int, generator: np.random.Generator
+    returns: np.ndarray, num_resamples: int, seed: tuple[int, ...]
 ) -> np.ndarray:
     """Return what evaluations chosen by some episodes earn in the others, (B,)."""
     returns = np.asarray(returns, dtype=float)
@@ -81,20 +84,24 @@ def held_out_means(
             "the luck of a maximum needs returns of (evaluations, episodes) with at "
             f"least two episodes, got the shape {returns.shape}"
         )
-    counts = _episode_counts(returns.shape[1], num_resamples, generator)
+    counts = _episode_counts(returns.shape[1], num_resamples, seed)
     chosen = (returns @ counts.T).argmax(axis=0)
     missed = counts == 0
     return (missed * returns[chosen]).sum(axis=1) / missed.sum(axis=1)
 
 
+@lru_cache(maxsize=64)  # of a study's cells, all draw the same: half of their time
 def _episode_counts(
-    num_episodes: int, num_resamples: int, generator: np.random.Generator
+    num_episodes: int, num_resamples: int, seed: tuple[int, ...]
 ) -> np.ndarray:
     """Return how often resamples draw each episode, (B, E); each leaves one out."""
+    generator = np.random.default_rng(seed)
     uniform = np.full(num_episodes, 1.0 / num_episodes)
     counts = generator.multinomial(num_episodes, uniform, size=num_resamples)
     while (complete := (counts > 0).all(axis=1)).any():
         counts[complete] = generator.multinomial(
             num_episodes, uniform, size=int(complete.sum())
         )
+    counts = counts.astype(float)  # as the returns they will weigh
+    counts.flags.writeable = False
     return counts

@@ -98,6 +98,14 @@ class StoredRun:
         distinct = np.unique(positions * span + episodes[1])
         return np.bincount(distinct // max(span, 1), minlength=len(steps))
 
+    @property
+    def episode_returns(self) -> np.ndarray:
+        """Return the returns of a run without problems, (evaluations, episodes)."""
+        table = self.evaluations
+        order = np.lexsort((table["episode"].to_numpy(), self._groups[1]))
+        returns = table["episode_return"].to_numpy(dtype=float)[order]
+        return returns.reshape(len(self.evaluation_steps), -1)
+
     @cached_property
     def evaluations_digest(self) -> str:
         """Return a digest of evaluations.csv, to notice copies."""
