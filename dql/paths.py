@@ -21,6 +21,7 @@ BEHAVIOR = RESULTS / "behavior"
 CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
+ACTION_SAMPLES = RESULTS / "action_samples"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
 ALL_CLAIMS = RESULTS / "claims.json"
@@ -66,6 +67,11 @@ def behavior_directory(environment: str) -> Path:
 def cell_file(task: str, method: str) -> Path:
     """Return the file that aggregates a method's runs on a task over seeds."""
     return CELLS / task / f"{method}.json"
+
+
+def action_samples_file(task: str, method: str) -> Path:
+    """Return the modes that a method's policies keep in states of a task's data."""
+    return ACTION_SAMPLES / task / f"{method}.csv"
 
 
 def table_file(name: str, extension: str) -> Path:

@@ -8,7 +8,6 @@ modes.
 from __future__ import annotations
 
 import io
-import json
 import logging
 from pathlib import Path
 
@@ -18,15 +17,11 @@ from torch import Tensor
 
 from dql import paths
 from dql.agents.agent import Agent
-from dql.checkpoint import checkpoint_file, load_checkpoint
-from dql.datasets import load_dataset
 from dql.diffusion import Diffusion
 from dql.errors import UserError
 from dql.files import write_bytes
+from dql.finished_runs import finished_run, is_diverged
 from dql.noise import Draw, NoiseStreams
-from dql.provenance import training_fingerprint
-from dql.run_files import is_finished
-from dql.runs import IDENTITY_EXCLUDES, Run
 from dql.schema import RunConfig
 from dql.training import Block
 
@@ -75,10 +70,9 @@ def store_trajectories(
     of a method without a diffusion policy, raises.
     """
     _check_method(config)
-    run = _finished_run(config, directory)
+    run = finished_run(config, directory)
     num_steps = config.settings["num_denoising_steps"]
-    made = json.loads((directory / paths.PROVENANCE_FILE).read_text(encoding="utf-8"))
-    if made.get("diverged"):
+    if is_diverged(directory):
         states = np.empty((0, num_steps + 1, run.dataset.actions.shape[1]))
     else:
         states = _sample(Block([run], torch.device("cpu")).agent, num_trajectories)
@@ -102,24 +96,6 @@ def _check_method(config: RunConfig) -> None:
             f"{config.method} acts by no reverse chain; trajectories are of "
             "bc_diffusion and diffusion_ql"
         )
-
-
-def _finished_run(config: RunConfig, directory: Path) -> Run:
-    """Return the run with its checkpoint."""
-    dataset = load_dataset(config.environment)
-    identity = {
-        "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
-        "dataset": dataset.manifest["digest"],
-        "code": training_fingerprint(config.agent, config.environment.environment),
-    }
-    if not is_finished(directory, config, identity):
-        raise UserError(
-            f"{directory} holds no finished run of this configuration and code; train "
-            f"it: dql train {config.task} {config.method} --seed {config.seed} "
-            f"--scale {config.scale}"
-        )
-    checkpoint = load_checkpoint(checkpoint_file(directory), identity)
-    return Run(config, directory, dataset, identity, checkpoint)
 
 
 def _sample(agent: Agent, num_trajectories: int) -> np.ndarray:

@@ -164,7 +164,12 @@ def test_a_figure_names_the_cells_it_shows():
     ]
     assert figure_cells("bandit_axes", cells) == cells[:1]
     assert figure_cells("bandit_denoising_steps", cells) == cells[:2]
-    assert figure_cells("bandit_eta", cells) == [cells[0], cells[2]]
+    assert figure_cells("bandit_eta", cells) == []  # one eta: nothing to compare
+    plain = ("bandit-corners", "diffusion_ql")
+    assert figure_cells("bandit_eta", [*cells, plain]) == [cells[0], cells[2], plain]
+    assert figure_cells("bandit_as_released", [("bandit-axes", "bcq")]) == []
+    released = [("bandit-axes", "bcq"), ("bandit-axes", "bcq_as_released")]
+    assert figure_cells("bandit_as_released", released) == released
 
 
 def test_a_figure_without_its_runs_says_what_it_needs(results, tmp_path):

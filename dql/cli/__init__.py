@@ -83,6 +83,25 @@ def train(
         training.train(runs, folders, foreign_checkpoint=foreign_checkpoint)
 
 
+@app.command("action-samples")
+def action_samples(
+    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+) -> None:
+    """Count the modes that a cell's policies keep in states of their dataset.
+
+    Writes results/action_samples/TASK/METHOD.csv, a row per seed and state, for the
+    figure SUITE_action_modes.
+
+    Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
+    """
+    project = load(scale, changes)
+    seeds = project.suite(project.task(task).suite).seeds
+    configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
+    from dql.action_samples import store_action_samples
+
+    store_action_samples(configs)
+
+
 @app.command()
 def plan(
     scale: Scale = None,

@@ -31,7 +31,8 @@ def figure(
     Of the bandit: bandit_axes, bandit_corners, bandit_eta, bandit_denoising_steps,
     bandit_as_released, bandit_modes, bandit_trajectories. Of any other suite, as
     SUITE_NAME: learning_curves, loss_against_score, selection_gap,
-    performance_profiles. Files go to figures/SUITE.
+    performance_profiles and, with three values of eta, action_modes. Files go to
+    figures/SUITE.
 
     Example: dql figure local_learning_curves
     """
@@ -42,6 +43,10 @@ def figure(
     suite_and_kind = figures.split_suite_figure(name)
     if suite_and_kind:
         suite, kind = suite_and_kind
+        if kind == figures.ACTION_MODES:
+            samples = action_sample_files(project, suite)
+            figures.draw_action_modes(samples, outputs)
+            return
         figures.draw_suite_figure(kind, cell_files(project, suite), outputs)
         return
     figures.figure_content(name)
@@ -56,11 +61,30 @@ def cell_files(project: Project, suite: str) -> list[Path]:
             f"suite '{suite}' has no runs at scale '{project.config.scale}'; another "
             "scale may: --scale paper"
         )
-    files = [paths.cell_file(*cell) for cell in cells]
+    return _present([paths.cell_file(*cell) for cell in cells], "cells")
+
+
+def action_sample_files(project: Project, suite: str) -> list[Path]:
+    """List the action samples of a suite's sweep of eta; all must be there."""
+    from dql.figures import MIN_ETAS, eta_cells
+
+    cells = eta_cells(project.cells([suite]))
+    if not cells:
+        raise UserError(
+            f"no task of suite '{suite}' has {MIN_ETAS} values of eta at scale "
+            f"'{project.config.scale}'; --scale ablations has. Name more in "
+            "workflow/config/scales, such as diffusion_ql@eta=0"
+        )
+    files = [paths.action_samples_file(*cell) for cell in cells]
+    return _present(files, "action samples")
+
+
+def _present(files: list[Path], what: str) -> list[Path]:
+    """Return the files; where some are missing, say how to make them."""
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(files)} cells are not there; make them with: "
+            f"{len(missing)} of {len(files)} {what} are not there; make them with: "
             f"snakemake {missing[0]}"
         )
     return files

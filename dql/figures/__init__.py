@@ -7,6 +7,7 @@ library is loaded when drawing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,19 @@ SUITE_FIGURES = (
 """Kinds of figures that every suite with cells has, each a module of this package."""
 
 
+ACTION_MODES = "action_modes"
+"""One more kind, for suites where a task has enough values of eta: `eta_cells`."""
+
+MIN_ETAS = 3
+
+
 @dataclass(frozen=True)
 class FigureContent:
     """What a figure of the bandit shows: layouts, methods, the setting that may vary.
 
-    It needs `min_values` values of that setting on a layout, the default's included.
-    `common` is the variant that all its methods are of, such as N=5.
+    It needs `min_values` values of that setting on a layout, the default's included,
+    and one of the methods `required`, if there are any. `common` is the variant that all
+    its methods are of, such as N=5.
     """
 
     module: str
@@ -47,6 +55,7 @@ class FigureContent:
     varied: str | None = None
     min_values: int = 1
     common: str = ""
+    required: tuple[str, ...] = ()
 
     def uses(self, task: str, method: str) -> bool:
         """Return whether the figure shows a method (with its variant) on a task."""
@@ -73,17 +82,20 @@ FIGURES: dict[str, FigureContent] = {
     "bandit_axes": FigureContent("bandit_panels", ("axes",), PANEL_METHODS),
     "bandit_corners": FigureContent("bandit_panels", ("corners",), PANEL_METHODS),
     "bandit_denoising_steps": FigureContent(
-        "bandit_denoising_steps", LAYOUT_NAMES, DIFFUSION_METHODS, varied="N"
-    ),
+        "bandit_denoising_steps", LAYOUT_NAMES, DIFFUSION_METHODS, varied="N",
+        min_values=2,
+    ),  # fmt: skip
     "bandit_eta": FigureContent(
-        "bandit_eta", LAYOUT_NAMES, ("diffusion_ql", "bc_diffusion"), varied="eta"
-    ),
+        "bandit_eta", LAYOUT_NAMES, ("diffusion_ql", "bc_diffusion"), varied="eta",
+        min_values=2,
+    ),  # fmt: skip
     "bandit_as_released": FigureContent(
-        "bandit_as_released", LAYOUT_NAMES, ("td3_bc", "bcq", *RELEASED_METHODS)
-    ),
+        "bandit_as_released", LAYOUT_NAMES, ("td3_bc", "bcq", *RELEASED_METHODS),
+        required=RELEASED_METHODS,
+    ),  # fmt: skip
     "bandit_modes": FigureContent(
-        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta", min_values=3,
-        common="N=5",
+        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta",
+        min_values=MIN_ETAS, common="N=5",
     ),  # fmt: skip
     "bandit_trajectories": FigureContent(
         "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS
@@ -108,17 +120,32 @@ def split_suite_figure(name: str) -> tuple[str, str] | None:
     """Return the suite and the kind of a suite's figure, None for any other name."""
     suite, _, kind = name.partition("_")
     suites = set(get_args(SuiteName)) - {"bandit"}
-    return (suite, kind) if suite in suites and kind in SUITE_FIGURES else None
+    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES)
+    return (suite, kind) if suite in suites and is_kind else None
+
+
+def eta_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return Diffusion-QL's cells that differ in eta alone, three of a task or more."""
+    shown = [
+        (task, method)
+        for task, method in cells
+        if re.fullmatch(r"diffusion_ql(@eta=[^,]+)?", method)
+    ]
+    counts = Counter(task for task, _ in shown)
+    return [cell for cell in shown if counts[cell[0]] >= MIN_ETAS]
 
 
 def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those of the given (task, method) pairs that a figure shows.
 
-    There are none where fewer values of its setting are among them than it needs.
+    There are none where fewer values of its setting are among them than it needs, or
+    none of the methods it cannot do without.
     """
     content = figure_content(name)
     shown = [(task, method) for task, method in cells if content.uses(task, method)]
     counts = Counter((task, method.partition("@")[0]) for task, method in shown)
+    if content.required and not {method for _, method in shown} & {*content.required}:
+        return []
     return shown if max(counts.values(), default=0) >= content.min_values else []
 
 
@@ -142,6 +169,11 @@ def draw_suite_figure(
     """Draw a suite's figure from its cells; suffixes decide the formats."""
     loaded = import_module("dql.figures.suite_cells").SuiteCells.load(cells)
     _draw(kind, outputs, loaded)
+
+
+def draw_action_modes(samples: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Draw the modes kept as eta grows from action samples; suffixes decide formats."""
+    _draw(ACTION_MODES, outputs, samples)
 
 
 def _draw(module: str, outputs: Sequence[Path], *arguments: object) -> None:

@@ -268,6 +268,9 @@ SUITES_WITH_CELLS = [
     for suite in PROJECT.scale.suites
     if suite != "bandit" and PROJECT.cells([suite])
 ]
+SUITES_WITH_ETAS = [
+    suite for suite in SUITES_WITH_CELLS if figures.eta_cells(PROJECT.cells([suite]))
+]
 
 
 def figure_files(name):
@@ -277,12 +280,17 @@ def figure_files(name):
 
 def suite_figure_files(suites):
     """Return the files of all figures of these suites."""
-    return [
-        file
+    names = [
+        figures.suite_figure(suite, kind)
         for suite in suites
         for kind in figures.SUITE_FIGURES
-        for file in figure_files(figures.suite_figure(suite, kind))
     ]
+    names += [
+        figures.suite_figure(suite, figures.ACTION_MODES)
+        for suite in suites
+        if suite in SUITES_WITH_ETAS
+    ]
+    return [file for name in names for file in figure_files(name)]
 
 
 # The report sorts by these; the numbers give the order of reading.
@@ -298,6 +306,7 @@ FIGURE_TITLES = {
     "loss_against_score": "2 denoising loss against score",
     "selection_gap": "3 what choosing the best evaluation gains",
     "performance_profiles": "4 performance profiles",
+    "action_modes": "5 modes kept as eta grows",
 }
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
@@ -356,6 +365,19 @@ def suite_figure_parameters(kind):
         return figure_parameters(kind, PROJECT.cells([wildcards.suite]))
 
     return parameters
+
+
+def action_sample_files(wildcards):
+    """Return the action samples of a suite's sweep of eta."""
+    cells = figures.eta_cells(PROJECT.cells([wildcards.suite]))
+    return [str(paths.action_samples_file(*cell)) for cell in cells]
+
+
+def action_sample_parameters(wildcards):
+    """Return what decides action samples besides their runs: code."""
+    environment = PROJECT.task(wildcards.task).environment
+    others = provenance.other_families(environment)
+    return provenance.code_fingerprint("dql.action_samples", without=others)
 
 
 def suite_cells(wildcards):

@@ -87,3 +87,50 @@ for kind in figures.SUITE_FIGURES:
         shell:
             "dql figure {wildcards.suite:q}_{params.kind:q} {params.options}"
             " > {log:q} 2>&1"
+
+
+rule sample_actions:
+    input:
+        cell_run_files,
+    output:
+        "results/action_samples/{task}/{method}.csv",
+    log:
+        "results/logs/action_samples/{task}/{method}.log",
+    wildcard_constraints:
+        task=any_of(name for name, t in PROJECT.tasks.items() if t.suite != "bandit"),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=action_sample_parameters,
+        options=scale_options,
+    message:
+        "Sample the actions of {wildcards.method} on {wildcards.task}"
+    shell:
+        "dql action-samples {wildcards.task:q} {wildcards.method:q}"
+        " {params.options} > {log:q} 2>&1"
+
+
+rule draw_action_modes:
+    input:
+        action_sample_files,
+    output:
+        "figures/{suite}/{suite}_action_modes.pdf",
+        report(
+            "figures/{suite}/{suite}_action_modes.png",
+            caption="../report/action_modes.rst",
+            category="4 Figures",
+            labels={"suite": "{suite}", "what": FIGURE_TITLES["action_modes"]},
+        ),
+    log:
+        "results/logs/figures/{suite}_action_modes.log",
+    wildcard_constraints:
+        suite=any_of(SUITES_WITH_ETAS),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=suite_figure_parameters("action_modes"),
+        options=scale_options,
+    message:
+        "Draw figures/{wildcards.suite}/{wildcards.suite}_action_modes"
+    shell:
+        "dql figure {wildcards.suite:q}_action_modes {params.options} > {log:q} 2>&1"

@@ -1,0 +1,39 @@
+"""A finished run with its checkpoint, to ask its policy once more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dql import paths
+from dql.checkpoint import checkpoint_file, load_checkpoint
+from dql.datasets import load_dataset
+from dql.errors import UserError
+from dql.provenance import training_fingerprint
+from dql.run_files import is_finished
+from dql.runs import IDENTITY_EXCLUDES, Run
+from dql.schema import RunConfig
+
+
+def finished_run(config: RunConfig, directory: Path) -> Run:
+    """Return the run with its checkpoint; one of other code or settings raises."""
+    dataset = load_dataset(config.environment)
+    identity = {
+        "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
+        "dataset": dataset.manifest["digest"],
+        "code": training_fingerprint(config.agent, config.environment.environment),
+    }
+    if not is_finished(directory, config, identity):
+        raise UserError(
+            f"{directory} holds no finished run of this configuration and code; train "
+            f"it: dql train {config.task} {config.method} --seed {config.seed} "
+            f"--scale {config.scale}"
+        )
+    checkpoint = load_checkpoint(checkpoint_file(directory), identity)
+    return Run(config, directory, dataset, identity, checkpoint)
+
+
+def is_diverged(directory: Path) -> bool:
+    """Tell whether a finished run left the numbers; its checkpoint is of before."""
+    text = (directory / paths.PROVENANCE_FILE).read_text(encoding="utf-8")
+    return bool(json.loads(text).get("diverged"))
