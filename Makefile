@@ -67,9 +67,10 @@ report: setup  ## results/report.html: claims, figures, tables, how each was mad
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
 
-bench: setup  ## gradient steps, loading of data, aggregation, resume, each against its limit
+bench: setup  ## gradient steps, data, environments, aggregation, resume, each against its limit
 	@python benchmarks/gradient_steps.py
 	@python benchmarks/data.py
+	@python benchmarks/environments.py
 	@python benchmarks/aggregation.py
 	@python benchmarks/resume.py
 

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import aggregation
 import core_step
 import data
+import environments
 import gradient_steps
 import resume
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
@@ -222,3 +223,17 @@ def test_the_training_to_stop_is_the_one_whose_checkpoints_are_timed():
     assert asked.run_config("bandit-axes", "bc_mle", 0) == project.run_config(
         "bandit-axes", "bc_mle", 0
     )
+
+
+def test_environments_are_stepped_beside_gymnasiums(tmp_path, monkeypatch, capsys):
+    both = ("hopper-medium-v2", "local-pointmaze-umaze")
+    chosen = {task: environments.TASKS[task] for task in both}
+    monkeypatch.setattr(environments, "TASKS", chosen)
+    output = tmp_path / "environments.json"
+    environments.main(episodes=2, steps=3, output=output)
+    content = json.loads(output.read_text())
+    assert [row["task"] for row in content["families"]] == list(both)
+    for row in content["families"]:
+        each = row["microseconds_per_step"]
+        assert row["speedup"] == pytest.approx(each["gymnasium"] / each["ours"])
+    assert "times as fast" in capsys.readouterr().out
