@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from dql.cell_scores import HEADLINE_RULE, normalize
-from dql.published import NUM_PUBLISHED_SEEDS, PublishedScore, find_score
+from dql.published import (
+    NUM_BANDIT_TRANSITIONS,
+    NUM_PUBLISHED_SEEDS,
+    PublishedScore,
+    find_score,
+)
 from dql.statistics import PublishedMean, compare
 from dql.stored_runs import StoredRun
 
@@ -77,7 +82,10 @@ def size_differences(config: Mapping[str, Any], num_seeds: int) -> list[str]:
             environment.get("num_gradient_steps"),
         )
     }
-    if config["suite"] != "bandit":
+    if config["suite"] == "bandit":
+        size = environment["dataset"]["num_transitions"]
+        sizes["transitions"] = (size, NUM_BANDIT_TRANSITIONS)
+    else:
         sizes["evaluation episodes"] = (
             training["num_evaluation_episodes"],
             environment.get("num_evaluation_episodes"),

@@ -20,6 +20,8 @@ PRINTABLE = ("primary", "second-hand")
 STATUSES = (*PRINTABLE, "derived", "inferred-column")
 NUM_PUBLISHED_SEEDS = 5
 """Independently trained models behind a mean: Table 1's caption (Appendix C says 6)."""
+NUM_BANDIT_TRANSITIONS = 10_000
+"""Actions in the bandit's data, drawn equally from four modes (Appendix A)."""
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,7 @@ def write_bandit_run(
         environment={
             "environment": "bandit",
             "layout": layout,
+            "dataset": {"source": "bandit", "num_transitions": 200},
             "reference_min_score": None,
             "reference_max_score": None,
         },

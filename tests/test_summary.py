@@ -67,5 +67,6 @@ def test_summary_prints_numbers_and_places(root):
     assert "not tested here" in text
     assert "All of the paper's claims: 16 holds, " in text
     assert "bandit, gradient steps: 1,000, the paper's 2,000,000" in text
+    assert "bandit, transitions: 200, the paper's 10,000" in text
     assert "local, gradient steps: 300, the paper's 2,000,000" in text
     assert "local, seeds: 1, the paper's 5" in text
