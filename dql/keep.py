@@ -17,6 +17,14 @@ from dql.errors import UserError
 from dql.files import locked, new_folder, write_bytes, write_json
 from dql.run_table import RUN_COLUMNS, made_with, run_rows
 
+KEPT_FOLDERS = (
+    paths.FIGURES,
+    paths.BANDIT,
+    paths.ACTION_SAMPLES,
+    paths.TABLES,
+    paths.CELLS,
+)
+
 
 def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
     """Copy figures, tables, claims, summaries, cells of `root` into the folder `name`.
@@ -30,7 +38,7 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
     if not runs:
         raise UserError(f"no finished run below {root / paths.RUNS}; run: make")
     with locked(kept / name), new_folder(kept / name) as folder:
-        for source in (paths.FIGURES, paths.BANDIT, paths.TABLES, paths.CELLS):
+        for source in KEPT_FOLDERS:
             if (root / source).is_dir():
                 target = folder / source.relative_to(_parent(source))
                 shutil.copytree(root / source, target, copy_function=shutil.copyfile)
