@@ -75,10 +75,12 @@ def _print_bandit(console: Console, summary: pd.DataFrame) -> None:
     """Print the bandit's numbers by method, means over seeds."""
     means = mean_by_method(summary, [*CLONING_METHODS, *IMPROVEMENT_METHODS])
     table = Table(title="Bandit, means over seeds", title_justify="left")
-    for heading in ("layout", "method", "seeds", "modes covered", "on modes %",
+    for heading in ("layout", "method", "seeds", "modes", "on modes %",
                     "best mode %", "distance", "reward"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading in ("layout", "method") else
-                         "right")  # fmt: skip
+        is_name = heading in ("layout", "method")
+        table.add_column(
+            heading, justify="left" if is_name else "right", no_wrap=is_name
+        )
     for layout in sorted({key[0] for key in means.index}):
         for method in (*CLONING_METHODS, *IMPROVEMENT_METHODS):
             if (layout, method) not in means.index:
@@ -106,8 +108,9 @@ def _print_local(console: Console, cells: Sequence[Path]) -> None:
         return
     title = "Local data, normalised score, mean ± standard error (not D4RL)"
     table = Table(title=title, title_justify="left")
-    for heading in ("task", "method", "score", "behaviour data", "steps"):
-        table.add_column(heading)
+    table.add_column("task", overflow="fold")
+    for heading in ("method", "score", "behaviour data", "steps"):
+        table.add_column(heading, no_wrap=heading != "behaviour data")
     for cell in read_cells(cells):
         behavior = cell["dataset"].get("behavior_score")
         table.add_row(
