@@ -59,6 +59,7 @@ def train(
     torch.set_num_threads(num_threads)
     keep_freed_memory()
     check_block(configs)
+    training = configs[0].training
     with ExitStack() as locks:
         for directory in sorted(set(directories)):
             locks.enter_context(locked(directory))
@@ -69,8 +70,10 @@ def train(
                 if signals.received:
                     signals.stop("stopped between two groups of runs")
                 group = [run for run in runs if run.step == step]
-                with readable_device_errors(len(group), configs[0].training.batch_size):
-                    Block(group, choose_device(device)).train(signals)
+                with readable_device_errors(len(group), training.batch_size):
+                    chosen = choose_device(device)
+                    set_precision(training.precision, chosen)
+                    Block(group, chosen).train(signals)
 
 
 class Block:
@@ -81,7 +84,6 @@ class Block:
         self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training
-        set_precision(self.training.precision, device)
         self.store = make_store(runs, device)
         self.agent = make_agent(runs, self.store, device)
         if self.start > 0:
