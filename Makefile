@@ -67,10 +67,11 @@ report: setup  ## results/report.html: claims, figures, tables, how each was mad
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
 
-bench: setup  ## gradient steps, data, environments, aggregation, resume, each against its limit
+bench: setup  ## steps, data, environments, evaluation, aggregation, resume against their limits
 	@python benchmarks/gradient_steps.py
 	@python benchmarks/data.py
 	@python benchmarks/environments.py
+	@python benchmarks/evaluation.py
 	@python benchmarks/aggregation.py
 	@python benchmarks/resume.py
 

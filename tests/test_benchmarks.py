@@ -15,6 +15,7 @@ import aggregation
 import core_step
 import data
 import environments
+import evaluation
 import gradient_steps
 import resume
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
@@ -237,3 +238,21 @@ def test_environments_are_stepped_beside_gymnasiums(tmp_path, monkeypatch, capsy
         each = row["microseconds_per_step"]
         assert row["speedup"] == pytest.approx(each["gymnasium"] / each["ours"])
     assert "times as fast" in capsys.readouterr().out
+
+
+def test_evaluating_together_is_set_against_one_by_one(tmp_path, capsys):
+    output = tmp_path / "evaluation.json"
+    evaluation.main(steps=2, output=output)
+    row = json.loads(output.read_text())["devices"][0]
+    assert row["device"] == "cpu"
+    ratio = row["seconds_together"] / row["seconds_one_by_one"]
+    assert row["ratio"] == pytest.approx(ratio)
+    assert row["ratio_of_products"] > 0
+    assert "one by one" in capsys.readouterr().out
+
+
+def test_candidates_of_all_episodes_are_counted():
+    rows = 5 * 10 * 50
+    chain = 5 * (256 * (11 + 3 + 16) + 2 * 256**2 + 3 * 256)
+    critics = 2 * (256 * (11 + 3) + 2 * 256**2 + 256)
+    assert evaluation.flops_per_step() == 2 * rows * (chain + critics)
