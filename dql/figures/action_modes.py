@@ -64,7 +64,8 @@ def draw(samples: Sequence[Path]) -> Figure:
         axes.set_title(title, fontsize=7.5)
         axes.set_xticks(range(len(etas)), [f"{eta:g}" for eta in etas])
         axes.set_xlabel("weight of the Q term η")
-        axes.set_ylim(bottom=0)
+        largest = 100.0 if column == "has_several" else means[column].max()
+        axes.set_ylim(0, 1.08 * largest or 1.0)
         axes.grid(axis="y")
     handles = [
         Line2D([], [], color=color, markersize=2.5, label=task, **look)
