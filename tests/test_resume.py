@@ -14,6 +14,7 @@ import time
 import crashes
 import pytest
 
+from dql.config import load_project
 from dql.training import train
 
 KILLED = {
@@ -99,7 +100,8 @@ def test_the_command_killed_at_any_moment(tmp_path):
         if len(codes) > 20 or codes[-1] == 0:
             break
     assert codes[-1] == 0 and codes.count(-signal.SIGKILL) >= 5
-    configs = crashes.make_configs(**sizes)
+    project = load_project(scale="smoke", overrides=training)
+    configs = [project.run_config("bandit-axes", "td3_bc", seed) for seed in (0, 1)]
     train(configs, crashes.folders(tmp_path / "straight", configs))
     root = tmp_path / "results" / "runs" / "bandit-axes" / "td3_bc"
     assert crashes.results(root, configs) == crashes.results(
