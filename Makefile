@@ -81,13 +81,13 @@ test: setup  ## the tests, the workflow at scale smoke included
 lint: setup  ## style of the code and of the rules
 	@ruff check .
 	@ruff format --check .
-	@snakefmt --check Snakefile workflow/rules
+	@snakefmt --check Snakefile workflow/rules workflow/helpers
 	@snakemake --lint
 
 format: setup  ## rewrite code and rules in this style
 	@ruff check --fix .
 	@ruff format .
-	@snakefmt Snakefile workflow/rules
+	@snakefmt Snakefile workflow/rules workflow/helpers
 
 clean:  ## remove results, figures, caches; .venv, DVC's cache, what Git holds stay
 	@find results -mindepth 1 -maxdepth 1 ! -name kept ! -name benchmarks \

@@ -91,9 +91,9 @@ def test_every_job_fits_a_partition_of_the_file():
     """No training job asks for more than the example partitions with GPUs allow."""
     text = (ROOT / "profiles" / "slurm" / "partitions.yaml").read_text()
     partitions = yaml.safe_load(text)["partitions"]
-    common = (ROOT / "workflow" / "rules" / "common.smk").read_text()
-    hours = int(re.search(r"MAX_MINUTES = (\d+) \* 60", common)[1])
-    memory = int(re.search(r"OTHER_TRAINING_MEMORY_MB = (\d+)", common)[1])
+    training = (ROOT / "workflow" / "helpers" / "training.smk").read_text()
+    hours = int(re.search(r"MAX_MINUTES = (\d+) \* 60", training)[1])
+    memory = int(re.search(r"OTHER_TRAINING_MEMORY_MB = (\d+)", training)[1])
     attempts = 1 + read_profile("slurm")["retries"]
     with_gpus = [p for p in partitions.values() if p.get("max_gpu")]
     without = [p for p in partitions.values() if not p.get("max_gpu")]

@@ -154,7 +154,7 @@ def test_lint_is_clean(bare):
 def test_code_and_rules_are_formatted():
     run("ruff check .", ROOT)
     run("ruff format --check .", ROOT)
-    run("snakefmt --check Snakefile workflow/rules", ROOT)
+    run("snakefmt --check Snakefile workflow/rules workflow/helpers", ROOT)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ rule train_behavior_policies:
         "results/behavior/{environment}/policies.json",
     log:
         "results/logs/behavior/{environment}.log",
-    priority: 20  # the longest chain of jobs starts here
+    priority: 200  # the longest chain of jobs starts here
     conda:
         "../../environment.yml"
     threads: 8
@@ -37,7 +37,7 @@ rule generate_dataset:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
         task=any_of(suite_names("local")),
-    priority: 20
+    priority: 200
     conda:
         "../../environment.yml"
     resources:

@@ -26,8 +26,7 @@ for suite, seeds, block in seed_blocks():
             f"results/benchmarks/train/{{task}}/{{method}}/seeds_{block}.tsv"
         wildcard_constraints:
             task=any_of(PROJECT.suite(suite).tasks),
-        # Longer jobs first, so that no core waits for the last of them alone.
-        priority: 0 if suite == "bandit" else 10
+        priority: training_priority
         conda:
             "../../environment.yml"
         resources:

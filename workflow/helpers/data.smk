@@ -1,0 +1,46 @@
+"""What the rules of datasets ask: policies, parameters, figures."""
+
+
+def behavior_policies(wildcards):
+    """Return the policies that a local task's data are rolled out with, if any."""
+    environment = PROJECT.task(wildcards.task).environment
+    if environment.startswith("pointmaze"):
+        return []
+    folder = paths.behavior_directory(environment)
+    return [str(folder / name) for name in ("policies.npz", "policies.json")]
+
+
+def behavior_parameters(wildcards):
+    """Return what decides an environment's behavior policies: code and budget."""
+    budget = PROJECT.suite("local").behavior.model_dump()
+    others = provenance.other_families(wildcards.environment)
+    code = provenance.code_fingerprint("dql.behavior", without=others)
+    return f"{code}-{digest(budget, PROJECT.config.physics)}"
+
+
+def dataset_parameters(wildcards):
+    """Return what decides a task's dataset besides its policies: code and sizes."""
+    task = PROJECT.task(wildcards.task)
+    maker = {
+        "local": "dql.local_data",
+        "d4rl": "dql.d4rl",
+        "minari": "dql.minari_remote",
+    }[task.dataset.source]
+    if task.environment.startswith("pointmaze"):
+        maker = "dql.pointmaze_data"
+    decided = digest(task.dataset.model_dump(), task.environment, task.physics)
+    others = provenance.other_families(task.environment)
+    return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
+
+
+def data_figure_parameters(wildcards):
+    """Return what decides the figure of a dataset besides its rows: code and style."""
+    code = provenance.code_fingerprint("dql.figures.dataset")
+    return f"{code}-{digest(paths.STYLE.read_text())}"
+
+
+DATA_FIGURE_TARGETS = [
+    str(paths.figure_file(paths.data_figure(task), extension))
+    for task in PROJECT.suite("local").tasks
+    for extension in ("pdf", "png")
+]

@@ -1,0 +1,134 @@
+"""What the rules of figures and of the bandit's verdicts ask."""
+
+
+def bandit_claims_parameters(wildcards):
+    """Return what decides the verdicts besides the summary: code and the claims."""
+    code = provenance.code_fingerprint("dql.bandit_claims")
+    return f"{code}-{digest(paths.CLAIMS.read_text())}"
+
+
+BANDIT_CELLS = PROJECT.cells(["bandit"])
+
+BANDIT_FIGURES = [
+    name for name in figures.FIGURES if figures.figure_cells(name, BANDIT_CELLS)
+]
+SUITES_WITH_CELLS = [
+    suite
+    for suite in PROJECT.scale.suites
+    if suite != "bandit" and PROJECT.cells([suite])
+]
+SUITES_WITH_ETAS = [
+    suite for suite in SUITES_WITH_CELLS if figures.eta_cells(PROJECT.cells([suite]))
+]
+
+
+def figure_files(name):
+    """Return a figure's files."""
+    return [str(paths.figure_file(name, extension)) for extension in ("pdf", "png")]
+
+
+def suite_figure_files(suites):
+    """Return the files of all figures of these suites."""
+    names = [
+        figures.suite_figure(suite, kind)
+        for suite in suites
+        for kind in figures.SUITE_FIGURES
+    ]
+    names += [
+        figures.suite_figure(suite, figures.ACTION_MODES)
+        for suite in suites
+        if suite in SUITES_WITH_ETAS
+    ]
+    return [file for name in names for file in figure_files(name)]
+
+
+# The report sorts by these; the numbers give the order of reading.
+FIGURE_TITLES = {
+    "bandit_axes": "1 modes on the axes, all methods",
+    "bandit_corners": "2 modes in the corners, all methods",
+    "bandit_denoising_steps": "3 number of denoising steps N",
+    "bandit_eta": "4 weight eta of the Q term",
+    "bandit_modes": "5 modes kept as eta grows",
+    "bandit_trajectories": "6 reverse chains",
+    "bandit_as_released": "7 supplement: panels as released",
+    "learning_curves": "1 learning curves",
+    "loss_against_score": "2 denoising loss against score",
+    "selection_gap": "3 what choosing the best evaluation gains",
+    "performance_profiles": "4 performance profiles",
+    "action_modes": "5 modes kept as eta grows",
+}
+BANDIT_TARGETS = (
+    [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
+    + [file for name in BANDIT_FIGURES for file in figure_files(name)]
+    if BANDIT_CELLS
+    else []
+)
+FIGURE_TARGETS = suite_figure_files(SUITES_WITH_CELLS)
+
+
+def bandit_trajectories():
+    """Return the trajectories that are drawn: of the lowest seed, as samples are."""
+    name = "bandit_trajectories"
+    if name not in BANDIT_FIGURES:
+        return []
+    seed = min(PROJECT.suite("bandit").seeds)
+    return [
+        str(paths.run_directory(*cell, seed) / paths.TRAJECTORIES_FILE)
+        for cell in figures.figure_cells(name, BANDIT_CELLS)
+    ]
+
+
+def bandit_figure_files(name):
+    """Return the files of the runs that a figure of the bandit shows."""
+    files = run_files(figures.figure_cells(name, BANDIT_CELLS))
+    return files + (bandit_trajectories() if name == "bandit_trajectories" else [])
+
+
+def trajectory_run_files(wildcards):
+    """Return the files of the run whose trajectories are sampled."""
+    folder = paths.run_directory(wildcards.task, wildcards.method, wildcards.seed)
+    return [str(folder / file) for file in SUITE_RUN_FILES["bandit"]]
+
+
+def trajectory_parameters(wildcards):
+    """Return what decides trajectories besides their run: code."""
+    others = provenance.other_families("bandit")
+    return provenance.code_fingerprint("dql.trajectories", without=others)
+
+
+def figure_parameters(module, cells):
+    """Return what decides a figure besides its data: code, style and names."""
+    code = provenance.code_fingerprint("dql.figures", f"dql.figures.{module}")
+    return f"{code}-{digest(paths.STYLE.read_text())}-{labels(cells)}"
+
+
+def bandit_figure_parameters(name):
+    """Return what decides a figure of the bandit besides its runs."""
+    return figure_parameters(figures.figure_content(name).module, BANDIT_CELLS)
+
+
+def suite_figure_parameters(kind):
+    """Return a function: what decides a suite's figure besides its cells."""
+
+    def parameters(wildcards):
+        return figure_parameters(kind, PROJECT.cells([wildcards.suite]))
+
+    return parameters
+
+
+def action_sample_files(wildcards):
+    """Return the action samples of a suite's sweep of eta."""
+    cells = figures.eta_cells(PROJECT.cells([wildcards.suite]))
+    return [str(paths.action_samples_file(*cell)) for cell in cells]
+
+
+def action_sample_parameters(wildcards):
+    """Return what decides action samples besides their runs: code."""
+    environment = PROJECT.task(wildcards.task).environment
+    others = provenance.other_families(environment)
+    return provenance.code_fingerprint("dql.action_samples", without=others)
+
+
+def suite_cells(wildcards):
+    """Return the files of a suite's cells."""
+    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells([wildcards.suite])]

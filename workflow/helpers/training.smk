@@ -1,0 +1,87 @@
+"""What the training rules ask: blocks of seeds, data, resources, priorities."""
+
+
+def seed_blocks():
+    """Yield each suite with the seeds that one job trains together, and their name."""
+    for suite, sizes in PROJECT.scale.suites.items():
+        for start in range(0, len(sizes.seeds), sizes.seeds_per_job):
+            seeds = sizes.seeds[start : start + sizes.seeds_per_job]
+            yield suite, seeds, "_".join(map(str, seeds))
+
+
+def training_manifest(wildcards):
+    """Return the manifest of a task's dataset; the bandit's is drawn by each run."""
+    task = PROJECT.task(wildcards.task)
+    return [] if task.suite == "bandit" else str(paths.dataset_manifest(task.name))
+
+
+def training_data(wildcards):
+    """Return a task's big data file, which must exist but whose date means nothing."""
+    task = PROJECT.task(wildcards.task)
+    return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
+
+
+# What a cluster is asked for. Measured peaks on CPUs are below 0.7 GB (`runs.csv` of
+# results/kept: three bandit runs in a process, or one on 100,000 transitions); a D4RL
+# file holds up to twenty times as many, and a CUDA context takes gigabytes of its own.
+TRAINING_MEMORY_MB = {"bandit": 4000}
+OTHER_TRAINING_MEMORY_MB = 12000
+# Three times the 18 to 31 ms a step of one Diffusion-QL run takes on one CPU core
+# (results/benchmarks/gradient_steps.json, `runs.csv`); its evaluations are in there.
+SECONDS_PER_STEP = 0.09
+# A job that is cut resumes when it is submitted again, and partitions have limits.
+MAX_MINUTES = 24 * 60
+
+
+def grows_by_attempt(megabytes):
+    """Return a resource function: more memory whenever a job is tried again."""
+
+    def memory(wildcards, attempt):
+        return megabytes * attempt
+
+    return memory
+
+
+def training_memory(suite):
+    """Return the resource function for the memory of a suite's training jobs, MB."""
+    return grows_by_attempt(TRAINING_MEMORY_MB.get(suite, OTHER_TRAINING_MEMORY_MB))
+
+
+def training_minutes(suite, seeds):
+    """Return the resource function for the time limit of a block of seeds."""
+
+    def minutes(wildcards):
+        steps = PROJECT.suite(suite).training.num_gradient_steps
+        if steps == "from_task":
+            steps = PROJECT.task(wildcards.task).num_gradient_steps
+        needed = 30 + steps * len(seeds) * SECONDS_PER_STEP / 60
+        return min(round(needed), MAX_MINUTES)
+
+    return minutes
+
+
+def run_parameters(wildcards):
+    """Return what decides a run besides its data and seed: code and settings."""
+    try:
+        return provenance.run_parameters(
+            PROJECT.run_config(
+                wildcards.task,
+                wildcards.method,
+                PROJECT.suite(PROJECT.task(wildcards.task).suite).seeds[0],
+            )
+        )
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+def training_priority(wildcards):
+    """Return a job's priority: the longer, the higher.
+
+    Long jobs that start first leave no core waiting for the last of them alone. The
+    bandit's jobs differ by the length of the reverse chain, and are the shorter ones.
+    """
+    task = PROJECT.task(wildcards.task)
+    if task.suite != "bandit":
+        return 100
+    settings = PROJECT.settings(wildcards.task, wildcards.method)
+    return settings.get("num_denoising_steps", 0)
