@@ -41,7 +41,12 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
         for source in KEPT_FOLDERS:
             if (root / source).is_dir():
                 target = folder / source.relative_to(_parent(source))
-                shutil.copytree(root / source, target, copy_function=shutil.copyfile)
+                shutil.copytree(
+                    root / source,
+                    target,
+                    ignore=shutil.ignore_patterns("*.html"),  # the report's only
+                    copy_function=shutil.copyfile,
+                )
         for suffix in (".json", ".md"):
             source = root / paths.ALL_CLAIMS.with_suffix(suffix)
             if source.is_file():

@@ -40,11 +40,12 @@ def test_figures_numbers_and_provenance_are_kept(tmp_path):
     (tmp_path / paths.FIGURES / "bandit_axes.png").write_bytes(b"picture")
     (tmp_path / paths.BANDIT).mkdir(parents=True)
     (tmp_path / paths.BANDIT / "summary.csv").write_text("layout\n")
+    (tmp_path / paths.BANDIT / "claims.html").write_text("for the report only")
     (tmp_path / paths.ALL_CLAIMS).write_text("{}")
     folder = keep("quick", root=tmp_path, kept=tmp_path / "kept")
     assert (folder / "claims.json").read_text() == "{}"
     assert (folder / "figures" / "bandit_axes.png").read_bytes() == b"picture"
-    assert (folder / "bandit" / "summary.csv").exists()
+    assert [file.name for file in (folder / "bandit").iterdir()] == ["summary.csv"]
     runs = pd.read_csv(folder / "runs.csv")
     assert runs["seed"].tolist() == [0, 1]
     assert (runs["wall_seconds"] == 4.5).all()
