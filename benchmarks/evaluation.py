@@ -85,24 +85,20 @@ def seconds_one_by_one(num_steps: int, device: torch.device) -> float:
     """Return the seconds of as many steps, each a call of its own."""
     environment = make_gymnasium("hopper", "d4rl")
     dims = environment.observation_space.shape[0], environment.action_space.shape[0]
-    plain = PlainDiffusionQL(*dims)
-    if device.type == "cuda":
-        torch.set_default_device(device)
+    with device:  # where the plain networks and their noise are made
         plain = PlainDiffusionQL(*dims)
-    began = time.perf_counter()
-    for seed in range(NUM_SEEDS * NUM_EPISODES):
-        observation, _ = environment.reset(seed=seed)
-        for _ in range(num_steps):
-            state = torch.as_tensor(observation, dtype=torch.float32, device=device)
-            states = state[None].repeat(NUM_CANDIDATES, 1)
-            actions = plain.actor.sample(states)
-            q_values = torch.min(*plain.q(plain.targets, states, actions)).flatten()
-            chosen = torch.multinomial(q_values.softmax(dim=0), 1)
-            action = actions[chosen].cpu().numpy().flatten()
-            observation, *_ = environment.step(action)
-    seconds = time.perf_counter() - began
-    torch.set_default_device("cpu")
-    return seconds
+        began = time.perf_counter()
+        for seed in range(NUM_SEEDS * NUM_EPISODES):
+            observation, _ = environment.reset(seed=seed)
+            for _ in range(num_steps):
+                state = torch.as_tensor(observation, dtype=torch.float32)
+                states = state[None].repeat(NUM_CANDIDATES, 1)
+                actions = plain.actor.sample(states)
+                q_values = torch.min(*plain.q(plain.targets, states, actions)).flatten()
+                chosen = torch.multinomial(q_values.softmax(dim=0), 1)
+                action = actions[chosen].cpu().numpy().flatten()
+                observation, *_ = environment.step(action)
+        return time.perf_counter() - began
 
 
 def flops_per_step() -> int:
