@@ -139,6 +139,10 @@ def test_a_method_is_refused_on_a_task_it_does_not_serve():
             {"suites": {"local": {"task_methods": {"bandit-axes": []}}}},
             ["bandit-axes", "local"],
         ),
+        (
+            {"suites": {"bandit": {"task_methods": {"bandit-axes": ["bqc"]}}}},
+            ["bqc", "bcq"],
+        ),
     ],
 )
 def test_faults_are_found_at_load(changes, words):
