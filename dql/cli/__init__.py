@@ -15,7 +15,7 @@ import typer
 
 from dql import paths
 from dql.cli import bandit, config, data, figures
-from dql.cli.adoption import adopt, record
+from dql.cli.adoption import adopt, keep, record
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
 from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
@@ -32,8 +32,9 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
-for verb in (doctor, gc, record, adopt, figures.figure):
+for verb in (doctor, gc, record, adopt, keep, figures.figure):
     app.command()(verb)
+app.command("action-samples")(figures.action_samples)
 
 
 @app.callback()
@@ -81,25 +82,6 @@ def train(
         from dql import training
 
         training.train(runs, folders, foreign_checkpoint=foreign_checkpoint)
-
-
-@app.command("action-samples")
-def action_samples(
-    task: Task, method: Method, scale: Scale = None, changes: Changes = None
-) -> None:
-    """Count the modes that a cell's policies keep in states of their dataset.
-
-    Writes results/action_samples/TASK/METHOD.csv, a row per seed and state, for the
-    figure SUITE_action_modes.
-
-    Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
-    """
-    project = load(scale, changes)
-    seeds = project.suite(project.task(task).suite).seeds
-    configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
-    from dql.action_samples import store_action_samples
-
-    store_action_samples(configs)
 
 
 @app.command()
@@ -234,25 +216,6 @@ def summary() -> None:
     from dql.summary import print_summary
 
     print_summary()
-
-
-@app.command()
-def keep(
-    name: Annotated[str, typer.Argument(help="Name of the folder in results/kept.")],
-    source: Annotated[
-        str, typer.Option("--from", metavar="FOLDER", help="Where the workflow ran.")
-    ] = ".",
-) -> None:
-    """Copy figures, tables and how they were made into results/kept, for Git.
-
-    The workflow's own results are replaced by its next run; a kept folder stays.
-    Example: dql keep quick
-    """
-    from pathlib import Path
-
-    from dql.keep import keep as keep_results
-
-    typer.echo(f"kept in {keep_results(name, root=Path(source))}")
 
 
 def main(arguments: list[str] | None = None) -> None:

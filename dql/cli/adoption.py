@@ -1,6 +1,9 @@
-"""`dql record` and `dql adopt`: results that a clone need not make again."""
+"""`dql record`, `dql adopt`, `dql keep`: results that need not be made again."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -27,3 +30,19 @@ def adopt() -> None:
     typer.echo(f"adopted {adopted.num_outputs} files; {len(adopted.absent)} not here")
     for output in adopted.different:
         typer.echo(f"not adopted, its content is another: {output}")
+
+
+def keep(
+    name: Annotated[str, typer.Argument(help="Name of the folder in results/kept.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="FOLDER", help="Where the workflow ran.")
+    ] = ".",
+) -> None:
+    """Copy figures, tables and how they were made into results/kept, for Git.
+
+    The workflow's own results are replaced by its next run; a kept folder stays.
+    Example: dql keep quick
+    """
+    from dql.keep import keep as keep_results
+
+    typer.echo(f"kept in {keep_results(name, root=Path(source))}")

@@ -1,4 +1,4 @@
-"""`dql figure`: draw a figure of the bandit or of a suite from stored results."""
+"""`dql figure` and `dql action-samples`: figures from stored results and policies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from dql import paths
 from dql.cli.bandit import bandit_folders
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Method, Scale, Task, load
 from dql.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +51,25 @@ def figure(
         return
     figures.figure_content(name)
     figures.draw_figure(name, bandit_folders(project), paths.BANDIT_SUMMARY, outputs)
+
+
+def action_samples(
+    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+) -> None:
+    """Count the modes that a cell's policies keep in states of their dataset.
+
+    Writes results/action_samples/TASK/METHOD.csv, a row per seed and state, for the
+    figure SUITE_action_modes.
+
+    Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
+    """
+    project = load(scale, changes)
+    seeds = project.suite(project.task(task).suite).seeds
+    # Without seeds, asking for one is the error that names a scale with some.
+    configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
+    from dql.action_samples import store_action_samples
+
+    store_action_samples(configs)
 
 
 def cell_files(project: Project, suite: str) -> list[Path]:
