@@ -20,10 +20,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from dql import paths
 from dql.bandit_summary import COVERED_SHARE
 from dql.files import write_bytes
-from dql.finished_runs import finished_run, is_diverged
+from dql.finished_runs import finished_run
 from dql.noise import NoiseStreams
 from dql.runs import Run
 from dql.schema import RunConfig
+from dql.stored_files import has_diverged
 from dql.training import Block
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def store_action_samples(
     for config in configs:
         directory = paths.run_directory(config.task, config.method, config.seed)
         run = finished_run(config, directory)
-        if is_diverged(directory):
+        if has_diverged(directory):
             logger.warning("%s diverged and has no policy", directory)
             continue
         states, actions = sample_policy(run, num_states, num_samples)

@@ -24,14 +24,14 @@ from scipy.spatial.distance import cdist
 
 from dql import bandit, paths
 from dql.errors import UserError
-from dql.stored_runs import (
+from dql.stored_files import (
     UnusableRunError,
     check_digest,
+    has_diverged,
     numbers_of,
     read_csv,
-    read_json,
-    read_run_config,
 )
+from dql.stored_runs import read_run_config
 
 COLUMNS = (
     "layout",
@@ -119,12 +119,6 @@ def summarize_run(run_directory: Path) -> dict[str, Any]:
         return identity
     actions, rewards = read_samples(run_directory)
     return identity | summarize_samples(actions, rewards, layout)
-
-
-def has_diverged(run_directory: Path) -> bool:
-    """Return whether the run's provenance records a divergence."""
-    path = run_directory / paths.PROVENANCE_FILE
-    return path.is_file() and bool(read_json(path).get("diverged"))
 
 
 def write_summary(run_directories: Sequence[Path], output: Path) -> pd.DataFrame:

@@ -20,13 +20,12 @@ from dql.errors import UserError
 from dql.published import NUM_PUBLISHED_SEEDS, PublishedScore, find_score
 from dql.schema import RunConfig
 from dql.statistics import Comparison, PublishedMean, compare
+from dql.stored_files import UnusableRunError, read_json
 from dql.stored_runs import (
     EVALUATION_COLUMNS,
     StoredRun,
-    UnusableRunError,
     config_differences,
     evaluation_problems,
-    read_json,
     read_run,
 )
 

@@ -28,14 +28,8 @@ from dql.errors import UserError
 from dql.files import write_json
 from dql.manifests import check_manifest
 from dql.schema import SelectionRule
-from dql.stored_runs import (
-    StoredRun,
-    UnusableRunError,
-    config_differences,
-    evaluation_problems,
-    read_json,
-    read_run,
-)
+from dql.stored_files import UnusableRunError, read_json
+from dql.stored_runs import StoredRun, config_differences, evaluation_problems, read_run
 
 
 def aggregate_cell(

@@ -19,7 +19,7 @@ from dql import paths
 from dql.published import PublishedScore, load_scores
 from dql.schema import TaskConfig
 from dql.statistics import standard_error
-from dql.stored_runs import read_json
+from dql.stored_files import read_json
 
 SCALE = "paper"
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
-from dql.stored_runs import UnusableRunError, config_differences, read_json
+from dql.stored_files import UnusableRunError, read_json
+from dql.stored_runs import config_differences
 from dql.table_files import Block, Table, write_table
 
 COLUMNS = (

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dql import paths
 from dql.checkpoint import checkpoint_file, load_checkpoint
 from dql.datasets import load_dataset
 from dql.errors import UserError
@@ -31,9 +29,3 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
         )
     checkpoint = load_checkpoint(checkpoint_file(directory), identity)
     return Run(config, directory, dataset, identity, checkpoint)
-
-
-def is_diverged(directory: Path) -> bool:
-    """Tell whether a finished run left the numbers; its checkpoint is of before."""
-    text = (directory / paths.PROVENANCE_FILE).read_text(encoding="utf-8")
-    return bool(json.loads(text).get("diverged"))

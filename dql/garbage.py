@@ -18,7 +18,7 @@ from dql import paths
 from dql.config import Project, load_project
 from dql.errors import UserError
 from dql.locks import is_locked, running_snakemakes
-from dql.stored_runs import UnusableRunError, read_json
+from dql.stored_files import UnusableRunError, read_json
 from dql.versioned import has_md5, held_twice
 
 LOGS = paths.RESULTS / "logs"

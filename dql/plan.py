@@ -28,7 +28,7 @@ from dql.environments import make_environments
 from dql.gradient_steps import make_steps, training_streams
 from dql.noise import BLOCK_STEPS, NoiseStreams
 from dql.schema import RunConfig
-from dql.stored_runs import UnusableRunError, read_json
+from dql.stored_files import UnusableRunError, read_json
 
 NUM_TRANSITIONS = 1000
 FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dql import paths
 from dql.errors import UserError
-from dql.stored_runs import read_json
+from dql.stored_files import read_json
 from dql.table_files import Block, Table, write_table
 
 RUN_COLUMNS = (

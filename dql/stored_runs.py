@@ -7,8 +7,6 @@ sentence, and whoever aggregates leaves the run out and repeats it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,9 +18,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from dql import paths
-from dql.errors import UserError
 from dql.files import file_sha256
 from dql.schema import RunConfig
+from dql.stored_files import (
+    UnusableRunError,
+    check_digest,
+    numbers_of,
+    read_csv,
+    read_json,
+)
 
 UNCOMPARED_KEYS = ("label", "scale", "training.checkpoint_interval")
 """Configuration that cannot change a run's evaluations."""
@@ -31,10 +35,6 @@ MEASURED = ("wall_seconds", "gpu_seconds", "steps_per_second", "peak_memory_byte
 """Costs in a run's provenance."""
 
 EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_length")
-
-
-class UnusableRunError(UserError):
-    """A stored run that cannot be read; the message names the file and the fault."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ class StoredRun:
     @cached_property
     def evaluations_digest(self) -> str:
         """Return a digest of evaluations.csv, to notice copies."""
-        return hashlib.sha256(
-            (self.directory / paths.EVALUATIONS_FILE).read_bytes()
-        ).hexdigest()
+        return file_sha256(self.directory / paths.EVALUATIONS_FILE)
 
     def metric(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return (gradient_steps, values) of a logged metric, or None if not logged."""
@@ -133,43 +131,6 @@ class StoredRun:
         steps, values = (numbers_of(rows, column, path) for column in wanted)
         logged = ~np.isnan(values)
         return steps[logged], values[logged]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; a missing or broken file is named."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UnusableRunError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise UnusableRunError(f"{path}: not JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise UnusableRunError(f"{path}: not a JSON object")
-    return content
-
-
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Return a CSV table; a missing or broken file is named."""
-    try:
-        return pd.read_csv(path, **options)
-    except FileNotFoundError:
-        raise UnusableRunError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UnusableRunError(f"{path}: unreadable ({error.strerror})") from None
-    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
-        raise UnusableRunError(f"{path}: not a CSV table ({error})") from None
-
-
-def numbers_of(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column of numbers; anything else in it raises."""
-    values = table[name].to_numpy()
-    if values.dtype.kind not in "iuf":
-        if len(values):
-            raise UnusableRunError(f"{path}: column {name} holds more than numbers")
-        return np.empty(0)
-    return values
 
 
 def read_run(directory: Path) -> StoredRun:
@@ -217,20 +178,6 @@ def read_run_config(directory: Path) -> dict[str, Any]:
             f"{path}: not a run's configuration ({key}: {fault['msg']})"
         ) from None
     return content
-
-
-def check_digest(path: Path) -> None:
-    """Raise when a run's file is not the one that its provenance was written for."""
-    provenance = path.parent / paths.PROVENANCE_FILE
-    if not (provenance.is_file() and path.is_file()):
-        return
-    known = read_json(provenance).get("files")
-    expected = known.get(path.name) if isinstance(known, dict) else None
-    if expected not in (None, found := file_sha256(path)):
-        raise UnusableRunError(
-            f"{path}: changed since the run wrote it (sha256 {found[:12]}, recorded "
-            f"{str(expected)[:12]}); train the run again, which restores it"
-        )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dql.bandit_summary import mean_by_method, read_summary
 from dql.cell_facts import size_differences
 from dql.claim_file import UNTESTED, VERDICTS
 from dql.figures import CLONING_METHODS, IMPROVEMENT_METHODS
-from dql.stored_runs import read_json
+from dql.stored_files import read_json
 from dql.table_cells import read_cells, score_text
 
 PRODUCTS = (

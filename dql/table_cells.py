@@ -8,7 +8,7 @@ from typing import Any
 
 from dql import paths
 from dql.errors import UserError
-from dql.stored_runs import read_json
+from dql.stored_files import read_json
 
 Cell = Mapping[str, Any]
 

@@ -131,7 +131,7 @@ def usable_cells(project: Project, name: str) -> tuple[list[Path], list[str]]:
 def _foreign(project: Project, task: str, method: str, path: Path) -> str:
     """Return why a stored cell is not of this configuration, or nothing."""
     from dql.resolution import resolve_training
-    from dql.stored_runs import read_json
+    from dql.stored_files import read_json
 
     config = project.task(task)
     suite = project.suite(config.suite)

@@ -23,7 +23,8 @@ from dql import files, process, training
 from dql.checkpoint import checkpoint_file, load_checkpoint
 from dql.errors import UserError
 from dql.gradient_steps import EagerSteps
-from dql.stored_runs import UnusableRunError, read_run
+from dql.stored_files import UnusableRunError
+from dql.stored_runs import read_run
 from dql.training import train
 
 

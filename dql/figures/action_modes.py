@@ -7,18 +7,18 @@ its dataset, counted into modes. Points are seeds, lines their means.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dql.bandit_summary import COVERED_SHARE
 from dql.errors import UserError
 from dql.figures import panels, style
 from dql.figures.suite_cells import footnote_lines
 
-LINES = ("-", "--", ":", "-.")
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 PANELS = {
     "num_modes": "modes per state",
     "has_several": "states with several modes (%)",
@@ -35,7 +35,8 @@ def draw(samples: Sequence[Path]) -> Figure:
     footnote = footnote_lines(
         [
             f"Actions drawn in {num_states} states of the dataset, before candidates "
-            "are compared. A mode: at least 5 % of the draws, joined by short steps. "
+            f"are compared. A mode: at least {COVERED_SHARE:.0%} of the draws, joined by "
+            "short steps. "
             "Spread: standard deviation per axis of the action.",
             "Points: seeds; lines: means.",
         ]
@@ -44,8 +45,10 @@ def draw(samples: Sequence[Path]) -> Figure:
         len(PANELS), max_columns=3, height=1.5, legend_rows=1, footnote=footnote
     )
     looks = {
-        task: {"linestyle": LINES[i % len(LINES)], "marker": MARKS[i % len(MARKS)]}
-        for i, task in enumerate(tasks)
+        task: {"linestyle": dashes, "marker": marker}
+        for task, dashes, marker in zip(
+            tasks, cycle(style.DASHES), cycle(style.MARKERS), strict=False
+        )
     }
     means = table.groupby(["task", "seed", "q_coefficient"])[list(PANELS)].mean()
     color = style.method_color("diffusion_ql")

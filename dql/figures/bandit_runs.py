@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
-from dql.bandit_summary import has_diverged, read_samples, read_summary
+from dql.bandit_summary import read_samples, read_summary
 from dql.errors import UserError
 from dql.figures import FigureContent
+from dql.stored_files import has_diverged
 from dql.stored_runs import read_run_config
 
 
