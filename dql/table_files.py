@@ -6,7 +6,7 @@ readers; notes say what a reader must know to judge the numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -41,6 +41,9 @@ HTML_PAGE = """<!doctype html>
 {body}
 </body></html>
 """
+TEXT_COLUMNS = ("task", "method", "device")
+"""Columns of words in tables of numbers; the first column is one, whatever its name."""
+
 HTML_STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; }
 h1 { font-size: 1.35em; } h2 { font-size: 1.1em; margin-top: 1.8em; }
@@ -49,10 +52,18 @@ th { border-bottom: 2px solid #444; text-align: left; vertical-align: bottom; }
 td { border-bottom: 1px solid #ddd; vertical-align: top; }
 th, td { padding: .3em .7em; overflow-wrap: break-word; }
 .numbers td, .numbers th { text-align: right; white-space: nowrap; }
-.numbers td:first-child, .numbers th:first-child { text-align: left; }
+.numbers td.words, .numbers th.words { text-align: left; }
 .prose td { min-width: 7em; max-width: 26em; overflow-wrap: anywhere; }
 .sum td { border-top: 2px solid #444; }
 ul { max-width: 60em; padding-left: 1.2em; }
+@media (max-width: 640px) {  /* sentences: a card per row, as wide as the phone */
+  body { margin: 1em; }
+  .prose thead { display: none; }
+  .prose tr, .prose td { display: block; max-width: none; }
+  .prose tr { border-bottom: 2px solid #444; padding: .6em 0; }
+  .prose td { border: 0; padding: .15em 0; }
+  .prose td::before { content: attr(data-name) ": "; color: #666; }
+}
 """
 
 
@@ -68,6 +79,14 @@ class Block:
     bold: frozenset[tuple[int, int]] = frozenset()
     rules_above: frozenset[int] = frozenset()
     prose: bool = False
+
+    @property
+    def has_words(self) -> list[bool]:
+        """Return for every column whether words, which stand to the left, fill it."""
+        return [
+            self.prose or index == 0 or name in TEXT_COLUMNS
+            for index, name in enumerate(self.cells.columns)
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,9 +122,7 @@ def _markdown(table: Table) -> str:
         if block.title:
             lines += [f"## {block.title}", ""]
         lines.append(_row(block.cells.columns))
-        side = ":--" if block.prose else "--:"
-        alignment = [":--", *[side] * (block.cells.shape[1] - 1)]
-        lines.append(_row(alignment))
+        lines.append(_row(":--" if words else "--:" for words in block.has_words))
         for index, row in enumerate(block.cells.itertuples(index=False)):
             lines.append(
                 _row(
@@ -117,7 +134,7 @@ def _markdown(table: Table) -> str:
     return "\n".join([*lines, *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
 
 
-def _row(values: Sequence[object]) -> str:
+def _row(values: Iterable[object]) -> str:
     """Return one line of a Markdown table."""
     return "| " + " | ".join(str(value).replace("|", r"\|") for value in values) + " |"
 
@@ -128,7 +145,11 @@ def _html(table: Table) -> str:
     for block in table.blocks:
         if block.title:
             parts.append(f"<h2>{escape(block.title)}</h2>")
-        head = "".join(f"<th>{escape(str(name))}</th>" for name in block.cells.columns)
+        names = map(escape, map(str, block.cells.columns))
+        head = "".join(
+            f'<th class="words">{name}</th>' if words else f"<th>{name}</th>"
+            for name, words in zip(names, block.has_words, strict=True)
+        )
         rows = [
             _html_row(block, index, row)
             for index, row in enumerate(block.cells.itertuples(index=False))
@@ -149,12 +170,14 @@ def _html(table: Table) -> str:
 def _html_row(block: Block, index: int, row: Sequence[object]) -> str:
     """Return one line of an HTML table."""
     start = '<tr class="sum">' if index in block.rules_above else "<tr>"
-    cells = [
-        f"<td><b>{escape(str(value))}</b></td>"
-        if (index, column) in block.bold
-        else f"<td>{escape(str(value))}</td>"
-        for column, value in enumerate(row)
-    ]
+    cells = []
+    for column, value in enumerate(row):
+        text = escape(str(value))
+        text = f"<b>{text}</b>" if (index, column) in block.bold else text
+        kind = ' class="words"' if block.has_words[column] else ""
+        if block.prose:
+            kind += f' data-name="{escape(str(block.cells.columns[column]))}"'
+        cells.append(f"<td{kind}>{text}</td>")
     return f"{start}{''.join(cells)}</tr>"
 
 
@@ -183,9 +206,8 @@ def _tabular(block: Block) -> str:
     for row, column in block.bold:
         styles.iloc[row, column] = "textbf:--rwrap"
     styler = cells.style.hide(axis="index").apply(lambda _: styles, axis=None)
-    lines = styler.to_latex(
-        hrules=True, column_format="l" + "r" * (cells.shape[1] - 1)
-    ).splitlines()
+    sides = "".join("l" if words else "r" for words in block.has_words)
+    lines = styler.to_latex(hrules=True, column_format=sides).splitlines()
     body = next(i for i, line in enumerate(lines) if line == r"\midrule") + 1
     for row in sorted(block.rules_above, reverse=True):
         lines.insert(body + row, r"\midrule")

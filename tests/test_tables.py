@@ -242,4 +242,14 @@ def test_prose_stands_to_the_left_and_html_is_escaped(tmp_path):
     assert "| :-- | :-- |" in (tmp_path / "t.md").read_text()
     page = (tmp_path / "t.html").read_text()
     assert "<h1>Claims &amp; rules</h1>" in page and 'class="prose"' in page
-    assert "<td>a &lt; b</td><td><b>holds</b></td>" in page
+    assert '<td class="words" data-name="claim">a &lt; b</td>' in page
+    assert '<td class="words" data-name="verdict"><b>holds</b></td>' in page
+
+
+def test_columns_of_words_stand_to_the_left_in_every_format(tmp_path):
+    cells = pd.DataFrame([["hopper", "BC", "1.0"]], columns=["task", "method", "score"])
+    outputs = [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "html")]
+    write_table(Table("Scores", cells, [Block("", cells)]), outputs)
+    assert "| :-- | :-- | --: |" in outputs[0].read_text()
+    assert r"\begin{tabular}{llr}" in outputs[1].read_text()
+    assert '<td class="words">BC</td><td>1.0</td>' in outputs[2].read_text()

@@ -9,7 +9,7 @@ rule summarize_bandit:
             "results/bandit/summary.csv",
             caption="../report/bandit_summary.rst",
             category="2 Bandit",
-            labels={"what": "6 numbers, run by run", "format": "csv (download)"},
+            labels={"what": "8 numbers, run by run", "format": "csv (download)"},
         ),
     log:
         "results/logs/bandit/summary.log",
