@@ -20,9 +20,10 @@ from dql.agents.agent import Agent
 from dql.diffusion import Diffusion
 from dql.errors import UserError
 from dql.files import write_bytes
-from dql.finished_runs import finished_run, is_diverged
+from dql.finished_runs import finished_run
 from dql.noise import Draw, NoiseStreams
 from dql.schema import RunConfig
+from dql.stored_files import has_diverged
 from dql.training import Block
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def store_trajectories(
     _check_method(config)
     run = finished_run(config, directory)
     num_steps = config.settings["num_denoising_steps"]
-    if is_diverged(directory):
+    if has_diverged(directory):
         states = np.empty((0, num_steps + 1, run.dataset.actions.shape[1]))
     else:
         states = _sample(Block([run], torch.device("cpu")).agent, num_trajectories)
