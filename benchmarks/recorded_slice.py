@@ -6,11 +6,12 @@ terminals, timeouts), rolls out in the physics they were recorded in, and prints
 by D4RL's constants beside the data's own and those of random actions. Networks, batches
 and seeds are those of the local suite at scale `ablations`, far below a paper's: the
 numbers tell a method that learns from one that does not, and rank none. They go to
-results/benchmarks/recorded_slice.json.
+results/benchmarks/recorded_slice.json; with --method, the others' rows there stay.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -131,6 +132,32 @@ def summarize(project: Project, method: str, table: pd.DataFrame) -> dict[str, A
     }
 
 
+def sizes_of(project: Project, dataset: Dataset, steps: int | None) -> dict[str, Any]:
+    """Return what was trained on what, the same for every method."""
+    seeds = list(project.suite("local").seeds)
+    config = project.run_config(SIZES_OF, "diffusion_ql", seeds[0])
+    return {
+        "dataset": digest(dataset),
+        "num_transitions": len(dataset),
+        "num_gradient_steps": steps or config.training.num_gradient_steps,
+        "batch_size": config.training.batch_size,
+        "hidden_dim": config.settings["hidden_dim"],
+        "seeds": seeds,
+    }
+
+
+def kept_rows(
+    output: Path, sizes: dict[str, Any], without: set[str]
+) -> list[dict[str, Any]]:
+    """Return the rows of an earlier call of the same sizes, for other methods."""
+    if not output.is_file():
+        return []
+    stored = json.loads(output.read_text(encoding="utf-8"))
+    if stored.get("sizes") != sizes:
+        return []
+    return [row for row in stored["methods"] if row["method"] not in without]
+
+
 def score_of(project: Project, mean_return: float) -> float:
     """Return a return on D4RL's scale: 0 its random policy, 100 its expert."""
     task = project.task(SCORES_OF)
@@ -159,6 +186,8 @@ def main(
         for name in method or methods_of(project):
             found = evaluations_of(project, dataset, name, steps, Path(folder))
             rows.append(summarize(project, name, found))
+    sizes = sizes_of(project, dataset, steps)
+    rows += kept_rows(output, sizes, without={row["method"] for row in rows})
     floor = random_return(project)
     rows.sort(key=lambda row: row.get("mean_return", -np.inf), reverse=True)
     table = Table("method", "score", "return", "episode length")
@@ -177,18 +206,11 @@ def main(
         )
     table.add_row("random actions", f"{score_of(project, floor):.1f}", f"{floor:.0f}")
     console.print(table)
-    config = project.run_config(
-        SIZES_OF, "diffusion_ql", project.suite("local").seeds[0]
-    )
     content = {
         "methods": rows,
         "data_return": data_return,
         "random_return": floor,
-        "num_transitions": len(dataset),
-        "num_gradient_steps": steps or config.training.num_gradient_steps,
-        "batch_size": config.training.batch_size,
-        "hidden_dim": config.settings["hidden_dim"],
-        "seeds": list(project.suite("local").seeds),
+        "sizes": sizes,
         "load_average": os.getloadavg()[0],
         "machine": machine(),
         "versions": versions(),

@@ -1,5 +1,6 @@
 """Every method learns from recorded transitions of D4RL: slow, some minutes in all."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 from recorded_slice import (  # noqa: E402
     evaluations_of,
+    kept_rows,
     methods_of,
     random_return,
     read_slice,
@@ -64,3 +66,12 @@ def test_a_file_of_something_else_is_named(tmp_path):
     np.savez(tmp_path / "other.npz", actions=np.zeros(3))
     with pytest.raises(UserError, match=r"other\.npz: no file of transitions"):
         read_slice(tmp_path / "other.npz")
+
+
+def test_rows_of_other_methods_stay_where_the_sizes_are_the_same(tmp_path):
+    output, sizes = tmp_path / "slice.json", {"num_gradient_steps": 5}
+    assert kept_rows(output, sizes, {"iql"}) == []
+    rows = [{"method": "iql"}, {"method": "bcq"}]
+    output.write_text(json.dumps({"methods": rows, "sizes": sizes}))
+    assert kept_rows(output, sizes, {"iql"}) == [{"method": "bcq"}]
+    assert kept_rows(output, {"num_gradient_steps": 6}, {"iql"}) == []
