@@ -4,16 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
+from math import ceil
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 from stored_results import make_config, write_run
 
 from dql import figures
 from dql.cells import aggregate_cell
 from dql.cli import main
 from dql.errors import UserError
-from dql.figures import SUITE_FIGURES, draw_suite_figure, style
+from dql.figures import SUITE_FIGURES, draw_suite_figure, panels, style
 from dql.figures.suite_cells import SuiteCells
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
@@ -241,3 +244,25 @@ def test_drawing_loads_no_torch():
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("num_labels", [1, 4, 12, 31])
+def test_a_legend_of_long_names_fits_the_page(num_labels):
+    labels = [f"Diffusion-QL (num_candidates = {index})" for index in range(num_labels)]
+    with style.paper_style():
+        columns = panels.legend_columns(labels)
+        rows = ceil(num_labels / columns)
+        figure, _ = panels.panel_rows(
+            1, max_columns=1, height=1.0, legend_rows=rows, footnote=["Note."]
+        )
+        handles = [Line2D([], [], marker="o", label=label) for label in labels]
+        panels.draw_legend(figure, handles, ["Note."], columns)
+        FigureCanvasAgg(figure).draw()
+        box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert num_labels < 3 or columns > 1
+
+
+def test_short_names_share_a_row():
+    with style.paper_style():
+        assert panels.legend_columns(["BC", "IQL", "AWR", "CQL", "BCQ", "EDP"]) == 5

@@ -35,12 +35,13 @@ def draw(cells: SuiteCells) -> Figure:
     looks = style.method_looks(cells.methods)
     methods = [name for name in cells.methods if name in {c["method"] for c in shown}]
     footnote = footnote_lines([_what_is_drawn(shown), *cells.notes()])
-    columns = min(5, len(methods) + 1)
+    labels = [*(cells.methods[name] for name in methods), BEHAVIOR_LABEL]
+    columns = panels.legend_columns(labels)
     figure, all_axes = panels.panel_rows(
         len(tasks),
         max_columns=3,
         height=1.9 if len(tasks) < 4 else 1.45,
-        legend_rows=ceil((len(methods) + 1) / columns),
+        legend_rows=ceil(len(labels) / columns),
         footnote=footnote,
     )
     for axes, task in zip(all_axes, tasks, strict=True):

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dql.figures import scatter, style
 
 LINE_HEIGHT = 0.13
 """Inches of a line of footnote."""
+COLUMN_SPACING = 1.4
+HANDLE_LENGTH = 2.4
+"""Of legends, in units of their font size."""
 
 
 def panel_rows(
@@ -60,10 +66,26 @@ def draw_legend(
         handles=handles,
         loc="lower center",
         ncols=columns,
-        columnspacing=1.4,
-        handlelength=2.4,
+        columnspacing=COLUMN_SPACING,
+        handlelength=HANDLE_LENGTH,
         bbox_to_anchor=(0.5, below / figure.get_figheight()),
     )
+
+
+def legend_columns(labels: Sequence[str], at_most: int = 5) -> int:
+    """Return how many columns of a legend fit on the page, at least one."""
+    size = FontProperties(size=rcParams["legend.fontsize"])
+    em = size.get_size_in_points()
+    beside = em * (HANDLE_LENGTH + rcParams["legend.handletextpad"])
+    widths = [beside + TextPath((0, 0), text, prop=size).get_extents().width
+              for text in labels]  # fmt: skip
+    for columns in range(min(at_most, len(labels)), 1, -1):
+        rows = ceil(len(labels) / columns)
+        needed = sum(max(widths[i : i + rows]) for i in range(0, len(labels), rows))
+        needed += em * (COLUMN_SPACING * (columns - 1) + 1)
+        if needed <= 72 * style.PAGE_WIDTH:
+            return columns
+    return 1
 
 
 def label_steps(axes: Axes) -> None:

@@ -8,6 +8,7 @@ a task drawn at random.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,8 @@ from dql.figures.suite_cells import SuiteCells, footnote_lines, has_interval
 from dql.suite_statistics import performance_profile, probability_of_improvement
 
 NUM_THRESHOLDS = 201
+ROW_HEIGHT = 0.12
+"""Inches of a method's name beside the probabilities."""
 IMPROVED = "diffusion_ql"
 """The method whose probability of improvement is drawn, where there are runs of it."""
 
@@ -46,9 +49,11 @@ def draw(cells: SuiteCells) -> Figure:
             *cells.notes(),
         ]
     )
+    columns = panels.legend_columns([cells.methods[name] for name in scores])
     figure, (left, right) = panels.panel_rows(
-        2, max_columns=2, height=2.0, legend_rows=1 + len(scores) // 5,
-        footnote=footnote, wspace=0.12 + 0.025 * max(map(len, cells.methods.values())),
+        2, max_columns=2, height=max(2.0, ROW_HEIGHT * len(scores)),
+        legend_rows=ceil(len(scores) / columns), footnote=footnote,
+        wspace=0.12 + 0.025 * max(map(len, cells.methods.values())),
     )  # fmt: skip
     _draw_profiles(left, scores, looks, banded=banded)
     left.set_xlabel(f"{cells.unit()} τ")
@@ -58,7 +63,7 @@ def draw(cells: SuiteCells) -> Figure:
                marker=looks[name].marker, label=cells.methods[name])
         for name in scores
     ]  # fmt: skip
-    panels.draw_legend(figure, handles, footnote, min(5, len(handles)))
+    panels.draw_legend(figure, handles, footnote, columns)
     return figure
 
 
