@@ -48,7 +48,7 @@ def read_slice(path: Path) -> tuple[Dataset, float]:
     """Return the transitions but those a timeout cut, and the episodes' mean return."""
     names = ("observations", "actions", "rewards", "next_observations", "terminations")
     try:
-        with np.load(path) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[KEYS.get(name, name)] for name in names}
             timeouts = stored["timeouts"].astype(bool)
     except (OSError, KeyError, ValueError) as error:
