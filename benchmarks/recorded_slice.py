@@ -27,9 +27,9 @@ from rich.table import Table
 from dql import paths
 from dql.config import Project, load_project
 from dql.datasets import Dataset, digest
-from dql.environments import make_environments
 from dql.errors import UserError
 from dql.files import write_json
+from dql.policy_quality import Evaluator
 from dql.process import StopSignals, keep_freed_memory
 from dql.provenance import machine, training_fingerprint, versions
 from dql.runs import Run
@@ -41,7 +41,6 @@ NAME = "recorded-slice"
 SCORES_OF = "hopper-medium-expert-v2"
 """D4RL's reference scores and horizon are the environment's, whatever the dataset."""
 KEYS = {"terminations": "terminals"}
-NUM_RANDOM_EPISODES = 50
 
 
 def read_slice(path: Path) -> tuple[Dataset, float]:
@@ -104,18 +103,8 @@ def evaluations_of(
 
 def random_return(project: Project) -> float:
     """Return the mean return of uniformly random actions."""
-    environment = make_environments(project.task(SCORES_OF), NUM_RANDOM_EPISODES)
-    environment.reset(list(range(NUM_RANDOM_EPISODES)))
-    generator = np.random.default_rng(0)
-    active = np.ones(NUM_RANDOM_EPISODES, dtype=bool)
-    total = 0.0
-    while active.any():
-        shape = (NUM_RANDOM_EPISODES, environment.action_dim)
-        actions = generator.uniform(-1, 1, shape).astype(np.float32)
-        _, rewards, terminations, truncations = environment.step(actions, active)
-        total += rewards[active].sum()
-        active &= ~(terminations | truncations)
-    return total / NUM_RANDOM_EPISODES
+    task = project.task(SCORES_OF)
+    return Evaluator(task.environment, task.physics, seed=0).random_return()
 
 
 def summarize(project: Project, method: str, table: pd.DataFrame) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_every_method_beats_random_actions(method, tmp_path):
     dataset, _ = read_slice(RECORDING)
     table = evaluations_of(PROJECT, dataset, method, NUM_STEPS, tmp_path)
     row = summarize(PROJECT, method, table)
-    assert row["mean_return"] > 2 * random_return(PROJECT)
+    assert row["mean_return"] > 1.5 * random_return(PROJECT)
 
 
 @needs_recording
