@@ -1,4 +1,4 @@
-"""What follows a loss: gradients, per-run clipping, the optimiser, moving averages."""
+"""What follows a loss: gradients, per-run clipping, a step, moving averages."""
 
 from __future__ import annotations
 
@@ -7,38 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-
-def make_adam(parameters: Sequence[Tensor], learning_rate: float) -> torch.optim.Adam:
-    """Return one fused Adam for the stacked parameters of all runs.
-
-    Adam is elementwise, so stacked runs do not meet in it. On a GPU its learning rate
-    is a tensor, which a recorded step reads anew each time.
-    """
-    parameters = list(parameters)
-    on_gpu = parameters[0].is_cuda
-    rate = torch.tensor(learning_rate, device=parameters[0].device)
-    optimizer = torch.optim.Adam(
-        parameters,
-        lr=rate if on_gpu else learning_rate,
-        fused=True,
-        capturable=on_gpu,
-    )
-    optimizer.param_groups[0]["initial_lr"] = learning_rate
-    return optimizer
-
-
-def scale_learning_rate(optimizer: torch.optim.Adam, factor: float) -> None:
-    """Set the learning rate to a multiple of what it was made with."""
-    group = optimizer.param_groups[0]
-    rate = group["initial_lr"] * factor
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
+from dql.adam import Adam
 
 
 def gradient_step(
-    optimizer: torch.optim.Adam,
+    optimizer: Adam,
     loss: Tensor,
     num_runs: int,
     max_gradient_norm: Tensor | None = None,
@@ -48,16 +21,11 @@ def gradient_step(
     Gradients are taken for the optimiser's own parameters only. Without clipping no
     norm is computed.
     """
-    parameters = optimizer.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss, parameters)
+    gradients = torch.autograd.grad(loss, optimizer.parameters)
     norms = None
     if max_gradient_norm is not None:
         norms = clip_gradients(gradients, num_runs, max_gradient_norm)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    optimizer.step()
-    for parameter in parameters:
-        parameter.grad = None
+    optimizer.step(gradients)
     return norms
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from dql.adam import Adam
 from dql.agents import SETTINGS, agent_class
 from dql.agents.agent import AgentSpec
 from dql.batch import TransitionStore
@@ -125,6 +126,8 @@ def to_double(agent):
     """Turn an agent's networks to float64, before its first step."""
     for module in agent.modules.values():
         module.double()
+    for name, adam in agent.optimizers.items():
+        agent.optimizers[name] = Adam(adam.parameters, adam.initial_learning_rate)
     return agent
 
 

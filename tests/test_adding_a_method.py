@@ -18,11 +18,12 @@ AGENT = '''
 
 import torch
 
+from dql.adam import Adam
 from dql.agents.agent import Agent
 from dql.losses import mean_squared_error
 from dql.networks import MLP
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class Toy(Agent):
@@ -31,7 +32,7 @@ class Toy(Agent):
         dims = [spec.observation_dim, self.settings.hidden_dim, spec.action_dim]
         actor = MLP(dims, self.generators, activation="relu")
         self.actor = self.add_module("actor", actor)
-        self.optimizers["actor"] = make_adam(
+        self.optimizers["actor"] = Adam(
             actor.parameters(), self.settings.learning_rate
         )
 

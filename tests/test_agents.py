@@ -169,7 +169,7 @@ def test_learning_rates_fall_to_zero_along_a_cosine():
     rates = []
     for step in (0, 2, 4, 8, 9):
         agent.schedule_learning_rates(step)
-        rates.append(agent.optimizers["critic"].param_groups[0]["lr"] / 3e-4)
+        rates.append(agent.optimizers["critic"].learning_rate / 3e-4)
     np.testing.assert_allclose(rates, [1, 0.853553, 0.5, 0, 0], atol=1e-6)
 
 
@@ -185,7 +185,7 @@ def test_learning_rates_as_released_barely_move():
     for call in range(40):
         for step in (50_000 * call, 50_000 * call + 49_999):
             agent.schedule_learning_rates(step)
-            rate = agent.optimizers["actor"].param_groups[0]["lr"]
+            rate = agent.optimizers["actor"].learning_rate
             assert rate == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         scheduler.step()
@@ -201,7 +201,7 @@ def test_learning_rates_as_intended_move_every_epoch_to_zero():
     rates = []
     for step in (0, 999, 1_000, 3_500, 5_999, 6_000):
         agent.schedule_learning_rates(step)
-        rates.append(agent.optimizers["critic"].param_groups[0]["lr"] / 3e-4)
+        rates.append(agent.optimizers["critic"].learning_rate / 3e-4)
     expected = [1, 1, 0.9330127, 0.5, 0.0669873, 0]
     np.testing.assert_allclose(rates, expected, atol=1e-6)
 
@@ -209,4 +209,4 @@ def test_learning_rates_as_intended_move_every_epoch_to_zero():
 def test_learning_rates_are_constant_by_default():
     agent, _ = make_agent("td3_bc")
     agent.schedule_learning_rates(10**6)
-    assert agent.optimizers["critic"].param_groups[0]["lr"] == 3e-4
+    assert agent.optimizers["critic"].learning_rate == 3e-4

@@ -7,9 +7,10 @@ from literal_networks import perceptron
 from scipy.spatial.distance import cdist
 from small_bandit import shares_of_modes, two_modes
 
+from dql.adam import Adam
 from dql.flow import FlowPolicy
 from dql.noise import seeded_generator
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 def make_flow(num_runs=2, *, num_flow_steps=10, hidden_dim=32, num_hidden_layers=3):
@@ -78,7 +79,7 @@ def energy_distance(first, second):
 
 def test_two_gaussians_are_matched():
     flow = make_flow()
-    optimizer = make_adam(flow.parameters(), 3e-3)
+    optimizer = Adam(flow.parameters(), 3e-3)
     data = torch.tensor(two_modes().actions, dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
     observations = torch.zeros(2, 128, 2)

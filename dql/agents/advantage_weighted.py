@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.settings import AdvantageWeightedSettings
 from dql.agents.value_networks import ValueNetworks
@@ -22,7 +23,7 @@ from dql.losses import (
 )
 from dql.networks import BoundedGaussianActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class AdvantageWeighted(ValueNetworks):
@@ -43,9 +44,7 @@ class AdvantageWeighted(ValueNetworks):
             initial_log_std=self.settings.initial_log_std,
         )
         self.actor = self.add_module("actor", actor)
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
         self.discount = self.per_run("discount")
         self.inverse_temperature = self.per_run("inverse_temperature")
 

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from dql.adam import Adam
 from dql.batch import Batch
 from dql.errors import UserError
 from dql.noise import Draw, seeded_generator
-from dql.updates import scale_learning_rate
 
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
@@ -62,7 +62,7 @@ class Agent:
         self.settings = common_settings(settings)
         self.all_settings = tuple(settings)
         self.modules: dict[str, nn.Module] = {}
-        self.optimizers: dict[str, torch.optim.Adam] = {}
+        self.optimizers: dict[str, Adam] = {}
         self.generators = [seeded_generator(seed, "weights") for seed in spec.seeds]
 
     def per_run(self, name: str) -> Tensor:
@@ -87,7 +87,7 @@ class Agent:
         interval = self.settings.learning_rate_decay_interval
         share = min(step // interval * interval / decay_steps, 1.0)
         for optimizer in self.optimizers.values():
-            scale_learning_rate(optimizer, (1 + math.cos(math.pi * share)) / 2)
+            optimizer.scale_learning_rate((1 + math.cos(math.pi * share)) / 2)
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         """Return the random inputs of one update besides the batch's rows."""
@@ -112,11 +112,8 @@ class Agent:
             for key, parameter in module.named_parameters():
                 state[f"{name}.{key}"] = parameter.detach()
         for name, optimizer in self.optimizers.items():
-            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    stored = optimizer.state.get(parameter, {}).get(moment)
-                    value = torch.zeros_like(parameter) if stored is None else stored
-                    state[f"optimizer.{name}.{index}.{moment}"] = value
+            for key, moment in optimizer.state().items():
+                state[f"optimizer.{name}.{key}"] = moment
         return state
 
     @torch.no_grad()
@@ -126,24 +123,17 @@ class Agent:
             for key, parameter in module.named_parameters():
                 parameter.copy_(state[f"{name}.{key}"])
         for name, optimizer in self.optimizers.items():
-            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
-                moments = {
-                    moment: state[f"optimizer.{name}.{index}.{moment}"]
-                    .to(parameter.device)
-                    .clone()
-                    for moment in ("exp_avg", "exp_avg_sq")
-                }
-                device = parameter.device if parameter.is_cuda else "cpu"
-                count = torch.tensor(float(num_updates[name]), device=device)
-                optimizer.state[parameter] = {"step": count, **moments}
+            prefix = f"optimizer.{name}."
+            moments = {
+                key.removeprefix(prefix): moment
+                for key, moment in state.items()
+                if key.startswith(prefix)
+            }
+            optimizer.load_state(moments, num_updates[name])
 
     def num_updates(self) -> dict[str, int]:
         """Return how often each optimiser has stepped."""
-        counts = {}
-        for name, optimizer in self.optimizers.items():
-            state = optimizer.state.get(optimizer.param_groups[0]["params"][0], {})
-            counts[name] = int(state["step"]) if state else 0
-        return counts
+        return {name: int(adam.count) for name, adam in self.optimizers.items()}
 
 
 def common_settings(settings: Sequence):

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCCVAESettings
 from dql.batch import Batch
 from dql.losses import cvae_loss
 from dql.networks import CVAE
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class BCCVAE(Agent):
@@ -43,7 +44,7 @@ class BCCVAE(Agent):
             latent_clip=self.settings.latent_clip,
         )
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
-        self.optimizers["behavior_policy"] = make_adam(
+        self.optimizers["behavior_policy"] = Adam(
             behavior_policy.parameters(), self.settings.learning_rate
         )
 

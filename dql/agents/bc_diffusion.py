@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.diffusion_settings import BCDiffusionSettings
 from dql.batch import Batch
 from dql.diffusion import Diffusion
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class BCDiffusion(Agent):
@@ -26,7 +27,7 @@ class BCDiffusion(Agent):
         self.actor = self.add_module("actor", diffusion)
         clipped = self.settings.max_gradient_norm is not None
         self.max_gradient_norm = self.per_run("max_gradient_norm") if clipped else None
-        self.optimizers["actor"] = make_adam(
+        self.optimizers["actor"] = Adam(
             self.actor.parameters(), self.settings.learning_rate
         )
 

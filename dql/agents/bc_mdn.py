@@ -12,13 +12,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, choose_rows
 from dql.agents.settings import BCMDNSettings
 from dql.batch import Batch
 from dql.losses import mean_per_run, mixture_log_likelihood
 from dql.networks import MixtureActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class BCMDN(Agent):
@@ -37,9 +38,7 @@ class BCMDN(Agent):
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
         )
         self.actor = self.add_module("actor", actor)
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         return {}

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCMLESettings
 from dql.batch import Batch
 from dql.losses import gaussian_log_likelihood, mean_per_run
 from dql.networks import GaussianActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 class BCMLE(Agent):
@@ -31,9 +32,7 @@ class BCMLE(Agent):
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
         )
         self.actor = self.add_module("actor", actor)
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         return {}

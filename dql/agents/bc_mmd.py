@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCMMDSettings
@@ -18,7 +19,7 @@ from dql.batch import Batch
 from dql.losses import maximum_mean_discrepancy, mean_per_run
 from dql.networks import GaussianActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 
 def raw_samples(actor: GaussianActor, observations: Tensor, noise: Tensor) -> Tensor:
@@ -43,9 +44,7 @@ class BCMMD(BCCVAE):
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
         )
         self.actor = self.add_module("actor", actor)
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         samples = batch_size * self.settings.num_mmd_samples

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCQSettings
@@ -20,7 +21,7 @@ from dql.batch import Batch
 from dql.losses import soft_minimum, temporal_difference_target, twin_critic_loss
 from dql.networks import MLP, TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class BCQ(BCCVAE):
@@ -49,10 +50,8 @@ class BCQ(BCCVAE):
         self.critic = self.add_module("critic", critic)
         self.target_actor = self.add_module("target_actor", copy.deepcopy(actor))
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Metrics, Noise
 from dql.agents.bc_diffusion import denoising_draws, make_diffusion
 from dql.agents.bcq import BCQ
 from dql.batch import Batch
 from dql.noise import Draw
-from dql.updates import make_adam
 
 
 class BCQDiffusion(BCQ):
@@ -26,7 +26,7 @@ class BCQDiffusion(BCQ):
         """Add the diffusion model and its optimiser."""
         behavior_policy = make_diffusion(self, self.settings.behavior_hidden_dim)
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
-        self.optimizers["behavior_policy"] = make_adam(
+        self.optimizers["behavior_policy"] = Adam(
             behavior_policy.parameters(), self.settings.behavior_learning_rate
         )
 

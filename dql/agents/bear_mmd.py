@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_mmd import BCMMD, raw_samples
 from dql.agents.settings import BEARMMDSettings
@@ -24,7 +25,7 @@ from dql.losses import (
 )
 from dql.networks import LogMultiplier, TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class BEARMMD(BCMMD):
@@ -46,10 +47,10 @@ class BEARMMD(BCMMD):
         self.log_multiplier = self.add_module(
             "log_multiplier", LogMultiplier(spec.num_runs)
         )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
-        self.optimizers["multiplier"] = make_adam(
+        self.optimizers["multiplier"] = Adam(
             self.log_multiplier.parameters(), self.settings.multiplier_learning_rate
         )
         self.discount = self.per_run("discount")

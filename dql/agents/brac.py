@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import BRACSettings
 from dql.agents.squashed_actor_critic import (
@@ -26,7 +27,7 @@ from dql.agents.squashed_actor_critic import (
 from dql.batch import Batch
 from dql.losses import mean_per_run, twin_critic_loss
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 LARGEST_SAMPLE = 1 - 1e-3
 """Samples of the policy are clipped to it before the clone's density, as released."""
@@ -39,7 +40,7 @@ class BRAC(SquashedActorCritic):
         super().__init__(spec, settings)
         behavior_policy = self.make_policy()
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
-        self.optimizers["behavior_policy"] = make_adam(
+        self.optimizers["behavior_policy"] = Adam(
             behavior_policy.parameters(), self.settings.behavior_learning_rate
         )
         self.penalty_coefficient = self.per_run("penalty_coefficient")

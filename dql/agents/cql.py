@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import CQLSettings
 from dql.agents.squashed_actor_critic import (
@@ -30,7 +31,7 @@ from dql.batch import Batch
 from dql.losses import conservative_gap, mean_per_run, twin_critic_loss
 from dql.networks import LogMultiplier
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 MAX_MULTIPLIER = 1e6  # the released code's bound
 
@@ -52,7 +53,7 @@ class CQL(SquashedActorCritic):
     def add_multiplier(self, name: str, learning_rate: float) -> LogMultiplier:
         """Add a number per run that dual ascent finds, and its optimiser."""
         module = self.add_module(name, LogMultiplier(self.spec.num_runs))
-        self.optimizers[name] = make_adam(module.parameters(), learning_rate)
+        self.optimizers[name] = Adam(module.parameters(), learning_rate)
         return module
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:

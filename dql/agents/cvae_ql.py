@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import CVAEQLSettings
@@ -24,7 +25,7 @@ from dql.losses import (
 )
 from dql.networks import TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class CVAEQL(BCCVAE):
@@ -45,7 +46,7 @@ class CVAEQL(BCCVAE):
         self.target_behavior_policy = self.add_module(
             "target_behavior_policy", copy.deepcopy(self.behavior_policy)
         )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import (
     AgentSpec,
     Metrics,
@@ -35,7 +36,7 @@ from dql.losses import (
 )
 from dql.networks import TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class DiffusionQL(BCDiffusion):
@@ -59,7 +60,7 @@ class DiffusionQL(BCDiffusion):
         self.critic = self.add_module("critic", critic)
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
         self.target_actor = self.add_module("target_actor", copy.deepcopy(self.actor))
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import (
     AgentSpec,
     Metrics,
@@ -34,7 +35,7 @@ from dql.batch import Batch
 from dql.losses import gaussian_log_likelihood, mean_per_run
 from dql.networks import GaussianActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam
+from dql.updates import gradient_step
 
 ACTION_SCALE = 1 + 1e-3
 """Actions are divided by it before the inverse of tanh, which has none at 1."""
@@ -58,7 +59,7 @@ class DTQL(ImplicitValues):
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
         self.actor = self.add_module("actor", actor)
         for name in ("behavior_policy", "actor"):
-            self.optimizers[name] = make_adam(
+            self.optimizers[name] = Adam(
                 self.modules[name].parameters(), self.settings.learning_rate
             )
         self.add_implicit_values()

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.regularized_settings import FQLSettings
 from dql.batch import Batch
@@ -29,7 +30,7 @@ from dql.losses import (
 )
 from dql.networks import MLP, TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class FQL(Agent):
@@ -62,7 +63,7 @@ class FQL(Agent):
             ("actor", self.settings.learning_rate),
             ("critic", self.settings.critic_learning_rate),
         ):
-            self.optimizers[name] = make_adam(self.modules[name].parameters(), rate)
+            self.optimizers[name] = Adam(self.modules[name].parameters(), rate)
         self.discount = self.per_run("discount")
         self.distillation_coefficient = self.per_run("distillation_coefficient")
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.settings import OnestepSettings
@@ -30,7 +31,7 @@ from dql.losses import (
 )
 from dql.networks import MLP, GaussianActor
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class Onestep(AdvantageWeighted):
@@ -51,10 +52,10 @@ class Onestep(AdvantageWeighted):
         self.behavior_policy = self.add_module("behavior_policy", behavior_policy)
         self.critic = self.add_module("critic", critic)
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["behavior_policy"] = make_adam(
+        self.optimizers["behavior_policy"] = Adam(
             behavior_policy.parameters(), self.settings.learning_rate
         )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.bc_mle import BCMLE
 from dql.agents.settings import QLMLESettings
@@ -24,7 +25,7 @@ from dql.losses import (
 )
 from dql.networks import TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class QLMLE(BCMLE):
@@ -42,7 +43,7 @@ class QLMLE(BCMLE):
         )
         self.critic = self.add_module("critic", critic)
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import SquashedActorCriticSettings
 from dql.batch import Batch
 from dql.losses import squashed_log_likelihood, temporal_difference_target
 from dql.networks import GaussianActor, TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 LARGEST_ACTION = 1 - 1e-6
 """Actions are clipped to it before the inverse of tanh, as the released code does."""
@@ -72,10 +73,8 @@ class SquashedActorCritic(Agent):
         self.actor = self.add_module("actor", actor)
         self.critic = self.add_module("critic", critic)
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

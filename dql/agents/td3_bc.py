@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import TD3BCSettings
 from dql.batch import Batch
@@ -21,7 +22,7 @@ from dql.losses import (
 )
 from dql.networks import MLP, TwinCritic
 from dql.noise import Draw
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class TD3BC(Agent):
@@ -46,10 +47,8 @@ class TD3BC(Agent):
         self.critic = self.add_module("critic", critic)
         self.target_actor = self.add_module("target_actor", copy.deepcopy(actor))
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["actor"] = make_adam(
-            actor.parameters(), self.settings.learning_rate
-        )
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["actor"] = Adam(actor.parameters(), self.settings.learning_rate)
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
         self.discount = self.per_run("discount")

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
+from dql.adam import Adam
 from dql.agents.agent import Agent, Metrics
 from dql.batch import Batch
 from dql.losses import (
@@ -15,7 +16,7 @@ from dql.losses import (
     twin_critic_loss,
 )
 from dql.networks import MLP, TwinCritic
-from dql.updates import gradient_step, make_adam, polyak_update
+from dql.updates import gradient_step, polyak_update
 
 
 class ValueNetworks(Agent):
@@ -33,7 +34,7 @@ class ValueNetworks(Agent):
         )
         self.critic = self.add_module("critic", critic)
         self.target_critic = self.add_module("target_critic", copy.deepcopy(critic))
-        self.optimizers["critic"] = make_adam(
+        self.optimizers["critic"] = Adam(
             critic.parameters(), self.settings.critic_learning_rate
         )
 
@@ -50,7 +51,7 @@ class ValueNetworks(Agent):
         """Add V(s) and its optimiser."""
         value = self.make_scalar_network(self.spec.observation_dim)
         self.value = self.add_module("value", value)
-        self.optimizers["value"] = make_adam(
+        self.optimizers["value"] = Adam(
             value.parameters(), self.settings.critic_learning_rate
         )
 
