@@ -91,7 +91,7 @@ def maximum_mean_discrepancy(first: Tensor, second: Tensor, bandwidth: float) ->
     """
 
     def kernel_mean(x: Tensor, y: Tensor) -> Tensor:
-        distance = (x[..., :, None, :] - y[..., None, :, :]).abs().sum(dim=-1)
+        distance = torch.cdist(x, y, p=1)
         return torch.exp(distance / (-2 * bandwidth)).mean(dim=(-2, -1))
 
     squared = (

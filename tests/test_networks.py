@@ -91,7 +91,7 @@ def gradients_of(network, inputs, upstream, *, frozen=False):
 @pytest.mark.parametrize("activation", ["mish", "relu"])
 @pytest.mark.parametrize(
     ("dims", "num_rows"),
-    [([4, 8, 4], 5), ([2, 128, 128, 1], 100), ([9, 40, 33, 50, 24], 13), ([40] * 3, 1)],
+    [([4, 8, 4], 5), ([2, 128, 128, 1], 300), ([9, 40, 33, 50, 24], 13), ([40] * 3, 1)],
 )
 def test_mlp_in_c_equals_double_precision(activation, dims, num_rows):
     kernels_or_skip()

@@ -56,12 +56,12 @@ static inline float value_and_slope(float x, float *slope)
     return x * ratio;
 }
 
+/* Negative numbers have the sign bit, and as integers end where NaNs begin. */
 static inline float rectified(float x, float *slope)
 {
-    const uint32_t infinity = 0x7f800000;
-    uint32_t bits;
+    int32_t bits;
     memcpy(&bits, &x, sizeof bits);
-    int is_zero = (bits >> 31) && (bits & 0x7fffffff) <= infinity;
+    int is_zero = bits <= (int32_t)0xff800000 || bits == 0;
     *slope = is_zero ? 0.0f : 1.0f;
     return is_zero ? 0.0f : x;
 }
@@ -83,14 +83,15 @@ static inline void activate(const float *restrict tile, const float *restrict ro
 static inline void rectify(const float *restrict tile, const float *restrict row,
                            float *restrict y, float *restrict slope)
 {
-    float unused;
     for (int i = 0; i < TILE; i += WIDTH)
-        if (slope)
+        for (int j = 0; j < WIDTH; j++) {
+            float unused;
+            y[i + j] = rectified(tile[i + j] + row[j], &unused);
+        }
+    if (slope)
+        for (int i = 0; i < TILE; i += WIDTH)
             for (int j = 0; j < WIDTH; j++)
-                y[i + j] = rectified(tile[i + j] + row[j], &slope[i + j]);
-        else
-            for (int j = 0; j < WIDTH; j++)
-                y[i + j] = rectified(tile[i + j] + row[j], &unused);
+                rectified(tile[i + j] + row[j], &slope[i + j]);
 }
 
 #endif

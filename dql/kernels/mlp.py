@@ -17,7 +17,10 @@ class _Arguments(ctypes.Structure):
     """`mlp` of mlp.c."""
 
     _fields_ = [
-        *((name, SIZE) for name in ("stacks", "rows", "layers", "is_relu")),
+        *(
+            (name, SIZE)
+            for name in ("stacks", "rows", "layers", "is_relu", "has_values")
+        ),
         *((name, POINTER) for name in ("dims", "inputs", "weights", "biases")),
         *((name, POINTER) for name in ("tapes", "workspace", "out")),
     ]
@@ -37,6 +40,7 @@ class _Call:
     parameters: Sequence[Tensor]  # weight, bias of every layer
     activation: str
     keeps: bool
+    has_parameter_gradients: bool
 
     def __post_init__(self) -> None:
         self.inputs = self.inputs.contiguous()
@@ -51,6 +55,7 @@ class _Call:
             *self.inputs.shape[:2],
             len(weights),
             self.activation == "relu",
+            self.has_parameter_gradients,
             ctypes.addressof(self._dims),
             self.inputs.data_ptr(),
             ctypes.addressof(self._weights),
@@ -84,7 +89,9 @@ class FusedMLP(torch.autograd.Function):
         ctx, is_recorded: bool, activation: str, inputs: Tensor, *parameters: Tensor
     ) -> Tensor:
         keeps = is_recorded and any(ctx.needs_input_grad)
-        call = _Call(inputs, parameters, activation, keeps)
+        call = _Call(
+            inputs, parameters, activation, keeps, any(ctx.needs_input_grad[3:])
+        )
         call.run(library().mlp_forward)
         out, call.out = call.out, None  # no circle: the output owns this node
         if keeps:
