@@ -203,11 +203,14 @@ class Rises(Strict):
         )
 
     def methods_needed(self, table: pd.DataFrame) -> list[str]:
-        """Return the method's variants by ascending value; two of them at least."""
+        """Return the method's variants by ascending value; two of them at least.
+
+        Where fewer are listed, the one missing is named by a value of the paper's.
+        """
         family = table[table["method"].str.fullmatch(rf"{self.method}(@N=\d+)?")]
         values = family.groupby("method")[self.over].first().sort_values()
         found = list(values.index)
-        return found if len(found) > 1 else [self.method, f"{self.method}@N=..."]
+        return found if len(found) > 1 else [self.method, f"{self.method}@N=2"]
 
     def columns_needed(self) -> list[str]:
         """Return the numbers that the rule reads."""

@@ -168,6 +168,8 @@ def test_rises_needs_two_values():
     content = {"rises": ["share_on_modes"], "method": "bc_mle",
                "over": "num_denoising_steps", "slack": 0.05}  # fmt: skip
     assert judged_by(content, paper_like_table())["verdict"] == UNTESTED
+    rule = TypeAdapter(AnyRule).validate_python(content)
+    assert rule.methods_needed(paper_like_table()) == ["bc_mle", "bc_mle@N=2"]
 
 
 @pytest.mark.parametrize(
