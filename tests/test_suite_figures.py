@@ -96,6 +96,22 @@ def test_curves_are_means_over_seeds(cells):
     assert len(figure.axes[0].collections) == len(METHODS)  # one band each
 
 
+def test_many_methods_share_no_panel(tmp_path):
+    names = [f"bc_diffusion@N={steps}" for steps in range(2, 13)]
+    many = [write_cell(tmp_path, TASKS[0], name, num_seeds=1) for name in names]
+    figure = drawn("learning_curves", many)
+    named = [
+        [text.get_text() for text in axes.get_legend().get_texts()]
+        for axes in figure.axes
+    ]
+    assert [len(group) for group in named] == [6, 5]
+    assert sum(named, []) == names
+    for axes, group in zip(figure.axes, named, strict=True):
+        colors = [line.get_color() for line in axes.get_lines()]
+        assert colors.count(style.MODE_COLOR) == len(names) - len(group)
+        assert len(set(colors) - {style.MODE_COLOR}) == len(group)
+
+
 def test_two_seeds_are_drawn_as_themselves(tmp_path):
     cell = write_cell(tmp_path, TASKS[0], "diffusion_ql", num_seeds=2)
     figure = drawn("learning_curves", [cell])

@@ -1,11 +1,14 @@
 """Score against gradient steps, one panel per task, one line per method.
 
 A line is the mean over seeds, its band the bootstrap interval over seeds. Below three
-seeds there is no interval to speak of: every seed is a thin line of its own.
+seeds there is no interval to speak of: every seed is a thin line of its own. More lines
+than a reader tells apart are spread over several panels of the task, each with a legend
+of its own and the means of the others in grey.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 from matplotlib.axes import Axes
@@ -24,6 +27,10 @@ from dql.table_cells import Cell
 
 NUM_RESAMPLES = 2_000
 BEHAVIOR_LABEL = "behaviour data"
+MAX_LINES = 9
+"""Methods that share one panel at most."""
+MAX_LINES_OF_SEVERAL = 6
+"""Methods of a panel where a task has several."""
 
 
 def draw(cells: SuiteCells) -> Figure:
@@ -32,8 +39,10 @@ def draw(cells: SuiteCells) -> Figure:
     if not shown:
         return style.message_figure(cells.nothing_to_draw("No run has finished."))
     tasks = list(dict.fromkeys(cell["task"] for cell in shown))
-    looks = style.method_looks(cells.methods)
     methods = [name for name in cells.methods if name in {c["method"] for c in shown}]
+    if len(methods) > MAX_LINES:
+        return _draw_groups(cells, shown, tasks, _groups(methods))
+    looks = style.method_looks(cells.methods)
     footnote = footnote_lines([_what_is_drawn(shown), *cells.notes()])
     labels = [*(cells.methods[name] for name in methods), BEHAVIOR_LABEL]
     columns = panels.legend_columns(labels)
@@ -45,22 +54,77 @@ def draw(cells: SuiteCells) -> Figure:
         footnote=footnote,
     )
     for axes, task in zip(all_axes, tasks, strict=True):
-        of_task = [cell for cell in cells.of_task(task) if cell["curves"]]
-        for cell in of_task:
-            _draw_curve(axes, cell, looks[cell["method"]])
-        _draw_behavior(axes, of_task[0])
-        axes.set_title(task)
-        axes.set_xlim(left=0)
-        axes.grid(axis="y")
-        panels.label_steps(axes)
+        _draw_panel(axes, [c for c in cells.of_task(task) if c["curves"]], looks)
     for axes in all_axes[:: min(3, len(tasks))]:
         axes.set_ylabel(cells.unit())
     handles = [_handle(looks[name], cells.methods[name]) for name in methods]
-    handles.append(
-        Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)
-    )
-    panels.draw_legend(figure, handles, footnote, columns)
+    panels.draw_legend(figure, [*handles, _behavior_handle()], footnote, columns)
     return figure
+
+
+def _groups(methods: Sequence[str]) -> list[list[str]]:
+    """Split the methods into groups of about one size, in their order."""
+    count = ceil(len(methods) / MAX_LINES_OF_SEVERAL)
+    size, larger = divmod(len(methods), count)
+    starts = [index * size + min(index, larger) for index in range(count + 1)]
+    return [
+        list(methods[start:end]) for start, end in zip(starts, starts[1:], strict=False)
+    ]
+
+
+def _draw_groups(
+    cells: SuiteCells, shown: list[Cell], tasks: list[str], groups: list[list[str]]
+) -> Figure:
+    """Draw a panel per task and group of methods, its legend beside it."""
+    grey = "Grey: the means of the other panels' methods."
+    footnote = footnote_lines([_what_is_drawn(shown), grey, *cells.notes()])
+    figure, all_axes = panels.panel_rows(
+        len(tasks) * len(groups),
+        max_columns=2,
+        height=1.45,
+        legend_rows=1,
+        footnote=footnote,
+        right=0.785,
+        wspace=0.85,
+    )
+    places = [(task, group) for task in tasks for group in groups]
+    for axes, (task, group) in zip(all_axes, places, strict=True):
+        of_task = [cell for cell in cells.of_task(task) if cell["curves"]]
+        chosen = [cell for cell in of_task if cell["method"] in group]
+        looks = style.numbered_looks(group)
+        _draw_panel(axes, chosen, looks, [c for c in of_task if c not in chosen])
+        axes.set_title(task if len(tasks) > 1 else "")
+        handles = [
+            _handle(looks[name], cells.methods[name].replace(" (", "\n("))
+            for name in group
+        ]
+        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    for axes in all_axes[::2]:
+        axes.set_ylabel(cells.unit())
+    if len(tasks) == 1:
+        figure.suptitle(tasks[0], fontsize=8.5)
+    panels.draw_legend(figure, [_behavior_handle()], footnote, 1)
+    return figure
+
+
+def _draw_panel(
+    axes: Axes,
+    cells: Sequence[Cell],
+    looks: Mapping[str, style.Look],
+    behind: Sequence[Cell] = (),
+) -> None:
+    """Draw cells of one task, before the means of others in grey."""
+    for cell in behind:
+        steps, scores = curve_table(cell)
+        axes.plot(steps, scores.mean(axis=0), color=style.MODE_COLOR, linewidth=0.5)
+    for cell in cells:
+        _draw_curve(axes, cell, looks[cell["method"]])
+    first = [*cells, *behind][0]
+    _draw_behavior(axes, first)
+    axes.set_title(first["task"])
+    axes.set_xlim(left=0)
+    axes.grid(axis="y")
+    panels.label_steps(axes)
 
 
 def _what_is_drawn(shown: list[Cell]) -> str:
@@ -109,3 +173,8 @@ def _handle(look: style.Look, label: str) -> Line2D:
         [], [], color=look.color, linestyle=look.linestyle, marker=look.marker,
         label=label,
     )  # fmt: skip
+
+
+def _behavior_handle() -> Line2D:
+    """Return the legend's entry of the data's score."""
+    return Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)

@@ -20,7 +20,8 @@ from dql.figures import panels, style
 from dql.figures.suite_cells import SuiteCells, footnote_lines
 from dql.table_cells import Cell
 
-MAX_COLUMNS = 3
+MANY_CELLS = 12
+"""More panels than that are drawn smaller."""
 STEP_COLORS = "cividis"
 RULE_MARKS: dict[str, dict[str, Any]] = {
     "offline": {"marker": "s", "markersize": 6.5, "color": style.METHOD_COLORS[
@@ -48,26 +49,28 @@ def draw(cells: SuiteCells) -> Figure:
             *cells.notes(),
         ]
     )
+    many = len(shown) > MANY_CELLS
+    columns = 4 if many else 3
     several = len({cell["task"] for cell in shown}) > 1
     figure, all_axes = panels.panel_rows(
         len(shown),
-        max_columns=MAX_COLUMNS,
-        height=1.6,
+        max_columns=columns,
+        height=1.15 if many else 1.6,
         legend_rows=1,
         footnote=footnote,
-        gap=0.7,
+        gap=0.6 if many else 0.7,
         top=0.38 if several else 0.25,
     )
     for index, (axes, cell) in enumerate(zip(all_axes, shown, strict=True)):
         for seed, curve in cell["curves"].items():
             _draw_seed(axes, curve, _chosen_steps(cell, seed))
         title = f"{cell['task']}\n{cell['label']}" if several else cell["label"]
-        axes.set_title(title, fontsize=7.5 if several else None)
+        axes.set_title(title, fontsize=7.5 if several or many else None)
         axes.margins(0.13)
         axes.grid()
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if many else 5))
         axes.set_xlabel("behaviour-cloning loss")
-        if index % MAX_COLUMNS == 0:
+        if index % columns == 0:
             axes.set_ylabel(cells.unit())
     handles = [
         Line2D([], [], linestyle="none", fillstyle="none", label=rule, **mark)

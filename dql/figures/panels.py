@@ -32,11 +32,12 @@ def panel_rows(
     gap: float = 0.55,
     top: float = 0.25,
     wspace: float = 0.27,
+    right: float = 0.985,
 ) -> tuple[Figure, list[Axes]]:
     """Return a page-wide figure and its panels, row by row, the footnote written.
 
-    `height`, of a panel, `gap`, between rows, and `top`, above them, are in inches. One
-    panel alone takes the columns of two.
+    `height`, of a panel, `gap`, between rows, and `top`, above them, are in inches, the
+    `right` edge in shares of the width. One panel alone takes the columns of two.
     """
     columns = min(max_columns, max(num_panels, 2))
     rows = ceil(num_panels / columns)
@@ -45,7 +46,7 @@ def panel_rows(
     total = bottom + rows * height + (rows - 1) * gap + top
     figure = Figure(figsize=(style.PAGE_WIDTH, total))
     grid = figure.add_gridspec(
-        rows, columns, left=0.07, right=0.985, wspace=wspace, hspace=gap / height,
+        rows, columns, left=0.07, right=right, wspace=wspace, hspace=gap / height,
         bottom=bottom / total, top=1.0 - top / total,
     )  # fmt: skip
     if num_panels == 1:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dql import paths
 from dql.errors import UserError
@@ -41,11 +43,7 @@ MODE_COLOR = "#b3b3b3"
 BEST_MODE_COLOR = "#009E73"
 NOTE_COLOR = "#333333"
 
-STABLE_METADATA = {
-    ".pdf": {"CreationDate": None},
-    ".png": {"Software": None},
-    ".svg": {"Date": None},
-}
+STABLE_METADATA = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
 """What would make two drawings of the same numbers differ, left out per format."""
 
 
@@ -87,6 +85,16 @@ def method_looks(methods: Iterable[str]) -> dict[str, Look]:
     return looks
 
 
+def numbered_looks(methods: Sequence[str]) -> dict[str, Look]:
+    """Return looks by a method's place in a short list, all colours different."""
+    colors = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    marks = zip(colors, MARKERS, strict=False)
+    return {
+        method: Look(color, "-", marker)
+        for method, (color, marker) in zip(methods, marks, strict=False)
+    }
+
+
 @contextmanager
 def paper_style(style: Path = paths.STYLE) -> Iterator[None]:
     """Apply the style file over matplotlib's defaults, whatever the user has set."""
@@ -113,4 +121,20 @@ def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:
             raise UserError(f"{path}: cannot draw {path.suffix!r} files; use {known}")
     for path in outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata=STABLE_METADATA[path.suffix])
+        if path.suffix == ".png":
+            _save_png(figure, path)
+        else:
+            figure.savefig(path, metadata=STABLE_METADATA[path.suffix])
+
+
+def _save_png(figure: Figure, path: Path) -> None:
+    """Write a PNG of 256 colours: lines and text need no more, and a third of the size.
+
+    Kept figures are in git, and readers load them from there.
+    """
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png")
+    dpi = matplotlib.rcParams["savefig.dpi"]
+    with Image.open(drawn) as image:
+        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few.save(path, optimize=True, dpi=(dpi, dpi))

@@ -10,6 +10,16 @@ def behavior_policies(wildcards):
     return [str(folder / name) for name in ("policies.npz", "policies.json")]
 
 
+def behavior_threads(wildcards):
+    """Return how many searches run at once: what half of the cores have room for.
+
+    Three searches share two cores badly. The other half is for the bandit's longest
+    jobs, which need no data and can start at once. A cluster has no total to share.
+    """
+    cores = workflow.resource_settings.cores
+    return max(1, cores // 2) if cores and cores < 16 else 8
+
+
 def behavior_parameters(wildcards):
     """Return what decides an environment's behavior policies: code and budget."""
     budget = PROJECT.suite("local").behavior.model_dump()

@@ -13,7 +13,7 @@ rule train_behavior_policies:
     priority: 200  # the longest chain of jobs starts here
     conda:
         "../../environment.yml"
-    threads: 8
+    threads: behavior_threads
     resources:
         mem_mb=grows_by_attempt(8000),
         runtime=240,
