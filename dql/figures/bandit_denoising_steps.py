@@ -6,6 +6,8 @@ the same runs in numbers, a point per seed and a line through the means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -63,7 +65,7 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
         axes = figure.add_subplot(bottom[0, index])
         draw_curve(axes, runs, variants, counts, curve)
         axes.set_xlabel("denoising steps N")
-    _draw_legend(figure, height)
+    _draw_legend(figure, height, list(dict.fromkeys(layout for layout, _ in rows)))
     numbers = "Below: a point per seed, lines through the means"
     scatter.write_footnote(figure, runs.sizes(rows[0][0], numbers))
     return figure
@@ -84,7 +86,7 @@ def _draw_panel(
     axes.set_yticks([])
 
 
-def _draw_legend(figure: Figure, height: float) -> None:
+def _draw_legend(figure: Figure, height: float, layouts: Sequence[str]) -> None:
     """Name the colours (methods) and line styles (layouts) once, under the curves."""
     axes = figure.axes[-1]
     handles = [
@@ -92,12 +94,14 @@ def _draw_legend(figure: Figure, height: float) -> None:
         for method, color in style.METHOD_COLORS.items()
     ]
     handles += [
-        axes.plot([], [], color=style.NOTE_COLOR, linestyle=line, label=layout)[0]
-        for layout, line in LINE_STYLES.items()
+        axes.plot(
+            [], [], color=style.NOTE_COLOR, linestyle=LINE_STYLES[layout], label=layout
+        )[0]
+        for layout in layouts
     ]
     figure.legend(
         handles=handles,
         loc="lower center",
-        ncols=4,
+        ncols=len(handles),
         bbox_to_anchor=(0.5, 0.19 / height),
     )
