@@ -210,3 +210,22 @@ def test_colors_differ_in_lightness_or_hue():
     values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors])
     gaps = np.abs(values[:, None] - values[None, :]).sum(axis=-1)
     assert (gaps[~np.eye(len(colors), dtype=bool)] > 90).all()
+
+
+def test_few_points_of_a_colour_keep_it_in_a_png(tmp_path):
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    from dql.figures import style
+
+    figure = Figure(figsize=(3, 3))
+    axes = figure.add_subplot()
+    crowd = np.random.default_rng(0).uniform(size=(2, 4_000))
+    axes.scatter(*crowd, c=crowd[0], cmap="viridis", s=9)
+    axes.scatter([0.5], [0.5], color="#D55E00", s=12)
+    style.save_figure(figure, [tmp_path / "few.png"])
+    with Image.open(tmp_path / "few.png") as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int)
+    assert image.mode == "P"
+    distance = np.abs(pixels - [0xD5, 0x5E, 0x00]).max(axis=2)
+    assert distance.min() <= 8

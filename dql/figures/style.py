@@ -134,7 +134,9 @@ def _save_png(figure: Figure, path: Path) -> None:
     """
     drawn = BytesIO()
     figure.savefig(drawn, format="png")
-    dpi = matplotlib.rcParams["savefig.dpi"]
     with Image.open(drawn) as image:
-        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        few.save(path, optimize=True, dpi=(dpi, dpi))
+        # The default, median cut, averages rare colours away: a few points turn red.
+        few = image.convert("RGB").quantize(
+            256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
+        few.save(path, optimize=True, dpi=image.info["dpi"])
