@@ -28,7 +28,7 @@ def needs_plugin(name: str) -> None:
     """Skip the test where the executor plugin is not installed."""
     module = f"snakemake_executor_plugin_{name}"
     if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed; pip install '.[cluster]'")
+        pytest.skip(f"{module} is not installed; pip install --editable '.[cluster]'")
 
 
 def read_profile(name: str) -> dict:
