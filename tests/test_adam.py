@@ -45,6 +45,22 @@ def test_the_first_step_is_the_learning_rate_whatever_the_gradient():
     torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=0)
 
 
+def test_stacked_runs_step_as_each_alone():
+    stacked = make_parameters()
+    alone = [
+        [p.detach()[run : run + 1].clone().requires_grad_() for p in stacked]
+        for run in range(2)
+    ]
+    together, apart = Adam(stacked, 3e-3), [Adam(own, 3e-3) for own in alone]
+    for step in range(10):
+        together.step(gradients(stacked, step))
+        for run, adam in enumerate(apart):
+            adam.step([g[run : run + 1] for g in gradients(stacked, step)])
+    for run, own in enumerate(alone):
+        for one, other in zip(stacked, own, strict=True):
+            assert torch.equal(one[run : run + 1], other)
+
+
 def test_a_restored_optimiser_goes_on_bit_for_bit():
     whole, halves = make_parameters(), make_parameters()
     adam, first = Adam(whole, 3e-3), Adam(halves, 3e-3)

@@ -119,8 +119,8 @@ def test_the_profile_of_kubernetes_lacks_the_object_store_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cell_is_made_through_slurm(tmp_path):
-    """Training in the partition with GPUs, the cell in the other, both by sbatch."""
+def test_the_smoke_dag_is_made_through_slurm(tmp_path):
+    """Training in the partition with GPUs, the rest in the other, all by sbatch."""
     needs_plugin("slurm")
     if missing := missing_programs():
         pytest.skip(f"not installed: {', '.join(missing)} (Debian: slurm-wlm, munge)")
@@ -130,7 +130,7 @@ def test_a_cell_is_made_through_slurm(tmp_path):
         patience = ["--slurm-status-command", "squeue", "--latency-wait", "5"]
         patience += ["--slurm-init-seconds-before-status-checks", "2"]
         snakemake(
-            *(CELL, "--workflow-profile", "slurm", *patience),
+            *("all", "--workflow-profile", "slurm", *patience),
             folder=work,
             environment=environment,
         )
@@ -144,10 +144,14 @@ def test_a_cell_is_made_through_slurm(tmp_path):
     jobs = [
         dict(re.findall(r"(\w+)=(\S+)", line)) for line in listed.stdout.splitlines()
     ]
-    training, cell = sorted(jobs, key=lambda job: int(job["JobId"]))
-    for job, partition in ((training, "gpu"), (cell, "cpu")):
-        assert (job["JobState"], job["Partition"]) == ("COMPLETED", partition)
-    assert training["TresPerJob"] == "gres:gpu:1"
-    assert "TresPerJob" not in cell
-    assert (training["MinMemoryNode"], cell["MinMemoryNode"]) == ("4000M", "2000M")
-    assert json.loads((work / CELL).read_text())["method"] == "bc_mle"
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    training = [job for job in jobs if job["Partition"] == "gpu"]
+    others = [job for job in jobs if job["Partition"] == "cpu"]
+    assert len(training) + len(others) == len(jobs)
+    assert {job["TresPerJob"] for job in training} == {"gres:gpu:1"}
+    assert not any("TresPerJob" in job for job in others)
+    assert {job["MinMemoryNode"] for job in training} == {"4000M", "12000M"}
+    logs = [*work.glob("results/logs/train/*/*/*.log")]
+    assert len(training) == len(logs) > 20 and len(others) > 20
+    cell = work / "results/cells/local-hopper-medium-expert/diffusion_ql.json"
+    assert json.loads(cell.read_text())["method"] == "diffusion_ql"
