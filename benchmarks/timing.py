@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -32,14 +32,27 @@ def seconds_of(steps: Steps, count: int) -> float:
 
 def milliseconds_per_step(steps: Steps, budget_seconds: float = 5.0) -> float:
     """Return the best of several intervals' means, the least disturbed one."""
-    first = seconds_of(steps, INTERVAL)  # warms up and tells how many fit
+    return milliseconds_in_turn([steps], [INTERVAL], budget_seconds)[0]
+
+
+def milliseconds_in_turn(
+    jobs: Sequence[Steps], counts: Sequence[int], budget_seconds: float
+) -> list[float]:
+    """Return each job's milliseconds per step, the best of its intervals' means.
+
+    One interval of every job follows the other, so that what else runs on the machine
+    disturbs all alike. Intervals of one length find quiet moments equally often.
+    """
+    pairs = list(zip(jobs, counts, strict=True))
+    first = sum(seconds_of(*pair) for pair in pairs)  # warms up, tells how many fit
     repeats = max(2, min(20, math.floor(budget_seconds / first)))
-    best = min(seconds_of(steps, INTERVAL) for _ in range(repeats))
-    return best / INTERVAL * 1e3
+    rounds = [[seconds_of(*pair) for pair in pairs] for _ in range(repeats)]
+    best = map(min, zip(*rounds, strict=True))
+    return [s / count * 1e3 for s, count in zip(best, counts, strict=True)]
 
 
-def product_rate(device: torch.device) -> float:
-    """Return the device's FLOP/s in its best float32 product.
+def products_of(device: torch.device) -> tuple[Steps, int]:
+    """Return float32 products as steps, and the FLOPs of one.
 
     A CPU core is at its best at the networks' own size, a GPU at much larger ones.
     """
@@ -51,7 +64,27 @@ def product_rate(device: torch.device) -> float:
             torch.mm(first, second)
         synchronize(device)
 
-    return 2 * size**3 / (milliseconds_per_step(products, 0.2) / 1e3)
+    return products, 2 * size**3
+
+
+def product_rate(device: torch.device) -> float:
+    """Return the device's FLOP/s in its best float32 product."""
+    products, flops = products_of(device)
+    return flops / (milliseconds_per_step(products, 0.2) / 1e3)
+
+
+def milliseconds_and_rate(
+    steps: Steps, device: torch.device, budget_seconds: float = 10.0
+) -> tuple[float, float]:
+    """Return milliseconds per step and the FLOP/s of products measured in turn."""
+    products, flops = products_of(device)
+    products(1)
+    window, one = seconds_of(steps, INTERVAL), seconds_of(products, 3) / 3
+    count = max(1, round(window / one))
+    step, product = milliseconds_in_turn(
+        [steps, products], [INTERVAL, count], budget_seconds
+    )
+    return step, flops / (product / 1e3)
 
 
 class ProductClock(TorchDispatchMode):

@@ -113,18 +113,23 @@ class Diffusion(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def loss(
-        self, observations: Tensor, actions: Tensor, steps: Tensor, noise: Tensor
+        self,
+        observations: Tensor | Prepared,
+        actions: Tensor,
+        steps: Tensor,
+        noise: Tensor,
     ) -> Tensor:
         """Return L_d (R,): the mean error over batch and action dims (eq. 2).
 
         `steps` (R, B) holds the indices of the denoising steps, `noise` (R, B, A).
+        Observations (R, B, O) may come as the predictor's `prepare` left them.
         """
         prediction = self.predict(observations, actions, steps, noise)
         return self.prediction_loss(prediction, actions, noise)
 
     def predict(
         self,
-        observations: Tensor,
+        observations: Tensor | Prepared,
         actions: Tensor,
         steps: Tensor,
         noise: Tensor,
@@ -152,7 +157,7 @@ class Diffusion(nn.Module):
 
     def sample(
         self,
-        observations: Tensor,
+        observations: Tensor | Prepared,
         noise: Tensor,
         num_backpropagated_steps: int | None = None,
     ) -> Tensor:
@@ -161,8 +166,11 @@ class Diffusion(nn.Module):
         `noise` is (R, N, B, A): entry 0 starts the chain, entry k enters its k-th step.
         Returns actions (R, B, A) within [-1, 1]. The predicted action is clamped at
         every step (released code), which stops its gradient where it saturates.
+        Observations are those of `loss`.
         """
-        prepared = self.predictor.prepare(observations)
+        prepared = observations
+        if not isinstance(observations, Prepared):
+            prepared = self.predictor.prepare(observations)
         noise = noise * self.chain_std[:, None, None]
         num_silent = 0
         if num_backpropagated_steps is not None and torch.is_grad_enabled():

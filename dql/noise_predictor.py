@@ -62,17 +62,8 @@ class NoisePredictor(nn.Module):
         embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
         embedding = embedding.expand(len(generators), -1, -1).clone()
         self.register_buffer("embedding", embedding, persistent=False)
-
-    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the first layer's weights for action, time and state."""
-        return self.input_layer.weight.split(self.split, dim=1)
-
-    def time_shares(self, embedding: Tensor) -> Tensor:
-        """Return the time's shares (R, n, H), bias included, of (R, n, T)."""
-        _, time_weight, _ = self.weights()
-        return torch.baddbmm(
-            self.input_layer.bias, self.time_mlp(embedding), time_weight
-        )
+        indices = torch.arange(num_denoising_steps)
+        self.register_buffer("indices", indices, persistent=False)
 
     def prepare(
         self, observations: Tensor, indices: Sequence[int] | None = None
@@ -81,13 +72,17 @@ class NoisePredictor(nn.Module):
 
         `indices` are the steps that will be asked for, in their order; None: all.
         """
-        action_weight, _, observation_weight = self.weights()
         embedding = self.embedding
         if indices is not None:
             embedding = torch.stack([embedding[:, index] for index in indices], dim=1)
+        return self._prepare(observations, embedding)
+
+    def _prepare(self, observations: Tensor, embedding: Tensor) -> Prepared:
+        weights = self.input_layer.weight.split(self.split, dim=1)
+        action_weight, time_weight, observation_weight = weights
         return Prepared(
             torch.bmm(observations, observation_weight),
-            self.time_shares(embedding),
+            torch.baddbmm(self.input_layer.bias, self.time_mlp(embedding), time_weight),
             action_weight,
         )
 
@@ -97,21 +92,25 @@ class NoisePredictor(nn.Module):
         hidden = torch.bmm(noisy_actions, prepared.action_weight)
         return self.mlp(mish(hidden, time, prepared.states))
 
-    def shares(self, observations: Tensor, steps: Tensor) -> Tensor:
-        """Return what state and time give the first layer, (R, B, H)."""
-        states = torch.bmm(observations, self.weights()[2])
-        num_steps = self.embedding.shape[1]
-        if num_steps > steps.shape[1]:
-            return states + self.time_shares(self.embedding[0][steps])
-        one_hot = torch.nn.functional.one_hot(steps, num_steps)
+    def shares(
+        self, observations: Tensor | Prepared, steps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what state and time give the first layer (R, B, H), and its action
+        weight (R, A, H)."""
+        prepared = observations
+        if not isinstance(observations, Prepared):
+            if len(self.indices) > steps.shape[1]:  # each row's own is less work
+                own = self._prepare(observations, self.embedding[0][steps])
+                return own.states + own.times, own.action_weight
+            prepared = self.prepare(observations)
         # A product instead of a gather: its backward pass is a product as well.
-        return torch.baddbmm(
-            states, one_hot.to(states.dtype), self.time_shares(self.embedding)
-        )
+        one_hot = (steps[..., None] == self.indices).to(prepared.states.dtype)
+        shares = torch.baddbmm(prepared.states, one_hot, prepared.times)
+        return shares, prepared.action_weight
 
     def forward(
         self,
-        observations: Tensor,
+        observations: Tensor | Prepared,
         noisy_actions: Tensor,
         steps: Tensor,
         *,
@@ -119,13 +118,11 @@ class NoisePredictor(nn.Module):
     ) -> Tensor:
         """Predict for actions that stand at different denoising steps (R, B).
 
-        A `frozen` network passes gradients to the actions and takes none itself.
+        Observations (R, B, O) may come as what `prepare` made of them. A `frozen`
+        network passes gradients to the actions and takes none itself.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            shares = self.shares(observations, steps)
-        action_weight = self.weights()[0]
-        if frozen:
-            action_weight = action_weight.detach()
+            shares, action_weight = self.shares(observations, steps)
         hidden = torch.bmm(noisy_actions, action_weight)
         zero = torch.zeros_like(hidden[:, :1])
         return self.mlp(mish(hidden, zero, shares), frozen=frozen)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ class ChainSchedule:
 
     def part(self, start: int, stop: int) -> ChainSchedule:
         """Return the steps of indices start to stop, `stop` left out."""
+        if (start, stop) == (0, len(self.noisy_scale)):
+            return self
         chosen = slice(start, stop)
         return ChainSchedule(
             self.noisy_scale[chosen],
@@ -44,6 +47,7 @@ class ChainSchedule:
             self.clean_weight[chosen],
         )
 
+    @cached_property
     def rows(self) -> Tensor:
         """Return the numbers of every step, (N, 4), float32."""
         columns = (
@@ -98,7 +102,7 @@ class ReverseChain(torch.autograd.Function):
         ctx.uses_kernels = kernels_apply(*tensors)
         if ctx.uses_kernels:
             contiguous = [tensor.contiguous() for tensor in tensors]
-            inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows())
+            inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows)
             actions, tapes = chain_forward(inputs, keeps)
             if keeps:
                 ctx.inputs, ctx.tape = inputs, tapes

@@ -36,11 +36,10 @@ def clip_gradients(
 
     Returns the norms before clipping, (R,).
     """
-    squares = [g.view(num_runs, -1).square().sum(dim=1) for g in gradients]
-    norms = torch.stack(squares).sum(dim=0).sqrt()
+    rows = [gradient.view(num_runs, -1) for gradient in gradients]
+    norms = torch.linalg.vector_norm(torch.cat(rows, dim=1), dim=1)
     factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.view(num_runs, -1).mul_(factors[:, None])
+    torch._foreach_mul_(rows, [factors[:, None]] * len(rows))
     return norms
 
 

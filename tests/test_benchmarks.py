@@ -18,9 +18,10 @@ import environments
 import evaluation
 import gradient_steps
 import resume
+import timing
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
-from timing import PRODUCTS, product_milliseconds, seconds_of
+from timing import PRODUCTS, product_milliseconds
 
 from dql import networks, reverse_chain
 from dql.config import load_project
@@ -75,8 +76,8 @@ def avoidable_products(name: str) -> list[Product]:
 
     It keeps the code simple and costs a few per cent. Both critics are differentiated
     to the whole of their input, though the coin picks one and only its action matters;
-    backup samples repeat the observation's share; L_d and the chain compute it twice;
-    the chain's own noise gets a gradient; time embeddings are products of a few rows.
+    backup samples repeat the observation's share; the chain's own noise gets a
+    gradient; time embeddings are products of a few rows.
     """
     dims = DIMENSIONS[name]
     samples = dims.num_backup_samples
@@ -87,7 +88,6 @@ def avoidable_products(name: str) -> list[Product]:
         *layer_products(BATCH_SIZE, [*of_action, *critic_body[1:]], 1),
         *layer_products(BATCH_SIZE, of_observation, 2),
         *layer_products(BATCH_SIZE, of_observation, 3 * (samples - 1)),
-        *layer_products(BATCH_SIZE, of_observation, 2),
         *layer_products(BATCH_SIZE, of_action, 1),
         *layer_products(BATCH_SIZE, [NUM_STEPS, HIDDEN], 2),
     ]
@@ -150,8 +150,8 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
     for module, name, value in [
         (gradient_steps, "steps_per_second", float),
         (gradient_steps, "milliseconds_without_kernels", lambda: 40.0),
-        (gradient_steps, "product_rate", lambda device: 1e11),
-        (gradient_steps, "milliseconds_per_step", lambda steps: seconds_of(steps, 1)),
+        (gradient_steps, "plain_and_core_milliseconds", lambda: (60.0, 30.0)),
+        (timing, "INTERVAL", 1),
         (gradient_steps, "product_milliseconds", lambda steps, device: 0.0),
         (core_step, "NUM_TRANSITIONS", 100),
     ]:
@@ -171,11 +171,12 @@ def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     monkeypatch.setattr(gradient_steps, "steps_per_second", float)
     monkeypatch.setattr(gradient_steps, "milliseconds_without_kernels", lambda: 6.0)
     monkeypatch.setattr(gradient_steps, "startup_seconds", lambda: 1.0)
+    monkeypatch.setattr(gradient_steps, "plain_and_core_milliseconds", lambda: (12, 6))
     row = {"num_runs": 6, "device": "cpu", "milliseconds": 6.0, "times_the_floor": 1.0}
     rows = [
         row | {"dimensions": name, "milliseconds_per_run": 1.0} for name in DIMENSIONS
     ]
-    summary = gradient_steps.summarize(rows, plain=12.0)
+    summary = gradient_steps.summarize(rows)
     (hours,) = [value for name, value in summary.items() if name.startswith("hours")]
     assert hours == pytest.approx(6 * 28_250_000 * 1e-3 / 3600)
     assert summary["times as fast as the plain step"] == 2

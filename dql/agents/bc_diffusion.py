@@ -13,6 +13,7 @@ from dql.agents.diffusion_settings import BCDiffusionSettings
 from dql.batch import Batch
 from dql.diffusion import Diffusion
 from dql.noise import Draw
+from dql.noise_predictor import Prepared
 from dql.updates import gradient_step
 
 
@@ -34,10 +35,15 @@ class BCDiffusion(Agent):
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         return denoising_draws(self, batch_size)
 
-    def bc_loss(self, batch: Batch, noise: Noise) -> Tensor:
-        """Return L_d, (R,)."""
+    def bc_loss(
+        self, batch: Batch, noise: Noise, prepared: Prepared | None = None
+    ) -> Tensor:
+        """Return L_d, (R,); what is `prepared` of the batch is not computed again."""
         return self.actor.loss(
-            batch.observations, batch.actions, noise["denoising_step"], noise["noise"]
+            batch.observations if prepared is None else prepared,
+            batch.actions,
+            noise["denoising_step"],
+            noise["noise"],
         )
 
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:

@@ -151,12 +151,11 @@ class DiffusionQL(BCDiffusion):
 
     def bc_loss_and_actions(self, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         """Return L_d (R,) and the actions the Q term is taken at, (R, B, A)."""
+        prepared = self.actor.predictor.prepare(batch.observations)
         actions = self.actor.sample(
-            batch.observations,
-            noise["actor_chain"],
-            self.settings.num_backpropagated_steps,
+            prepared, noise["actor_chain"], self.settings.num_backpropagated_steps
         )
-        return self.bc_loss(batch, noise), actions
+        return self.bc_loss(batch, noise, prepared), actions
 
     @torch.no_grad()
     def q_normalizer(self, batch: Batch, q_values: Tensor) -> Tensor:

@@ -16,8 +16,11 @@
  * within 2 units in the last place on [-87, 20]. */
 static inline float exponential(float x)
 {
-    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    float k = (x * 1.44269504f + shift) - shift;
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, */
+    float k = x * 1.44269504f + shift; /* which the lowest bits then hold */
+    uint32_t exponent, bits;
+    memcpy(&exponent, &k, sizeof k);
+    k -= shift;
     float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
     float p = 1.98412698e-4f;
     p = p * r + 1.38888889e-3f;
@@ -26,10 +29,10 @@ static inline float exponential(float x)
     p = p * r + 1.66666667e-1f;
     p = p * r + 0.5f;
     p = (p * r) * r + r + 1.0f;
-    int32_t bits = ((int32_t)k + 127) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
+    memcpy(&bits, &p, sizeof p);
+    bits += exponent << 23; /* p 2^k */
+    memcpy(&p, &bits, sizeof p);
+    return p;
 }
 
 /* Beyond these bounds mish(x) is x or, to float precision of x e^x, 0. */

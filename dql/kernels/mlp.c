@@ -157,11 +157,28 @@ typedef struct {
     float *sums;            /* the gradient of its inputs' biases */
 } layer_back;
 
+/* Bits, not numbers: a NaN is a gradient. */
+static int is_zero(const float *x, int64_t size)
+{
+    uint32_t any = 0;
+    for (int64_t i = 0; i < size; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        any |= bits & 0x7fffffff;
+    }
+    return any == 0;
+}
+
 static void backward_stack(const mlp *m, const mlp_gradients *to, int64_t stack)
 {
     int64_t rows = m->rows, last = m->layers - 1;
     int64_t inputs = m->dims[0], all_inputs = padded(inputs, HEIGHT);
     int64_t outputs = m->dims[m->layers], all_outputs = padded(outputs, HEIGHT);
+    if (!to->weights && is_zero(to->gradient + stack * rows * outputs, rows * outputs)) {
+        /* The critic that an actor's coin did not choose. */
+        memset(to->inputs + stack * rows * inputs, 0, rows * inputs * sizeof(float));
+        return;
+    }
     float *workspace = m->workspace;
     layer_back layers[m->layers];
     for (int64_t layer = 0; layer <= last; layer++) {

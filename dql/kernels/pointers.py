@@ -21,6 +21,5 @@ def pointers_to(tensors: Sequence[Tensor]) -> ctypes.Array:
 def kernels_apply(*tensors: Tensor) -> bool:
     """Tell whether the kernels exist and serve these tensors: float32 on the CPU."""
     return library() is not None and all(
-        tensor.dtype == torch.float32 and tensor.device.type == "cpu"
-        for tensor in tensors
+        tensor.is_cpu and tensor.dtype is torch.float32 for tensor in tensors
     )
