@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods report bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -49,6 +49,10 @@ bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours;
 ablations: setup  ## eta, N, Table 2 at quick's sizes, below .ablations (hours; resumes)
 	@snakemake all --cores $(CORES) --directory .ablations --config scale=ablations
 	@dql keep ablations --from .ablations
+
+methods: setup  ## every method on two more datasets made here, below .methods (hours; resumes)
+	@snakemake all --cores $(CORES) --directory .methods --config scale=methods
+	@dql keep methods --from .methods
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
 # holds both locks, and dvc pull with dql adopt brings a clone to the same state.
