@@ -21,6 +21,7 @@ import numpy as np
 
 from dql.errors import UserError, nearest
 from dql.files import locked, new_folder, write_json
+from dql.kept_behavior import POLICIES_FILE, SUMMARY_FILE
 from dql.linear_policies import LinearPolicies, stack_policies
 from dql.policy_quality import Evaluator, choose_policies
 from dql.policy_race import run_searches
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from dql.schema import BehaviorConfig
 
 logger = logging.getLogger(__name__)
-
-POLICIES_FILE = "policies.npz"
-SUMMARY_FILE = "policies.json"
 
 
 class Behavior(NamedTuple):

@@ -10,6 +10,7 @@ SOURCE = Path(__file__).resolve().parents[1]
 CONFIG = SOURCE / "workflow" / "config"
 PUBLISHED = SOURCE / "workflow" / "published"
 CLAIMS = SOURCE / "workflow" / "claims.yaml"
+KEPT_BEHAVIOR = SOURCE / "workflow" / "behavior"
 STYLE = SOURCE / "workflow" / "paper.mplstyle"
 
 RESULTS = Path("results")

@@ -192,6 +192,9 @@ class ProjectConfig(Strict):
     selection_rule: SelectionRule = Field(
         "text", description="which checkpoint the offline score takes"
     )
+    behavior_policies: Literal["kept", "searched"] = Field(
+        "kept", description="behind local data: those of the source where they fit"
+    )
     tables: dict[Name, list[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"

@@ -122,6 +122,21 @@ def test_frozen_mlp_gives_the_inputs_gradient_alone():
         torch.autograd.grad(outputs.sum(), list(network.parameters()))
 
 
+@pytest.mark.parametrize("upstream", [0.0, torch.nan])
+def test_a_frozen_stack_without_gradient_is_passed_over(upstream):
+    """As the critic that the actor's coin did not choose; a NaN is a gradient."""
+    network = MLP([6, 40, 40, 1], generators(2), activation="mish")
+    inputs = torch.randn(2, 9, 6, requires_grad=True)
+    gradient = torch.randn(2, 9, 1)
+    network(inputs, frozen=True).backward(gradient)
+    both = inputs.grad.clone()
+    inputs.grad, gradient[1] = None, upstream
+    network(inputs, frozen=True).backward(gradient)
+    assert torch.equal(inputs.grad[0], both[0])
+    expected = torch.full((9, 6), upstream)
+    assert torch.equal(inputs.grad[1].nan_to_num(7), expected.nan_to_num(7))
+
+
 @pytest.mark.parametrize("activation", ["mish", "relu"])
 def test_mlp_in_c_passes_nan_on(activation):
     kernels_or_skip()

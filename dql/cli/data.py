@@ -23,7 +23,9 @@ def behavior(
 ) -> None:
     """Train the behavior policies that local datasets are rolled out with.
 
-    Files go to results/behavior/ENVIRONMENT; the scale decides the budget.
+    Files go to results/behavior/ENVIRONMENT; the scale decides the budget. Policies
+    that were searched with this budget before come with the source and are taken from
+    there, unless --set behavior_policies=searched.
 
     Example: dql data behavior hopper --processes 2 --scale smoke
     """
@@ -32,11 +34,15 @@ def behavior(
     if budget is None:
         raise UserError(f"Scale '{project.config.scale}' trains no behavior policies.")
     from dql import behavior
+    from dql.kept_behavior import copy_policies, kept_folder
 
-    folder = paths.behavior_directory(environment)
-    behavior.train(
-        environment, project.config.physics, budget, folder, num_processes=processes
-    )
+    physics, folder = project.config.physics, paths.behavior_directory(environment)
+    if project.config.behavior_policies == "kept":
+        kept = kept_folder(environment, physics, budget)
+        if kept is not None:
+            copy_policies(kept, folder)
+            return
+    behavior.train(environment, physics, budget, folder, num_processes=processes)
 
 
 @app.command("generate")

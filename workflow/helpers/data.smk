@@ -7,7 +7,7 @@ def behavior_policies(wildcards):
     if environment.startswith("pointmaze"):
         return []
     folder = paths.behavior_directory(environment)
-    return [str(folder / name) for name in ("policies.npz", "policies.json")]
+    return [str(folder / name) for name in POLICY_FILES]
 
 
 def behavior_threads(wildcards):
@@ -21,11 +21,15 @@ def behavior_threads(wildcards):
 
 
 def behavior_parameters(wildcards):
-    """Return what decides an environment's behavior policies: code and budget."""
-    budget = PROJECT.suite("local").behavior.model_dump()
+    """Return what decides an environment's behavior policies: kept files or a search."""
+    budget, physics = PROJECT.suite("local").behavior, PROJECT.config.physics
+    if PROJECT.config.behavior_policies == "kept":
+        folder = kept_folder(wildcards.environment, physics, budget)
+        if folder is not None:
+            return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
     others = provenance.other_families(wildcards.environment)
     code = provenance.code_fingerprint("dql.behavior", without=others)
-    return f"{code}-{digest(budget, PROJECT.config.physics)}"
+    return f"{code}-{digest(budget.model_dump(), physics)}"
 
 
 def dataset_parameters(wildcards):

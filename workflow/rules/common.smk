@@ -26,6 +26,8 @@ try:
     from dql import figures, paths, provenance, tables
     from dql.config import load_project
     from dql.errors import UserError
+    from dql.files import file_sha256
+    from dql.kept_behavior import FILES as POLICY_FILES, kept_folder
     from dql.validation import read_yaml
 except ModuleNotFoundError as error:
     raise WorkflowError(
