@@ -74,7 +74,7 @@ def product_rate(device: torch.device) -> float:
 
 
 def milliseconds_and_rate(
-    steps: Steps, device: torch.device, budget_seconds: float = 10.0
+    steps: Steps, device: torch.device, budget_seconds: float = 30.0
 ) -> tuple[float, float]:
     """Return milliseconds per step and the FLOP/s of products measured in turn."""
     products, flops = products_of(device)
