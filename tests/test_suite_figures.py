@@ -134,6 +134,18 @@ def test_the_chosen_checkpoints_are_marked(cells):
     assert online.get_ydata() == pytest.approx([20.0])
 
 
+def test_titles_of_many_panels_do_not_meet(tmp_path):
+    tasks = ("local-halfcheetah-medium-expert", "local-walker2d-medium-expert")
+    names = [f"bc_diffusion@N={steps}" for steps in range(2, 9)]
+    many = [write_cell(tmp_path, t, name, num_seeds=1) for t in tasks for name in names]
+    figure = drawn("loss_against_score", many)
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    boxes += [axes.xaxis.get_tightbbox() for axes in figure.axes]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+
 def test_the_gap_and_its_luck_are_drawn_per_cell(cells):
     figure = drawn("selection_gap", cells)
     cell = json.loads(cells[0].read_text())["selection_gap"]

@@ -8,6 +8,7 @@ is a line through its evaluations in the order of training.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from dql.table_cells import Cell
 
 MANY_CELLS = 12
 """More panels than that are drawn smaller."""
+TITLE_WIDTH = 24  # characters over a small panel
+LINE_INCHES = 0.12
 STEP_COLORS = "cividis"
 RULE_MARKS: dict[str, dict[str, Any]] = {
     "offline": {"marker": "s", "markersize": 6.5, "color": style.METHOD_COLORS[
@@ -51,21 +54,24 @@ def draw(cells: SuiteCells) -> Figure:
     )
     many = len(shown) > MANY_CELLS
     columns = 4 if many else 3
-    several = len({cell["task"] for cell in shown}) > 1
+    tasks = {cell["task"] for cell in shown}
+    several = len(tasks) > 1
+    names = {task: wrap(task, TITLE_WIDTH if many else 2 * TITLE_WIDTH) for task in tasks}
+    more = LINE_INCHES * (max(map(len, names.values())) - 1) if several else 0
     figure, all_axes = panels.panel_rows(
         len(shown),
         max_columns=columns,
         height=1.15 if many else 1.6,
         legend_rows=1,
         footnote=footnote,
-        gap=0.6 if many else 0.7,
-        top=0.38 if several else 0.25,
+        gap=(0.6 if many else 0.7) + more,
+        top=(0.38 if several else 0.25) + more,
     )
     for index, (axes, cell) in enumerate(zip(all_axes, shown, strict=True)):
         for seed, curve in cell["curves"].items():
             _draw_seed(axes, curve, _chosen_steps(cell, seed))
-        title = f"{cell['task']}\n{cell['label']}" if several else cell["label"]
-        axes.set_title(title, fontsize=7.5 if several or many else None)
+        title = [*names[cell["task"]], cell["label"]] if several else [cell["label"]]
+        axes.set_title("\n".join(title), fontsize=7.5 if several or many else None)
         axes.margins(0.13)
         axes.grid()
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if many else 5))
