@@ -140,7 +140,7 @@ def test_titles_of_many_panels_do_not_meet(tmp_path):
     many = [write_cell(tmp_path, t, name, num_seeds=1) for t in tasks for name in names]
     figure = drawn("loss_against_score", many)
     FigureCanvasAgg(figure).draw()
-    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    boxes = [axes.title.get_window_extent().padded(5, 0) for axes in figure.axes]
     boxes += [axes.xaxis.get_tightbbox() for axes in figure.axes]
     for index, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[index + 1 :])
