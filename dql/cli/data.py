@@ -120,7 +120,10 @@ def list_tasks(
             f"{state.num_bytes / 1e6:,.0f}" if state.num_bytes else "",
             state.licence,
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width: cut nothing
+        console.width = 200
+    console.print(table)
 
 
 @app.command("verify")
