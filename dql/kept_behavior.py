@@ -17,7 +17,7 @@ from dql import paths
 from dql.files import locked, new_folder
 
 if TYPE_CHECKING:
-    from dql.schema import BehaviorConfig
+    from dql.schema import BehaviorConfig, ProjectConfig
 
 POLICIES_FILE = "policies.npz"
 SUMMARY_FILE = "policies.json"
@@ -26,18 +26,22 @@ FILES = (POLICIES_FILE, SUMMARY_FILE)
 logger = logging.getLogger(__name__)
 
 
-def kept_folder(environment: str, physics: str, budget: BehaviorConfig) -> Path | None:
-    """Return the folder of what such a search found, if it is kept.
+def kept_folder(
+    environment: str, config: ProjectConfig, budget: BehaviorConfig
+) -> Path | None:
+    """Return the folder of what such a search found, if it is kept and asked for.
 
     That the search itself has not changed since is for the tests to say.
     """
+    if config.behavior_policies == "searched":
+        return None
     folder = paths.KEPT_BEHAVIOR / environment
     file = folder / SUMMARY_FILE
     if not file.is_file():
         return None
     summary = json.loads(file.read_text(encoding="utf-8"))
     found = (summary["physics"], summary["budget"])
-    return folder if found == (physics, budget.model_dump()) else None
+    return folder if found == (config.physics, budget.model_dump()) else None
 
 
 def copy_policies(kept: Path, folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from dql import paths
 from dql.behavior import load_behavior
 from dql.cli import main
+from dql.config import load_project
 from dql.kept_behavior import FILES, kept_folder
 from dql.policy_search import SEARCH_SETTINGS
 from dql.schema import BehaviorConfig
@@ -17,9 +18,14 @@ KEPT = sorted(folder.name for folder in paths.KEPT_BEHAVIOR.iterdir())
 BUDGET = BehaviorConfig(num_iterations=150)
 
 
+def config(**changes):
+    """Return config.yaml with some keys changed."""
+    return load_project(scale="quick", overrides=changes).config
+
+
 @pytest.mark.parametrize("environment", KEPT)
 def test_kept_policies_are_what_todays_search_would_be_asked_for(environment, tmp_path):
-    folder = kept_folder(environment, "d4rl", BUDGET)
+    folder = kept_folder(environment, config(), BUDGET)
     for name in FILES:
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     kept = load_behavior(tmp_path)
@@ -32,14 +38,14 @@ def test_kept_policies_are_what_todays_search_would_be_asked_for(environment, tm
 
 
 def test_another_budget_or_physics_is_searched():
-    assert kept_folder("hopper", "d4rl", BUDGET) is not None
-    assert kept_folder("hopper", "stock", BUDGET) is None
-    assert kept_folder("hopper", "d4rl", BehaviorConfig(num_iterations=4)) is None
-    assert (
-        kept_folder("hopper", "d4rl", BehaviorConfig(seed=1, num_iterations=150))
-        is None
-    )
-    assert kept_folder("swimmer", "d4rl", BUDGET) is None
+    assert kept_folder("hopper", config(), BUDGET) is not None
+    assert kept_folder("hopper", config(physics="stock"), BUDGET) is None
+    assert kept_folder("hopper", config(behavior_policies="searched"), BUDGET) is None
+    assert kept_folder("swimmer", config(), BUDGET) is None
+    for changes in ({"num_iterations": 4}, {"seed": 1}):
+        assert (
+            kept_folder("hopper", config(), BUDGET.model_copy(update=changes)) is None
+        )
 
 
 def test_the_command_copies_kept_policies(tmp_path, monkeypatch, caplog):

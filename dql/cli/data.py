@@ -36,13 +36,14 @@ def behavior(
     from dql import behavior
     from dql.kept_behavior import copy_policies, kept_folder
 
-    physics, folder = project.config.physics, paths.behavior_directory(environment)
-    if project.config.behavior_policies == "kept":
-        kept = kept_folder(environment, physics, budget)
-        if kept is not None:
-            copy_policies(kept, folder)
-            return
-    behavior.train(environment, physics, budget, folder, num_processes=processes)
+    folder = paths.behavior_directory(environment)
+    kept = kept_folder(environment, project.config, budget)
+    if kept is not None:
+        copy_policies(kept, folder)
+        return
+    behavior.train(
+        environment, project.config.physics, budget, folder, num_processes=processes
+    )
 
 
 @app.command("generate")

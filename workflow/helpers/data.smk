@@ -22,14 +22,13 @@ def behavior_threads(wildcards):
 
 def behavior_parameters(wildcards):
     """Return what decides an environment's behavior policies: kept files or a search."""
-    budget, physics = PROJECT.suite("local").behavior, PROJECT.config.physics
-    if PROJECT.config.behavior_policies == "kept":
-        folder = kept_folder(wildcards.environment, physics, budget)
-        if folder is not None:
-            return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
+    budget = PROJECT.suite("local").behavior
+    folder = kept_folder(wildcards.environment, PROJECT.config, budget)
+    if folder is not None:
+        return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
     others = provenance.other_families(wildcards.environment)
     code = provenance.code_fingerprint("dql.behavior", without=others)
-    return f"{code}-{digest(budget.model_dump(), physics)}"
+    return f"{code}-{digest(budget.model_dump(), PROJECT.config.physics)}"
 
 
 def dataset_parameters(wildcards):
