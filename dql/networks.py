@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -155,7 +155,11 @@ class TwinCritic(nn.Module):
 
 
 class GaussianActor(nn.Module):
-    """A diagonal Gaussian over actions, mean and log standard deviation per state."""
+    """A diagonal Gaussian over actions, mean and log standard deviation per state.
+
+    The logarithm is clamped to its range, or tanh maps it there: a clamp passes no
+    gradient back from outside the range, where a network may begin.
+    """
 
     def __init__(
         self,
@@ -167,16 +171,21 @@ class GaussianActor(nn.Module):
         num_hidden_layers: int,
         activation: str,
         log_std_range: tuple[float, float],
+        log_std_rule: Literal["clamp", "tanh"] = "clamp",
     ) -> None:
         super().__init__()
         self.log_std_range = log_std_range
+        self.log_std_rule = log_std_rule
         dims = [observation_dim, *[hidden_dim] * num_hidden_layers, 2 * action_dim]
         self.mlp = MLP(dims, generators, activation=activation)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log standard deviation, (R, B, A) each."""
         mean, log_std = self.mlp(observations).chunk(2, dim=-1)
-        return mean, log_std.clamp(*self.log_std_range)
+        low, high = self.log_std_range
+        if self.log_std_rule == "tanh":
+            return mean, low + (high - low) / 2 * (1 + log_std.tanh())
+        return mean, log_std.clamp(low, high)
 
 
 class BoundedGaussianActor(nn.Module):

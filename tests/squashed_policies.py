@@ -15,8 +15,11 @@ def policy_outputs(actor, run, observation):
     outputs = perceptron(actor.mlp, run, observation)
     low, high = actor.log_std_range
     half = len(outputs) // 2
-    stds = [math.exp(min(max(value, low), high)) for value in outputs[half:]]
-    return outputs[:half], stds
+    if actor.log_std_rule == "tanh":
+        within = [low + (math.tanh(x) + 1) / 2 * (high - low) for x in outputs[half:]]
+    else:
+        within = [min(max(x, low), high) for x in outputs[half:]]
+    return outputs[:half], [math.exp(value) for value in within]
 
 
 def raw_log_density(actor, run, observation, raw):

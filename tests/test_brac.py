@@ -7,6 +7,7 @@ from literal_networks import q_value
 from squashed_policies import literal_log_density, literal_sample
 from weighted_bandit import BEST_ACTIONS, FAST, make_bandit, precise_update
 
+KEYS = ("actor/loss", "critic/loss", "behavior/loss", "behavior/entropy")
 TINY = {
     "hidden_dim": 4,
     "critic_hidden_dim": 5,
@@ -50,8 +51,9 @@ def literal_target(agent, before, batch, noise, run, b):
 def test_losses_equal_sums_written_out(settings):
     before, agent, batch, noise, metrics = precise_update("brac", **TINY | settings)
     num_runs, size = batch.rewards.shape
+    temperatures = before["behavior_temperature"].value[:, 0].exp()
     for run in range(num_runs):
-        sums = dict.fromkeys(("actor/loss", "critic/loss", "behavior/loss"), 0.0)
+        sums = dict.fromkeys(KEYS, 0.0)
         for b in range(size):
             state = batch.observations[run, b].tolist()
             data = batch.actions[run, b].tolist()
@@ -70,8 +72,12 @@ def test_losses_equal_sums_written_out(settings):
                     q_value(before["critic"], run, k, state, action) for k in (0, 1)
                 )
             clone = before["behavior_policy"]
+            drawn = noise["behavior_action"][run, b].tolist()
+            _, density = literal_sample(clone, run, state, drawn)
+            sums["behavior/entropy"] -= density
+            sums["behavior/loss"] += temperatures[run].item() * density
             sums["behavior/loss"] -= literal_log_density(
-                clone, run, state, data, 1 - 1e-6
+                clone, run, state, data, 1 - 1e-3
             )
         for key, total in sums.items():
             assert metrics[key][run].item() == pytest.approx(total / size, rel=1e-7)
@@ -114,6 +120,41 @@ def test_the_divergence_moves_the_policy_and_not_the_clone():
     )
     assert all(gradient is not None for gradient in moved)
     assert all(gradient is None for gradient in still)
+
+
+def test_the_clones_entropy_is_held_and_its_mean_stays_the_datas():
+    """Actions are one number per state: likelihood alone would shrink every std."""
+    observations = torch.linspace(-1, 1, 64)[:, None]
+    dataset = make_bandit(64)
+    dataset.observations, dataset.actions = observations.numpy(), 0.5 * observations
+    settings = {"hidden_dim": 16, "critic_hidden_dim": 4, "cloning_steps": 10**6}
+    settings |= {"behavior_learning_rate": 1e-2}
+    agent, store = make_agent("brac", settings=[settings] * 2, dataset=dataset)
+    entropies = []
+    for step, batch, noise in training_steps(agent, store, 600, batch_size=64):
+        metrics = agent.update(batch, noise, agent.phase(step))
+        entropies.append(metrics["behavior/entropy"])
+    # Dual ascent swings about -A; the smallest deviation's entropy would be -3.6.
+    average = torch.stack(entropies[300:]).mean(dim=0)
+    torch.testing.assert_close(average, torch.full((2,), -1.0), atol=0.4, rtol=0)
+    mean, _ = agent.behavior_policy(observations.expand(2, 64, 1))
+    found = mean.tanh().detach()
+    wanted = 0.5 * observations.expand(2, 64, 1)
+    torch.testing.assert_close(found, wanted, atol=0.15, rtol=0)
+
+
+def test_every_deviation_can_learn_wherever_it_begins():
+    agent, _ = make_agent("brac")
+    observations = 100 * torch.randn(2, 64, 5)  # outputs far outside a clamp's range
+    _, log_std = agent.actor(observations)
+    low, high = agent.actor.log_std_range
+    assert ((low <= log_std) & (log_std <= high)).all()
+    moderate = torch.randn(2, 64, 5, generator=torch.Generator().manual_seed(0))
+    outputs = agent.actor.mlp(moderate).detach().requires_grad_()
+    agent.actor.mlp.forward = lambda _: outputs
+    _, log_std = agent.actor(moderate)
+    (gradient,) = torch.autograd.grad(log_std.sum(), outputs)
+    assert (gradient[..., 3:] > 0).all()
 
 
 def test_only_brac_v_draws_for_the_targets_penalty():

@@ -2,11 +2,13 @@
 
 L(theta) = E alpha D(s) - min_j Q_j(s, a),  a ~ pi,  D(s) = KL(pi(. | s), b(. | s))
 y = r + gamma (min_j Q'_j(s', a') - alpha D(s')),  a' ~ pi;  without D for BRAC-p
+L(b) = E temperature log b(a^b | s) - log b(a | s),  a^b ~ b, entropy held at -A
 
-D is the mean of log pi - log b over samples of pi (the primal estimate). Two things
-differ from the released code. The clone b of the behaviour trains beside the
-policy for the whole run instead of before it, and by likelihood alone, without the
-entropy that was held there.
+D is the mean of log pi - log b over samples of pi (the primal estimate). The entropy
+of the clone b is held as released: from data close to deterministic, likelihood alone
+makes a clone so sharp that no policy comes near it. Two things differ from the
+released code: the clone trains beside the policy for the whole run instead of before
+it, and its temperature is stepped as a logarithm.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import BRACSettings
 from dql.agents.squashed_actor_critic import (
+    PolicySample,
     SquashedActorCritic,
     log_density,
     sample_policy,
@@ -29,8 +32,8 @@ from dql.losses import mean_per_run, twin_critic_loss
 from dql.noise import Draw
 from dql.updates import gradient_step
 
-LARGEST_SAMPLE = 1 - 1e-3
-"""Samples of the policy are clipped to it before the clone's density, as released."""
+LARGEST_ACTION = 1 - 1e-3
+"""Actions are clipped to it before the clone's density, as released."""
 
 
 class BRAC(SquashedActorCritic):
@@ -43,6 +46,9 @@ class BRAC(SquashedActorCritic):
         self.optimizers["behavior_policy"] = Adam(
             behavior_policy.parameters(), self.settings.behavior_learning_rate
         )
+        self.behavior_temperature = self.add_multiplier(
+            "behavior_temperature", self.settings.behavior_learning_rate
+        )
         self.penalty_coefficient = self.per_run("penalty_coefficient")
 
     @property
@@ -53,7 +59,11 @@ class BRAC(SquashedActorCritic):
         action_dim = self.spec.action_dim
         one = Draw((batch_size, action_dim))
         many = Draw((batch_size * self.settings.num_divergence_samples, action_dim))
-        draws = {"action": one, "divergence_actions": many}
+        draws = {
+            "action": one,
+            "divergence_actions": many,
+            "behavior_action": one,
+        }
         if self.spec.bootstraps:
             draws["backup_action"] = one
             if self.settings.penalty == "value":
@@ -70,7 +80,7 @@ class BRAC(SquashedActorCritic):
             repeat_rows(mean, count),
             repeat_rows(log_std, count),
             sample.actions,
-            LARGEST_SAMPLE,
+            LARGEST_ACTION,
         )
         ratio = sample.log_density - behavior_density
         return ratio.unflatten(1, (-1, count)).mean(dim=2)
@@ -86,10 +96,12 @@ class BRAC(SquashedActorCritic):
             value = value - self.penalty_coefficient[:, None] * penalty
         return value
 
-    def behavior_loss(self, batch: Batch) -> Tensor:
-        """Return the clone's negative log-likelihood, (R,)."""
+    def behavior_loss(self, batch: Batch, sample: PolicySample) -> Tensor:
+        """Return the clone's loss, likelihood and entropy at its own sample, (R,)."""
         outputs = self.behavior_policy(batch.observations)
-        return -mean_per_run(log_density(*outputs, batch.actions))
+        likelihood = log_density(*outputs, batch.actions, LARGEST_ACTION)
+        temperature = self.behavior_temperature.value[:, 0].detach().exp()
+        return temperature * mean_per_run(sample.log_density) - mean_per_run(likelihood)
 
     def critic_loss(self, batch: Batch, noise: Noise) -> Tensor:
         """Return the temporal-difference loss of both critics, (R,)."""
@@ -120,9 +132,17 @@ class BRAC(SquashedActorCritic):
         """Take one gradient step on all three, from the same weights, then targets."""
         actor_loss, metrics = self.actor_loss(batch, noise, phase)
         critic_loss = self.critic_loss(batch, noise)
-        behavior_loss = self.behavior_loss(batch)
+        sample = sample_policy(
+            self.behavior_policy, batch.observations, noise["behavior_action"]
+        )
+        behavior_loss = self.behavior_loss(batch, sample)
         gradient_step(
             self.optimizers["behavior_policy"], behavior_loss.sum(), self.spec.num_runs
         )
+        densities = sample.log_density.detach()
+        self.update_temperature("behavior_temperature", densities)
         metrics |= self.step_actor_and_critic(actor_loss, critic_loss)
-        return metrics | {"behavior/loss": behavior_loss.detach()}
+        return metrics | {
+            "behavior/loss": behavior_loss.detach(),
+            "behavior/entropy": -mean_per_run(densities),
+        }

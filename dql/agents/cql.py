@@ -18,7 +18,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import CQLSettings
 from dql.agents.squashed_actor_critic import (
@@ -29,7 +28,6 @@ from dql.agents.squashed_actor_critic import (
 )
 from dql.batch import Batch
 from dql.losses import conservative_gap, mean_per_run, twin_critic_loss
-from dql.networks import LogMultiplier
 from dql.noise import Draw
 from dql.updates import gradient_step
 
@@ -49,12 +47,6 @@ class CQL(SquashedActorCritic):
             self.multiplier = self.add_multiplier(
                 "multiplier", self.settings.critic_learning_rate
             )
-
-    def add_multiplier(self, name: str, learning_rate: float) -> LogMultiplier:
-        """Add a number per run that dual ascent finds, and its optimiser."""
-        module = self.add_module(name, LogMultiplier(self.spec.num_runs))
-        self.optimizers[name] = Adam(module.parameters(), learning_rate)
-        return module
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         action_dim = self.spec.action_dim
@@ -150,17 +142,11 @@ class CQL(SquashedActorCritic):
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Take one step on temperature, actor and critics, then on the targets."""
         sample = sample_policy(self.actor, batch.observations, noise["action"])
-        self.update_temperature(sample.log_density.detach())
+        self.update_temperature("temperature", sample.log_density.detach())
         actor_loss, actor_metrics = self.actor_loss(batch, sample, phase)
         critic_loss, critic_metrics = self.critic_loss(batch, noise)
         metrics = self.step_actor_and_critic(actor_loss, critic_loss)
         return metrics | actor_metrics | critic_metrics
-
-    def update_temperature(self, log_densities: Tensor) -> None:
-        """Raise the temperature where the entropy is below -A, lower it elsewhere."""
-        missing = log_densities.mean(dim=1) - self.spec.action_dim
-        loss = -(self.temperature.value[:, 0] * missing).sum()
-        gradient_step(self.optimizers["temperature"], loss, self.spec.num_runs)
 
     def update_multiplier(self, excess: Tensor) -> None:
         """Raise the multiplier where the gap exceeds its threshold, lower it else."""

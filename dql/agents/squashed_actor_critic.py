@@ -17,7 +17,7 @@ from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import SquashedActorCriticSettings
 from dql.batch import Batch
 from dql.losses import squashed_log_likelihood, temporal_difference_target
-from dql.networks import GaussianActor, TwinCritic
+from dql.networks import GaussianActor, LogMultiplier, TwinCritic
 from dql.noise import Draw
 from dql.updates import gradient_step, polyak_update
 
@@ -94,7 +94,24 @@ class SquashedActorCritic(Agent):
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
+            log_std_rule=self.settings.log_std_rule,
         )
+
+    def add_multiplier(self, name: str, learning_rate: float) -> LogMultiplier:
+        """Add a number per run that dual ascent finds, and its optimiser."""
+        module = self.add_module(name, LogMultiplier(self.spec.num_runs))
+        self.optimizers[name] = Adam(module.parameters(), learning_rate)
+        return module
+
+    def update_temperature(self, name: str, log_densities: Tensor) -> None:
+        """Raise a temperature where the entropy is too low, lower it elsewhere.
+
+        `log_densities` (R, B) are of a policy's own samples.
+        """
+        target = self.settings.target_entropy_per_action * self.spec.action_dim
+        missing = target + log_densities.mean(dim=1)
+        loss = -(self.modules[name].value[:, 0] * missing).sum()
+        gradient_step(self.optimizers[name], loss, self.spec.num_runs)
 
     def phase(self, step: int) -> str:
         """Tell whether the actor still clones the data in this step, from 0."""
