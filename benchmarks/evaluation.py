@@ -4,7 +4,9 @@ python benchmarks/evaluation.py [--steps T] evaluates Diffusion-QL on hopper: fi
 seeds, ten episodes each, fifty candidates per action. Together, as `dql.evaluation`
 does it: one call of the policy per time step. One by one, as the released code does it:
 a call for every step of every episode of every seed, here in plain PyTorch. Untrained
-policies fall; so that all episodes last T steps, nothing ends them. The numbers go to
+policies fall; so that all episodes last T steps, nothing ends them. On a processor both
+are timed with one thread and with one for each core: PyTorch's own threads one by one,
+those of `dql train --threads` together. The numbers go to
 results/benchmarks/evaluation.json.
 
 Fifty candidates for fifty episodes are some 5 GFLOP per time step. Where a processor
@@ -64,8 +66,9 @@ class Endless:
         return observations, rewards, terminations & False, truncations & False
 
 
-def seconds_together(num_steps: int, device: torch.device) -> float:
+def seconds_together(num_steps: int, device: torch.device, num_threads: int) -> float:
     """Return the seconds of one evaluation of all seeds."""
+    torch.set_num_threads(1)
     environments = [Endless(NUM_EPISODES, num_steps) for _ in range(NUM_SEEDS)]
     first = environments[0]
     dataset = random_dataset(first.observation_dim, first.action_dim)
@@ -74,15 +77,16 @@ def seconds_together(num_steps: int, device: torch.device) -> float:
     agent = build_agent("diffusion_ql", [settings] * NUM_SEEDS, store, device)
     evaluate(agent, [Endless(NUM_EPISODES, 2) for _ in range(NUM_SEEDS)], 0)
     began = time.perf_counter()
-    evaluations = evaluate(agent, environments, 0)
+    evaluations = evaluate(agent, environments, 0, num_threads=num_threads)
     seconds = time.perf_counter() - began
     assert all((e.episode_lengths == num_steps).all() for e in evaluations)
     return seconds
 
 
 @torch.no_grad()
-def seconds_one_by_one(num_steps: int, device: torch.device) -> float:
+def seconds_one_by_one(num_steps: int, device: torch.device, num_threads: int) -> float:
     """Return the seconds of as many steps, each a call of its own."""
+    torch.set_num_threads(num_threads)
     environment = make_gymnasium("hopper", "d4rl")
     dims = environment.observation_space.shape[0], environment.action_space.shape[0]
     with device:  # where the plain networks and their noise are made
@@ -115,16 +119,20 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the numbers go.")] = OUTPUT,
 ) -> None:
     """Time both ways, print their ratio and the arithmetic's share."""
-    torch.set_num_threads(1)
     keep_freed_memory()
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    cases = [("cpu", threads) for threads in sorted({1, machine()["num_cpus"]})]
+    if torch.cuda.is_available():
+        cases.append(("cuda", 1))
     rows = []
-    for device in map(torch.device, devices):
-        one_by_one = seconds_one_by_one(steps, device)
-        together = seconds_together(steps, device)
-        arithmetic = steps * flops_per_step() / product_rate(device)
+    for name, threads in cases:
+        device = torch.device(name)
+        one_by_one = seconds_one_by_one(steps, device, threads)
+        together = seconds_together(steps, device, threads)
+        torch.set_num_threads(1)
+        arithmetic = steps * flops_per_step() / (threads * product_rate(device))
         row = {
-            "device": device.type,
+            "device": name,
+            "num_threads": threads,
             "seconds_one_by_one": one_by_one,
             "seconds_together": together,
             "seconds_of_products_at_peak": arithmetic,
@@ -133,10 +141,10 @@ def main(
         }
         rows.append(row)
         Console().print(
-            f"{device.type}: {steps} steps of {NUM_SEEDS} x {NUM_EPISODES} episodes: "
-            f"together {together:.1f} s, one by one {one_by_one:.1f} s, ratio "
-            f"{row['ratio']:.2f} (limit {RATIO_LIMIT}); the products alone, at the "
-            f"measured peak, {row['ratio_of_products']:.2f}",
+            f"{name}, threads {threads}: {steps} steps of {NUM_SEEDS} x {NUM_EPISODES}"
+            f" episodes: together {together:.1f} s, one by one {one_by_one:.1f} s, "
+            f"ratio {row['ratio']:.2f} (limit {RATIO_LIMIT}); the products alone, at "
+            f"the measured peak, {row['ratio_of_products']:.2f}",
             highlight=False,
             soft_wrap=True,
         )

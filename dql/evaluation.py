@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +46,32 @@ def evaluate(
     environments: Sequence[BatchEnvironment],
     gradient_step: int,
     excluded: Sequence[int] = (),
+    num_threads: int = 1,
 ) -> list[Evaluation]:
     """Run every episode of every run to its end and keep its return.
 
     `environments[r]` holds the E episodes of run r; `excluded` runs do not play. The
     noise comes from a stream of its own, so evaluating leaves training as it was.
+    Threads share the policy's episodes, and the physics of different runs: both leave
+    Python's lock while they work.
     """
+    if num_threads == 1:
+        return _evaluate(agent, environments, gradient_step, excluded, map, 1)
+    with ThreadPoolExecutor(num_threads) as pool:
+        return _evaluate(
+            agent, environments, gradient_step, excluded, pool.map, num_threads
+        )
+
+
+def _evaluate(
+    agent: Agent,
+    environments: Sequence[BatchEnvironment],
+    gradient_step: int,
+    excluded: Sequence[int],
+    share: Callable[..., Iterable],
+    num_shares: int,
+) -> list[Evaluation]:
+    """Evaluate; `share` maps a function over its arguments, in any order in time."""
     seeds = agent.spec.seeds
     num_runs, num_episodes = len(seeds), environments[0].num_environments
     horizon = environments[0].horizon
@@ -73,13 +95,16 @@ def evaluate(
     lengths = np.zeros((num_runs, num_episodes), dtype=int)
     first: tuple[np.ndarray, np.ndarray] | None = None
     for time in range(horizon):
-        actions = _act(agent, observations, streams.at(time), active)
+        actions = _act(agent, observations, streams.at(time), active, share, num_shares)
         lengths += active
         rewards = np.zeros_like(returns)
-        for run, environment in enumerate(environments):
-            observation, reward, terminated, truncated = environment.step(
-                actions[run], active[run]
-            )
+        stepped = share(
+            lambda environment, *inputs: environment.step(*inputs),
+            environments,
+            actions,
+            active,
+        )
+        for run, (observation, reward, terminated, truncated) in enumerate(stepped):
             observations[run], rewards[run] = observation, reward
             active[run] &= ~(terminated | truncated)
         returns += rewards
@@ -97,15 +122,21 @@ def _act(
     observations: np.ndarray,
     noise: dict[str, torch.Tensor],
     active: np.ndarray,
+    share: Callable[..., Iterable],
+    num_shares: int,
 ) -> np.ndarray:
     """Ask the policy about the episodes that some run still plays, (R, E, A)."""
     device = agent.spec.device
     actions = np.zeros((*observations.shape[:2], agent.spec.action_dim))
     playing = np.flatnonzero(active.any(axis=0))
-    for start in range(0, len(playing), EPISODES_PER_CALL):
-        chosen = playing[start : start + EPISODES_PER_CALL]
+    size = max(1, min(EPISODES_PER_CALL, math.ceil(len(playing) / num_shares)))
+
+    def act(start: int) -> None:
+        chosen = playing[start : start + size]
         index = torch.from_numpy(chosen).to(device)
         inputs = torch.from_numpy(observations[:, chosen]).float().to(device)
         draws = {name: values.index_select(1, index) for name, values in noise.items()}
         actions[:, chosen] = agent.sample_actions(inputs, draws).cpu().numpy()
+
+    list(share(act, range(0, len(playing), size)))
     return actions

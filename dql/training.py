@@ -54,9 +54,10 @@ def train(
 
     Finished runs are left alone, interrupted ones resumed. Runs that stand at
     different steps train one group after the other. While another process trains one
-    of the runs, this one waits and then takes over what is left to do.
+    of the runs, this one waits and then takes over what is left to do. A gradient step
+    uses one thread of the processor, an evaluation `num_threads`.
     """
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(1)
     keep_freed_memory()
     check_block(configs)
     training = configs[0].training
@@ -73,14 +74,17 @@ def train(
                 with readable_device_errors(len(group), training.batch_size):
                     chosen = choose_device(device)
                     set_precision(training.precision, chosen)
-                    Block(group, chosen).train(signals)
+                    Block(group, chosen, num_threads).train(signals)
 
 
 class Block:
     """Runs that train in lock step through one set of stacked parameters."""
 
-    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
+    def __init__(
+        self, runs: Sequence[Run], device: torch.device, num_threads: int = 1
+    ) -> None:
         self.runs = list(runs)
+        self.num_threads = num_threads
         self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training
@@ -171,7 +175,9 @@ class Block:
     def _evaluate(self, step: int) -> float:
         """Evaluate and record every run that is still sound; return the mean return."""
         excluded = [i for i, run in enumerate(self.runs) if run.diverged]
-        evaluations = evaluate(self.agent, self.environments, step, excluded)
+        evaluations = evaluate(
+            self.agent, self.environments, step, excluded, self.num_threads
+        )
         returns = []
         for run, evaluation in zip(self.runs, evaluations, strict=True):
             if not run.diverged:

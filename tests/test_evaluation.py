@@ -1,4 +1,7 @@
+import threading
+
 import numpy as np
+import pytest
 import torch
 from core import make_agent, make_dataset
 
@@ -49,6 +52,34 @@ def test_a_run_plays_the_same_episodes_in_any_company():
         np.testing.assert_allclose(first, second, atol=1e-5)
 
 
+@pytest.mark.parametrize("num_threads", [2, 7])
+def test_threads_play_the_same_episodes(num_threads):
+    seen = []
+    for threads in (1, num_threads):
+        agent, _ = make_agent("diffusion_ql")
+        environments = [CountingEnvironment(5), CountingEnvironment(5)]
+        evaluations = evaluate(agent, environments, 0, num_threads=threads)
+        assert evaluations[1].episode_returns.tolist() == [1, 2, 3, 4, 5]
+        seen.append([np.concatenate(environment.seen) for environment in environments])
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-5)
+
+
+def test_threads_act_at_the_same_time():
+    agent, _ = make_agent("bc_mle")
+    together = threading.Barrier(2, timeout=60)  # breaks if one thread does both
+    sample = agent.sample_actions
+
+    def wait_for_the_other(*inputs):
+        together.wait()
+        return sample(*inputs)
+
+    agent.sample_actions = wait_for_the_other
+    environments = [CountingEnvironment(4), CountingEnvironment(4)]
+    for environment in environments:
+        environment.horizon = 1
+    evaluate(agent, environments, 0, num_threads=2)
+
+
 def test_runs_have_episodes_of_their_own():
     assert not set(episode_seeds(0, 1000)) & set(episode_seeds(1, 1000))
 
@@ -59,6 +90,13 @@ def test_excluded_runs_do_not_play():
     evaluations = evaluate(agent, environments, 0, excluded=[0])
     assert evaluations[0].episode_lengths.tolist() == [0, 0]
     assert evaluations[1].episode_lengths.tolist() == [1, 2]
+
+
+def test_nobody_plays_where_all_runs_are_excluded():
+    agent, _ = make_agent("bc_mle")
+    environments = [CountingEnvironment(2), CountingEnvironment(2)]
+    evaluations = evaluate(agent, environments, 0, excluded=[0, 1], num_threads=2)
+    assert [each.episode_lengths.tolist() for each in evaluations] == [[0, 0], [0, 0]]
 
 
 def test_the_bandits_actions_are_kept():

@@ -63,6 +63,9 @@ def train(
         ForeignCheckpoint,
         typer.Option(help="What to do with a damaged or another run's checkpoint."),
     ] = "refuse",
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processor threads that act in evaluations.")
+    ] = 1,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -81,7 +84,12 @@ def train(
     with leased_gpu():
         from dql import training
 
-        training.train(runs, folders, foreign_checkpoint=foreign_checkpoint)
+        training.train(
+            runs,
+            folders,
+            foreign_checkpoint=foreign_checkpoint,
+            num_threads=threads,
+        )
 
 
 @app.command()
