@@ -63,11 +63,12 @@ def chain_schedule(
 
 
 class Prediction(NamedTuple):
-    """What the network says of noised actions, (R, B, A) each."""
+    """What the network says of noised actions, (R, B, A); their scales, (R, B, 1)."""
 
     noisy_actions: Tensor
     output: Tensor  # the noise in them or, for `action`, the action itself
-    clean_actions: Tensor  # the action it implies, clamped to [-1, 1]
+    signal: Tensor
+    spread: Tensor
 
 
 class Diffusion(nn.Module):
@@ -102,9 +103,9 @@ class Diffusion(nn.Module):
         previous = np.concatenate([[1.0], alphas_cumprod[:-1]])
         self.schedule = chain_schedule(betas, alphas_cumprod, previous, prediction)
         variance = betas * (1 - previous) / (1 - alphas_cumprod)
+        scales = [np.sqrt(alphas_cumprod), np.sqrt(1 - alphas_cumprod)]
         tables = {
-            "signal": np.sqrt(alphas_cumprod),
-            "spread": np.sqrt(1 - alphas_cumprod),
+            "scales": np.stack(scales, axis=1),  # of action and noise, (N, 2)
             # The chain starts from unit noise, then meets the steps' own, last first.
             "chain_std": np.concatenate([[1.0], np.sqrt(variance[:0:-1])]),
         }
@@ -140,13 +141,19 @@ class Diffusion(nn.Module):
 
         A `frozen` network passes gradients to the actions and takes none itself.
         """
-        signal, spread = self.signal[steps][..., None], self.spread[steps][..., None]
+        scales = torch.nn.functional.embedding(steps, self.scales)
+        signal, spread = scales.split(1, dim=-1)
         noisy = signal * actions + spread * noise
         output = self.predictor(observations, noisy, steps, frozen=frozen)
-        clean = output
+        return Prediction(noisy, output, signal, spread)
+
+    def clean_actions(self, prediction: Prediction) -> Tensor:
+        """Return the actions that a prediction implies, clamped to [-1, 1]."""
+        clean = prediction.output
         if self.prediction == "noise":
-            clean = (noisy - spread * output) / signal
-        return Prediction(noisy, output, clean.clamp(-1, 1))
+            noise = prediction.spread * prediction.output
+            clean = (prediction.noisy_actions - noise) / prediction.signal
+        return clean.clamp(-1, 1)
 
     def prediction_loss(
         self, prediction: Prediction, actions: Tensor, noise: Tensor
@@ -188,7 +195,6 @@ class Diffusion(nn.Module):
         self, prepared: Prepared, noise: Tensor, start: int, stop: int
     ) -> Tensor:
         """Take the reverse steps of indices `stop` - 1 down to `start`."""
-        layers = [p for x in self.predictor.mlp.layers for p in (x.weight, x.bias)]
         times = prepared.times.transpose(0, 1)[start:stop]
         return ReverseChain.apply(
             torch.is_grad_enabled(),
@@ -197,7 +203,7 @@ class Diffusion(nn.Module):
             prepared.states,
             times.unsqueeze(2).contiguous(),
             prepared.action_weight,
-            *layers,
+            *self.predictor.mlp.ordered,
         )
 
     def solve(

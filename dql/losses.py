@@ -27,7 +27,8 @@ def temporal_difference_target(
 
 def twin_critic_loss(q_values: Tensor, target_q: Tensor) -> Tensor:
     """Return the sum of both critics' squared errors, q_values (R, 2, B)."""
-    return (q_values - target_q[:, None]).square().mean(dim=2).sum(dim=1)
+    errors = (q_values - target_q[:, None]).square()
+    return errors.sum(dim=(1, 2)) / target_q.shape[1]
 
 
 def soft_minimum(q_values: Tensor, minimum_weight: float) -> Tensor:
@@ -109,8 +110,9 @@ def improvement_loss(q_values: Tensor, normalizer_q: Tensor, coin: Tensor) -> Te
     `normalizer_q` (R, 2) holds the mean |Q| that divides each critic's term; it is a
     constant for the gradient (Section 3; the released code divides differently).
     """
-    terms = -q_values.mean(dim=2) / normalizer_q.detach()
-    return torch.where(coin > 0.5, terms[:, 0], terms[:, 1])
+    is_first = (coin > 0.5)[:, None]
+    weights = torch.cat([is_first, ~is_first], dim=1) / normalizer_q.detach()
+    return -(weights * q_values.mean(dim=2)).sum(dim=1)
 
 
 def mixture_improvement_loss(q_values: Tensor, weights: Tensor) -> Tensor:

@@ -89,34 +89,46 @@ class MLP(nn.Module):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise UserError(f"unknown activation {activation!r}; use {ACTIVATIONS}")
-        self.activation = activation
+        self.activation, self.members = activation, members
         self.has_kernels = activation in KERNEL_ACTIVATIONS and not layer_norm
         self.layers = nn.ModuleList(
             StackedLinear(input_dim, output_dim, generators, members)
             for input_dim, output_dim in pairwise(dims)
         )
+        # Looked up in every step; a list of parameters is none of the module's state.
+        self.ordered = [p for x in self.layers for p in (x.weight, x.bias)]
         stacks = len(generators) * members
         self.norms = nn.ModuleList(
             StackedLayerNorm(stacks, dim) for dim in dims[1:-1] if layer_norm
         )
 
     def forward(self, inputs: Tensor, *, frozen: bool = False) -> Tensor:
-        """Map (S, B, dims[0]) to (S, B, dims[-1]); the last layer is linear.
+        """Map (R, B, dims[0]) to (S, B, dims[-1]); the last layer is linear.
 
+        The members of a run share its inputs.
         A `frozen` network passes gradients on and takes none for its parameters.
         """
-        parameters = [p for x in self.layers for p in (x.weight, x.bias)]
+        return self.behind((), inputs, frozen=frozen)
+
+    def behind(
+        self, first: Sequence[StackedLinear], inputs: Tensor, *, frozen: bool = False
+    ) -> Tensor:
+        """Map the inputs of further layers in front, activated like its own."""
+        parameters = [p for x in first for p in (x.weight, x.bias)] + self.ordered
         if self.has_kernels and mlp_kernels_apply(inputs, parameters):
             if frozen:
                 parameters = [parameter.detach() for parameter in parameters]
             return FusedMLP.apply(
                 torch.is_grad_enabled(), self.activation, inputs, *parameters
             )
-        for index, layer in enumerate(self.layers[:-1]):
+        if self.members > 1:
+            inputs = inputs.repeat_interleave(self.members, dim=0)
+        layers = [*first, *self.layers]
+        for index, layer in enumerate(layers[:-1]):
             inputs = layer.activate(inputs, self.activation)
             if self.norms:
                 inputs = self.norms[index](inputs)
-        return self.layers[-1](inputs)
+        return layers[-1](inputs)
 
 
 class TwinCritic(nn.Module):
@@ -148,10 +160,7 @@ class TwinCritic(nn.Module):
         """
         num_runs, batch_size, _ = observations.shape
         inputs = torch.cat([observations, actions], dim=-1)
-        twice = (
-            inputs[:, None].expand(-1, 2, -1, -1).reshape(2 * num_runs, batch_size, -1)
-        )
-        return self.mlp(twice, frozen=frozen).view(num_runs, 2, batch_size)
+        return self.mlp(inputs, frozen=frozen).view(num_runs, 2, batch_size)
 
 
 class GaussianActor(nn.Module):

@@ -27,6 +27,8 @@ class Prepared(NamedTuple):
     states: Tensor  # (R, B, H), the state's share
     times: Tensor  # (R, steps, H), the denoising steps' shares, bias included
     action_weight: Tensor  # (R, A, H)
+    observations: Tensor  # (R, B, O)
+    embedded: Tensor  # (R, steps, T), the denoising steps behind the time's network
 
 
 class NoisePredictor(nn.Module):
@@ -75,15 +77,15 @@ class NoisePredictor(nn.Module):
         embedding = self.embedding
         if indices is not None:
             embedding = torch.stack([embedding[:, index] for index in indices], dim=1)
-        return self._prepare(observations, embedding)
-
-    def _prepare(self, observations: Tensor, embedding: Tensor) -> Prepared:
         weights = self.input_layer.weight.split(self.split, dim=1)
         action_weight, time_weight, observation_weight = weights
+        embedded = self.time_mlp(embedding)
         return Prepared(
             torch.bmm(observations, observation_weight),
-            torch.baddbmm(self.input_layer.bias, self.time_mlp(embedding), time_weight),
+            torch.baddbmm(self.input_layer.bias, embedded, time_weight),
             action_weight,
+            observations,
+            embedded,
         )
 
     def at(self, prepared: Prepared, noisy_actions: Tensor, position: int) -> Tensor:
@@ -92,21 +94,14 @@ class NoisePredictor(nn.Module):
         hidden = torch.bmm(noisy_actions, prepared.action_weight)
         return self.mlp(mish(hidden, time, prepared.states))
 
-    def shares(
-        self, observations: Tensor | Prepared, steps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return what state and time give the first layer (R, B, H), and its action
-        weight (R, A, H)."""
-        prepared = observations
-        if not isinstance(observations, Prepared):
-            if len(self.indices) > steps.shape[1]:  # each row's own is less work
-                own = self._prepare(observations, self.embedding[0][steps])
-                return own.states + own.times, own.action_weight
-            prepared = self.prepare(observations)
+    def embedded(self, steps: Tensor, prepared: Prepared | None = None) -> Tensor:
+        """Return each row's denoising step behind the time's network, (R, B, T)."""
+        if prepared is None and len(self.indices) > steps.shape[1]:
+            return self.time_mlp(self.embedding[0][steps])  # less than all steps
+        every = prepared.embedded if prepared else self.time_mlp(self.embedding)
         # A product instead of a gather: its backward pass is a product as well.
-        one_hot = (steps[..., None] == self.indices).to(prepared.states.dtype)
-        shares = torch.baddbmm(prepared.states, one_hot, prepared.times)
-        return shares, prepared.action_weight
+        one_hot = (steps[..., None] == self.indices).to(every.dtype)
+        return torch.bmm(one_hot, every)
 
     def forward(
         self,
@@ -121,8 +116,10 @@ class NoisePredictor(nn.Module):
         Observations (R, B, O) may come as what `prepare` made of them. A `frozen`
         network passes gradients to the actions and takes none itself.
         """
+        prepared = None
+        if isinstance(observations, Prepared):
+            prepared, observations = observations, observations.observations
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            shares, action_weight = self.shares(observations, steps)
-        hidden = torch.bmm(noisy_actions, action_weight)
-        zero = torch.zeros_like(hidden[:, :1])
-        return self.mlp(mish(hidden, zero, shares), frozen=frozen)
+            embedded = self.embedded(steps, prepared)
+        inputs = torch.cat([noisy_actions, embedded, observations], dim=-1)
+        return self.mlp.behind([self.input_layer], inputs, frozen=frozen)

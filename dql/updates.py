@@ -1,8 +1,6 @@
-"""What follows a loss: gradients, per-run clipping, a step, moving averages."""
+"""What follows a loss: gradients, a step, moving averages."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,25 +20,7 @@ def gradient_step(
     norm is computed.
     """
     gradients = torch.autograd.grad(loss, optimizer.parameters)
-    norms = None
-    if max_gradient_norm is not None:
-        norms = clip_gradients(gradients, num_runs, max_gradient_norm)
-    optimizer.step(gradients)
-    return norms
-
-
-def clip_gradients(
-    gradients: Sequence[Tensor], num_runs: int, max_norm: Tensor
-) -> Tensor:
-    """Scale each run's gradients to at most `max_norm` (R,), as PyTorch does for one.
-
-    Returns the norms before clipping, (R,).
-    """
-    rows = [gradient.view(num_runs, -1) for gradient in gradients]
-    norms = torch.linalg.vector_norm(torch.cat(rows, dim=1), dim=1)
-    factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(rows, [factors[:, None]] * len(rows))
-    return norms
+    return optimizer.step(gradients, num_runs, max_gradient_norm)
 
 
 @torch.no_grad()

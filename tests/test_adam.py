@@ -6,7 +6,9 @@ import sys
 import pytest
 import torch
 
+from dql import adam as adam_module
 from dql.adam import Adam
+from dql.kernels.build import library
 
 
 def make_parameters(seed=0):
@@ -22,7 +24,17 @@ def gradients(parameters, step):
     return [torch.randn(p.shape, generator=generator) for p in parameters]
 
 
-def test_every_step_is_pytorchs_own():
+@pytest.fixture(params=["c", "torch"])
+def arithmetic(request, monkeypatch):
+    """Take every test through the C kernel and through PyTorch's."""
+    if request.param == "torch":
+        monkeypatch.setattr(adam_module, "kernels_apply", lambda *tensors: False)
+    elif library() is None:
+        pytest.skip("no C compiler on this machine")
+    return request.param
+
+
+def test_every_step_is_pytorchs_own(arithmetic):
     ours, theirs = make_parameters(), make_parameters()
     adam, torchs = Adam(ours, 3e-3), torch.optim.Adam(theirs, lr=3e-3, fused=True)
     for step in range(30):
@@ -34,10 +46,64 @@ def test_every_step_is_pytorchs_own():
         adam.step(gradients(ours, step))
         torchs.step()
         for mine, other in zip(ours, theirs, strict=True):
-            assert torch.equal(mine, other)
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
 
 
-def test_the_first_step_is_the_learning_rate_whatever_the_gradient():
+def test_each_run_is_clipped_as_pytorch_clips_one(arithmetic):
+    """Lengths that are no multiple of the kernel's block, runs of two members."""
+    shapes = [(6, 7, 11), (6, 1, 11), (6, 3)]
+    stacked = [torch.randn(shape) for shape in shapes]
+    limits = torch.tensor([0.5, 20.0, 1e6])
+    ours = [torch.zeros(shape, requires_grad=True) for shape in shapes]
+    adam = Adam(ours, 3e-3)
+    for factor in (1.0, 0.3):  # the second step tells the moments' sizes apart
+        given = [factor * gradient for gradient in stacked]
+        norms = adam.step(given, 3, limits)
+        expected = [
+            torch.linalg.vector_norm(
+                torch.cat(
+                    [factor * g[2 * run : 2 * run + 2].flatten() for g in stacked]
+                )
+            )
+            for run in range(3)
+        ]
+        torch.testing.assert_close(norms, torch.stack(expected))
+    for run in range(3):
+        alone = [torch.nn.Parameter(torch.zeros(2, *shape[1:])) for shape in shapes]
+        torchs = torch.optim.Adam(alone, lr=3e-3)
+        for factor in (1.0, 0.3):
+            for parameter, gradient in zip(alone, stacked, strict=True):
+                parameter.grad = factor * gradient[2 * run : 2 * run + 2]
+            torch.nn.utils.clip_grad_norm_(alone, float(limits[run]))
+            torchs.step()
+        for one, other in zip(ours, alone, strict=True):
+            found = one.detach()[2 * run : 2 * run + 2]
+            torch.testing.assert_close(found, other.detach(), rtol=1e-4, atol=1e-7)
+
+
+def test_a_gradient_that_is_no_number_stays_one(arithmetic):
+    parameters = [torch.zeros(2, 40, requires_grad=True)]
+    gradient = torch.ones(2, 40)
+    gradient[1, 3] = torch.nan
+    norms = Adam(parameters, 1e-3).step([gradient], 2, torch.ones(2))
+    assert torch.isfinite(norms[0]) and torch.isnan(norms[1])
+    moved = parameters[0].detach()
+    assert torch.isfinite(moved[0]).all() and torch.isnan(moved[1]).all()
+
+
+def test_gradients_may_lie_in_any_order(arithmetic):
+    parameter = torch.zeros(1, 3, 2, requires_grad=True)
+    gradient = torch.tensor([[[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]]]).transpose(1, 2)
+    Adam([parameter], 0.01).step([gradient])
+    torch.testing.assert_close(parameter.detach(), -0.01 * gradient.contiguous())
+
+
+def test_a_parameter_that_is_a_transpose_is_refused():
+    with pytest.raises(ValueError, match="parameter 1 of Adam is not contiguous"):
+        Adam([torch.zeros(2, 2), torch.zeros(3, 2).t()], 1e-3)
+
+
+def test_the_first_step_is_the_learning_rate_whatever_the_gradient(arithmetic):
     # m / sqrt(v) is the gradient's sign after the corrections of one step.
     parameter = torch.zeros(1, 3, requires_grad=True)
     Adam([parameter], 0.01).step([torch.tensor([[5.0, -2e-3, 700.0]])])
@@ -45,7 +111,7 @@ def test_the_first_step_is_the_learning_rate_whatever_the_gradient():
     torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=0)
 
 
-def test_stacked_runs_step_as_each_alone():
+def test_stacked_runs_step_as_each_alone(arithmetic):
     stacked = make_parameters()
     alone = [
         [p.detach()[run : run + 1].clone().requires_grad_() for p in stacked]
@@ -61,7 +127,7 @@ def test_stacked_runs_step_as_each_alone():
             assert torch.equal(one[run : run + 1], other)
 
 
-def test_a_restored_optimiser_goes_on_bit_for_bit():
+def test_a_restored_optimiser_goes_on_bit_for_bit(arithmetic):
     whole, halves = make_parameters(), make_parameters()
     adam, first = Adam(whole, 3e-3), Adam(halves, 3e-3)
     for step in range(10):

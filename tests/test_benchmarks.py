@@ -30,6 +30,7 @@ from dql.validation import parse_changes
 CPU = torch.device("cpu")
 HIDDEN = 256
 NUM_STEPS = 5
+TIME_DIM = 16
 
 
 @pytest.fixture
@@ -77,7 +78,8 @@ def avoidable_products(name: str) -> list[Product]:
     It keeps the code simple and costs a few per cent. Both critics are differentiated
     to the whole of their input, though the coin picks one and only its action matters;
     backup samples repeat the observation's share; the chain's own noise gets a
-    gradient; time embeddings are products of a few rows.
+    gradient; L_d's first layer takes [action, time, observation] whole, apart from the
+    chain's, and gives each of them a gradient.
     """
     dims = DIMENSIONS[name]
     samples = dims.num_backup_samples
@@ -86,10 +88,11 @@ def avoidable_products(name: str) -> list[Product]:
     critic_body = [HIDDEN, HIDDEN, HIDDEN, 1]
     return [
         *layer_products(BATCH_SIZE, [*of_action, *critic_body[1:]], 1),
-        *layer_products(BATCH_SIZE, of_observation, 2),
+        *layer_products(BATCH_SIZE, of_observation, 2 + 3),
         *layer_products(BATCH_SIZE, of_observation, 3 * (samples - 1)),
-        *layer_products(BATCH_SIZE, of_action, 1),
-        *layer_products(BATCH_SIZE, [NUM_STEPS, HIDDEN], 2),
+        *layer_products(BATCH_SIZE, of_action, 1 + 1),
+        *layer_products(BATCH_SIZE, [TIME_DIM, HIDDEN], 3),
+        *layer_products(BATCH_SIZE, [NUM_STEPS, TIME_DIM], 2),
     ]
 
 

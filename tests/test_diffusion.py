@@ -52,7 +52,9 @@ def test_predicted_action_inverts_the_noising():
     diffusion = make_diffusion()
     actions, noise = torch.rand(2, 7, 2), torch.randn(2, 7, 2)
     for index in range(5):
-        noisy = diffusion.signal[index] * actions + diffusion.spread[index] * noise
+        noisy = (
+            diffusion.scales[index, 0] * actions + diffusion.scales[index, 1] * noise
+        )
         schedule = diffusion.schedule
         clean = schedule.noisy_scale[index] * noisy
         clean = clean + schedule.output_scale[index] * noise
@@ -309,11 +311,11 @@ def test_predicted_actions_invert_the_noising_and_are_clamped():
     zeros = torch.zeros(2, 5, 2)
     prediction = diffusion.predict(torch.zeros(2, 5, 3), zeros, steps, zeros)
     expected = torch.tensor([0.3, 1.0]).expand(2, 5, 2)
-    torch.testing.assert_close(prediction.clean_actions, expected)
+    torch.testing.assert_close(diffusion.clean_actions(prediction), expected)
     silent = make_diffusion()  # says that there is no noise
     with torch.no_grad():
         for parameter in silent.predictor.mlp.layers[-1].parameters():
             parameter.zero_()
     actions = torch.full((2, 5, 2), 0.4)
     prediction = silent.predict(torch.zeros(2, 5, 3), actions, steps, zeros)
-    torch.testing.assert_close(prediction.clean_actions, actions)
+    torch.testing.assert_close(silent.clean_actions(prediction), actions)

@@ -99,7 +99,7 @@ def test_the_q_term_adds_its_gradient_through_the_prediction():
     prediction = agent.actor.predict(
         batch.observations, batch.actions, steps, noise["noise"]
     )
-    q_values = agent.critic(batch.observations, prediction.clean_actions)
+    q_values = agent.critic(batch.observations, agent.actor.clean_actions(prediction))
     chosen = torch.where(noise["critic_coin"] > 0.5, 0, 1)
     q = torch.stack([q_values[run, chosen[run]] for run in range(2)])
     q_term = -q.mean(dim=1) / q.detach().abs().mean(dim=1)

@@ -88,19 +88,21 @@ def gradients_of(network, inputs, upstream, *, frozen=False):
     return [outputs, *torch.autograd.grad((outputs * upstream).sum(), wanted)]
 
 
+@pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("activation", ["mish", "relu"])
 @pytest.mark.parametrize(
     ("dims", "num_rows"),
     [([4, 8, 4], 5), ([2, 128, 128, 1], 300), ([9, 40, 33, 50, 24], 13), ([40] * 3, 1)],
 )
-def test_mlp_in_c_equals_double_precision(activation, dims, num_rows):
+def test_mlp_in_c_equals_double_precision(activation, dims, num_rows, members):
     kernels_or_skip()
-    single = MLP(dims, generators(3), activation=activation)
-    double = MLP(dims, generators(3), activation=activation).double()
+    options = {"activation": activation, "members": members}
+    single = MLP(dims, generators(3), **options)
+    double = MLP(dims, generators(3), **options).double()
     generator = torch.Generator().manual_seed(0)
     options = {"generator": generator, "dtype": torch.float64}
     inputs = torch.randn(3, num_rows, dims[0], **options)
-    upstream = torch.randn(3, num_rows, dims[-1], **options)
+    upstream = torch.randn(3 * members, num_rows, dims[-1], **options)
     ours = gradients_of(single, inputs.float(), upstream.float())
     expected = gradients_of(double, inputs, upstream)
     assert type(ours[0].grad_fn).__name__ == "FusedMLPBackward"
@@ -204,10 +206,10 @@ def test_layer_norm_and_gelu_are_pytorchs():
     for norm in mlp.norms:
         norm.gain.data = torch.randn(norm.gain.shape, generator=generator)
         norm.offset.data = torch.randn(norm.offset.shape, generator=generator)
-    inputs = torch.randn(4, 5, 3, generator=generator)
+    inputs = torch.randn(2, 5, 3, generator=generator)
     outputs = mlp(inputs)
     for stack in range(4):
-        hidden = inputs[stack]
+        hidden = inputs[stack // 2]  # the members of a run share them
         for layer, norm in zip(mlp.layers, mlp.norms, strict=False):
             hidden = hidden @ layer.weight[stack] + layer.bias[stack]
             hidden = torch.nn.functional.gelu(hidden, approximate="tanh")

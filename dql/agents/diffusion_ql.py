@@ -116,8 +116,10 @@ class DiffusionQL(BCDiffusion):
             self.target_actor, observations, noise[f"backup_{self.chain}"]
         )
         q_values = self.target_critic(observations, actions)
-        samples = q_values.unflatten(2, (-1, self.num_backup_samples))
-        return samples.amax(dim=3).amin(dim=1)
+        if self.settings.max_q_backup:
+            samples = q_values.unflatten(2, (-1, self.num_backup_samples))
+            q_values = samples.amax(dim=3)
+        return q_values.amin(dim=1)
 
     def critic_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
         """Return the temporal-difference loss of both critics, (R,)."""

@@ -45,7 +45,7 @@ class EDP(DiffusionQL):
             batch.observations, batch.actions, noise["denoising_step"], noise["noise"]
         )
         loss = self.actor.prediction_loss(prediction, batch.actions, noise["noise"])
-        return loss, prediction.clean_actions
+        return loss, self.actor.clean_actions(prediction)
 
     def q_normalizer(self, batch: Batch, q_values: Tensor) -> Tensor:
         """Return each critic's own mean |Q| at the predicted actions, (R, 2)."""

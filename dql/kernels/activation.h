@@ -1,4 +1,4 @@
-/* Mish, ReLU and their derivatives, for one number and for a tile of results.
+/* Mish, ReLU, their derivatives and clamping, for one number and for a tile of results.
  *
  * mish(x) = x tanh(log(1 + e^x)) = x n / (n + 2),  n = e^x (e^x + 2)
  * mish'(x) = n / (n + 2) + x 4 e^x (e^x + 1) / (n + 2)^2
@@ -57,6 +57,20 @@ static inline float value_and_slope(float x, float *slope)
     float ratio = n * inverse;
     *slope = ratio + 4.0f * x * (e * inverse) * ((e + 1.0f) * inverse);
     return x * ratio;
+}
+
+/* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
+ * take floats for finite. */
+static inline float clamped(float x)
+{
+    const uint32_t one = 0x3f800000, infinity = 0x7f800000;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > one && magnitude <= infinity)
+        bits = (bits & 0x80000000) | one;
+    memcpy(&x, &bits, sizeof x);
+    return x;
 }
 
 /* Negative numbers have the sign bit, and as integers end where NaNs begin. */

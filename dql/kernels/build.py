@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("mish.c", "mlp.c", "chain.c"))
+SOURCES = tuple(FOLDER / name for name in ("adam.c", "chain.c", "mish.c", "mlp.c"))
 HEADERS = tuple(FOLDER / name for name in ("activation.h", "panels.h"))
 # Finite math more than halves the cost of Mish; where a NaN must survive, the sources
 # see to it. Full -ffast-math would break the rounding trick of the exponential.
@@ -64,7 +64,7 @@ def compile_library(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         built = Path(scratch) / library.name
-        command = [compiler, *flags(), *map(str, SOURCES), "-o", str(built)]
+        command = [compiler, *flags(), *map(str, SOURCES), "-o", str(built), "-lm"]
         subprocess.run(command, check=True, capture_output=True, text=True)
         built.replace(library)
     return library
@@ -84,6 +84,7 @@ def library() -> ctypes.CDLL | None:
     pointer, size = ctypes.c_void_p, ctypes.c_int64
     loaded.mish_forward.argtypes = [pointer] * 5 + [size] * 3
     loaded.mish_backward.argtypes = [pointer] * 4 + [size] * 3
+    loaded.adam_step.argtypes, loaded.adam_step.restype = [pointer], None
     for name in ("chain", "mlp"):
         forward, backward = loaded[f"{name}_forward"], loaded[f"{name}_backward"]
         forward.argtypes, backward.argtypes = [pointer], [pointer, pointer]

@@ -71,20 +71,6 @@ int64_t chain_workspace_size(const chain *c)
            + step_size(c, &s);
 }
 
-/* Clamp to [-1, 1]. A NaN passes: the comparisons are of bits, because the compiler may
- * take floats for finite. */
-static inline float clamped(float x)
-{
-    const uint32_t one = 0x3f800000, infinity = 0x7f800000;
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    uint32_t magnitude = bits & 0x7fffffff;
-    if (magnitude > one && magnitude <= infinity)
-        bits = (bits & 0x80000000) | one;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 /* sums = tile + row, y = mish of them, for a tile of results. */
 static inline void add_and_activate(const float *restrict tile,
                                     const float *restrict row, float *restrict sums,

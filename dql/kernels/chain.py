@@ -67,7 +67,7 @@ def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor
     if keeps:
         # One for each run: a block's worth would be too large for malloc to reuse.
         size = library().chain_tape_size(ctypes.byref(arguments))
-        tapes = [torch.empty(size) for _ in out]
+        tapes = [torch.empty(size) for _ in range(len(out))]
         pointers = pointers_to(tapes)
         arguments.tapes = ctypes.addressof(pointers)
     library().chain_forward(ctypes.byref(arguments))

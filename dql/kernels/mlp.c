@@ -12,9 +12,10 @@
 /* Sizes and pointers, as mlp.py's _Arguments lays them out. Arrays are contiguous. */
 typedef struct {
     int64_t stacks, rows, layers; /* layers: affine maps, at least two */
+    int64_t members;              /* so many stacks in turn share their inputs */
     int64_t is_relu, has_values; /* has_values: weights get gradients from the tapes */
     const int64_t *dims; /* layers + 1: widths from input to output */
-    const float *inputs; /* (stacks, rows, dims[0]) */
+    const float *inputs; /* (stacks / members, rows, dims[0]) */
     const float *const *weights;
     const float *const *biases;
     float *const *tapes; /* per stack `mlp_tape_size` floats, or null */
@@ -25,7 +26,7 @@ typedef struct {
 /* A null member is not wanted. */
 typedef struct {
     const float *gradient; /* (stacks, rows, dims[layers]), of `out` */
-    float *inputs;
+    float *inputs;         /* (stacks, rows, dims[0]), each stack's own */
     float *const *weights;
     float *const *biases;
 } mlp_gradients;
@@ -111,7 +112,7 @@ static void forward_stack(const mlp *m, int64_t stack)
         memset(entry, 0, block * all_inputs * sizeof *entry);
         for (int64_t i = 0; i < height; i++)
             memcpy(entry + i * all_inputs,
-                   m->inputs + (stack * rows + start + i) * inputs,
+                   m->inputs + (stack / m->members * rows + start + i) * inputs,
                    inputs * sizeof *entry);
         for (int64_t layer = 0; layer < last; layer++) {
             int64_t from = layer ? width(m, layer) : inputs;

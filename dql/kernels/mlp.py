@@ -19,7 +19,7 @@ class _Arguments(ctypes.Structure):
     _fields_ = [
         *(
             (name, SIZE)
-            for name in ("stacks", "rows", "layers", "is_relu", "has_values")
+            for name in ("stacks", "rows", "layers", "members", "is_relu", "has_values")
         ),
         *((name, POINTER) for name in ("dims", "inputs", "weights", "biases")),
         *((name, POINTER) for name in ("tapes", "workspace", "out")),
@@ -47,13 +47,16 @@ class _Call:
         self.parameters = [parameter.contiguous() for parameter in self.parameters]
         weights = self.parameters[::2]
         dims = [self.inputs.shape[2], *(weight.shape[2] for weight in weights)]
-        self.out = self.inputs.new_empty(*self.inputs.shape[:2], dims[-1])
+        num_stacks, (num_inputs, num_rows, _) = len(weights[0]), self.inputs.shape
+        self.out = torch.empty(num_stacks, num_rows, dims[-1])
         self._dims = (SIZE * len(dims))(*dims)
         self._weights = pointers_to(weights)
         self._biases = pointers_to(self.parameters[1::2])
         self.arguments = _Arguments(
-            *self.inputs.shape[:2],
+            num_stacks,
+            num_rows,
             len(weights),
+            num_stacks // num_inputs,
             self.activation == "relu",
             self.has_parameter_gradients,
             ctypes.addressof(self._dims),
@@ -64,7 +67,7 @@ class _Call:
         if self.keeps:
             size = library().mlp_tape_size(ctypes.byref(self.arguments))
             # One for each stack: a large one malloc would not keep for reuse.
-            self._tapes = [torch.empty(size) for _ in self.inputs]
+            self._tapes = [torch.empty(size) for _ in range(num_stacks)]
             self._tape_pointers = pointers_to(self._tapes)
             self.arguments.tapes = ctypes.addressof(self._tape_pointers)
         self.arguments.out = self.out.data_ptr()
@@ -81,6 +84,7 @@ class FusedMLP(torch.autograd.Function):
     """Map (is_recorded, activation, inputs, weight, bias, ...) to (S, B, outputs).
 
     `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
+    Inputs are (S / members, B, inputs): the members of a run share them.
     Gradients are for the inputs, the parameters or both, by who requires one.
     """
 
@@ -105,14 +109,20 @@ class FusedMLP(torch.autograd.Function):
         gradient = gradient.contiguous()
         to = _Gradients(gradient.data_ptr())
         if ctx.needs_input_grad[2]:
-            for_inputs = torch.empty_like(call.inputs)
-            to.inputs = for_inputs.data_ptr()
+            num_inputs, *sizes = call.inputs.shape
+            each = torch.empty(len(call.parameters[0]), *sizes)
+            to.inputs = each.data_ptr()
         if any(ctx.needs_input_grad[3:]):
             for_parameters = [torch.empty_like(p) for p in call.parameters]
             weights = pointers_to(for_parameters[::2])
             biases = pointers_to(for_parameters[1::2])
             to.weights, to.biases = map(ctypes.addressof, (weights, biases))
         call.run(library().mlp_backward, to)
+        if ctx.needs_input_grad[2]:
+            is_shared = num_inputs < len(each)
+            for_inputs = each
+            if is_shared:
+                for_inputs = each.unflatten(0, (num_inputs, -1)).sum(dim=1)
         del ctx.call
         return (
             None,
