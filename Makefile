@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer report bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -53,6 +53,10 @@ ablations: setup  ## eta, N, Table 2 at quick's sizes, below .ablations (hours; 
 methods: setup  ## every method on two more datasets made here, below .methods (hours; resumes)
 	@snakemake all --cores $(CORES) --directory .methods --config scale=methods
 	@dql keep methods --from .methods
+
+longer: setup  ## a few methods for 40,000 steps on data made here, below .longer (an hour; resumes)
+	@snakemake all --cores $(CORES) --directory .longer --config scale=longer
+	@dql keep longer --from .longer
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
 # holds both locks, and dvc pull with dql adopt brings a clone to the same state.

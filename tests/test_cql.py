@@ -137,7 +137,8 @@ def test_losses_equal_sums_written_out(settings):
 def test_temperature_rises_below_the_target_entropy_and_falls_above():
     agent, _ = make_agent("cql")
     # Three action dimensions: the target is an entropy of -3.
-    agent.update_temperature("temperature", torch.tensor([[3.5, 3.1], [2.9, 2.5]]))
+    densities = torch.tensor([[3.5, 3.1], [2.9, 2.5]])
+    agent.update_temperature("temperature", densities, -3)
     assert agent.temperature.value[0] > 0 > agent.temperature.value[1]
 
 

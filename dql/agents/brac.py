@@ -39,6 +39,9 @@ LARGEST_ACTION = 1 - 1e-3
 class BRAC(SquashedActorCritic):
     """A clone of the behaviour, and an actor-critic that pays for leaving it."""
 
+    # A clamp passes no gradient at its bounds, and half the deviations begin above 1.
+    log_std_rule = "tanh"
+
     def __init__(self, spec: AgentSpec, settings: Sequence[BRACSettings]) -> None:
         super().__init__(spec, settings)
         behavior_policy = self.make_policy()
@@ -140,7 +143,8 @@ class BRAC(SquashedActorCritic):
             self.optimizers["behavior_policy"], behavior_loss.sum(), self.spec.num_runs
         )
         densities = sample.log_density.detach()
-        self.update_temperature("behavior_temperature", densities)
+        target = self.settings.target_entropy_per_action * self.spec.action_dim
+        self.update_temperature("behavior_temperature", densities, target)
         metrics |= self.step_actor_and_critic(actor_loss, critic_loss)
         return metrics | {
             "behavior/loss": behavior_loss.detach(),

@@ -142,7 +142,9 @@ class CQL(SquashedActorCritic):
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Take one step on temperature, actor and critics, then on the targets."""
         sample = sample_policy(self.actor, batch.observations, noise["action"])
-        self.update_temperature("temperature", sample.log_density.detach())
+        self.update_temperature(
+            "temperature", sample.log_density.detach(), -self.spec.action_dim
+        )
         actor_loss, actor_metrics = self.actor_loss(batch, sample, phase)
         critic_loss, critic_metrics = self.critic_loss(batch, noise)
         metrics = self.step_actor_and_critic(actor_loss, critic_loss)

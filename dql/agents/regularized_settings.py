@@ -21,9 +21,6 @@ class SquashedActorCriticSettings(AgentSettings):
     polyak_step_size: float = 0.005
     log_std_min: float = -20.0
     log_std_max: float = 2.0
-    log_std_rule: Literal["clamp", "tanh"] = "clamp"
-    target_entropy_per_action: float = -1.0
-    """Times A: the entropy at which dual ascent holds a policy."""
     cloning_steps: int = 0
     """First steps, in which the actor imitates the data and Q does not reach it."""
     action_rule: Literal["mean", "sample"] = "mean"
@@ -62,12 +59,13 @@ class BRACSettings(SquashedActorCriticSettings):
     behavior_learning_rate: float = 5e-4
     log_std_min: float = -5.0
     log_std_max: float = 0.0
-    log_std_rule: Literal["clamp", "tanh"] = "tanh"
     cloning_steps: int = 20_000  # warm_start: the divergence alone
     penalty: Literal["value", "policy"] = "value"
     """`value`: BRAC-v, the target is penalised as well; `policy`: BRAC-p."""
     penalty_coefficient: float = 0.1  # alpha
     num_divergence_samples: int = 4
+    target_entropy_per_action: float = -1.0
+    """Times A: the entropy at which dual ascent holds the clone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,6 +57,9 @@ def log_density(
 class SquashedActorCritic(Agent):
     """Holds actor and critics; an agent adds its losses."""
 
+    log_std_rule: Literal["clamp", "tanh"] = "clamp"
+    """How a policy's deviations keep to their range."""
+
     def __init__(
         self, spec: AgentSpec, settings: Sequence[SquashedActorCriticSettings]
     ) -> None:
@@ -94,7 +97,7 @@ class SquashedActorCritic(Agent):
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
-            log_std_rule=self.settings.log_std_rule,
+            log_std_rule=self.log_std_rule,
         )
 
     def add_multiplier(self, name: str, learning_rate: float) -> LogMultiplier:
@@ -103,13 +106,14 @@ class SquashedActorCritic(Agent):
         self.optimizers[name] = Adam(module.parameters(), learning_rate)
         return module
 
-    def update_temperature(self, name: str, log_densities: Tensor) -> None:
-        """Raise a temperature where the entropy is too low, lower it elsewhere.
+    def update_temperature(
+        self, name: str, log_densities: Tensor, target_entropy: float
+    ) -> None:
+        """Raise a temperature where the entropy is below its target, or lower it.
 
         `log_densities` (R, B) are of a policy's own samples.
         """
-        target = self.settings.target_entropy_per_action * self.spec.action_dim
-        missing = target + log_densities.mean(dim=1)
+        missing = target_entropy + log_densities.mean(dim=1)
         loss = -(self.modules[name].value[:, 0] * missing).sum()
         gradient_step(self.optimizers[name], loss, self.spec.num_runs)
 
