@@ -45,7 +45,7 @@ def milliseconds_in_turn(
     """
     pairs = list(zip(jobs, counts, strict=True))
     first = sum(seconds_of(*pair) for pair in pairs)  # warms up, tells how many fit
-    repeats = max(2, min(20, math.floor(budget_seconds / first)))
+    repeats = max(2, min(100, math.floor(budget_seconds / first)))
     rounds = [[seconds_of(*pair) for pair in pairs] for _ in range(repeats)]
     best = map(min, zip(*rounds, strict=True))
     return [s / count * 1e3 for s, count in zip(best, counts, strict=True)]

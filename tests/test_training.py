@@ -62,6 +62,20 @@ def test_a_block_writes_what_its_runs_write_alone(tmp_path):
     pd.testing.assert_frame_equal(together, alone, rtol=1e-3, atol=1e-4)
 
 
+def test_threads_of_evaluations_leave_training_as_it_is(tmp_path):
+    train([config()], [tmp_path / "one"])
+    train([config()], [tmp_path / "three"], num_threads=3)
+    one, three = (
+        (tmp_path / name / "metrics.csv").read_bytes() for name in ("one", "three")
+    )
+    assert one == three
+    returns = [
+        pd.read_csv(tmp_path / name / "evaluations.csv")["episode_return"]
+        for name in ("one", "three")
+    ]
+    np.testing.assert_allclose(*returns, atol=1e-4)
+
+
 def test_tasks_of_equal_dimensions_share_a_block(tmp_path):
     tasks = ["bandit-axes", "bandit-corners"]
     train([config(task=t) for t in tasks], [tmp_path / t for t in tasks])
