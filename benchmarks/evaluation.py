@@ -43,6 +43,9 @@ TASK = "hopper-medium-v2"
 NUM_SEEDS, NUM_EPISODES, NUM_CANDIDATES = 5, 10, 50
 HIDDEN, NUM_DENOISING_STEPS, TIME_EMBEDDING = 256, 5, 16
 RATIO_LIMIT = 0.1
+WINDOWS = (15, 100)
+"""Steps timed together of either way, about a second each: both find quiet moments as
+often."""
 
 
 class Endless:
@@ -130,8 +133,7 @@ def main(
     for name, threads in cases:
         device = torch.device(name)
         jobs = [together(device, threads), one_by_one(device, threads)]
-        # Windows of about a second each: either finds quiet moments as often.
-        batched, single = milliseconds_in_turn(jobs, [15, 100], 2 * seconds)
+        batched, single = milliseconds_in_turn(jobs, WINDOWS, 2 * seconds)
         single *= NUM_SEEDS * NUM_EPISODES
         torch.set_num_threads(1)
         rate = threads * product_rate(device)

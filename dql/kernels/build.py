@@ -64,7 +64,7 @@ def compile_library(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         built = Path(scratch) / library.name
-        command = [compiler, *flags(), *map(str, SOURCES), "-o", str(built), "-lm"]
+        command = [compiler, *flags(), *map(str, SOURCES), "-lm", "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, text=True)
         built.replace(library)
     return library
