@@ -83,8 +83,7 @@ class Block:
     def __init__(
         self, runs: Sequence[Run], device: torch.device, num_threads: int = 1
     ) -> None:
-        self.runs = list(runs)
-        self.num_threads = num_threads
+        self.runs, self.num_threads = list(runs), num_threads
         self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training

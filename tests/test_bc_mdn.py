@@ -11,7 +11,7 @@ from small_bandit import MODE_STD, draw_actions, shares_of_modes, two_modes
 
 from dql.agents.bc_mdn import sample_mixture
 from dql.losses import gaussian_log_likelihood, mixture_log_likelihood
-from dql.networks import Mixture
+from dql.policy_networks import Mixture
 
 
 def log_density(action, weights, means, stds):

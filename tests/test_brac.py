@@ -145,14 +145,14 @@ def test_the_clones_entropy_is_held_and_its_mean_stays_the_datas():
 
 def test_every_deviation_can_learn_wherever_it_begins():
     agent, _ = make_agent("brac")
-    observations = 100 * torch.randn(2, 64, 5)  # outputs far outside a clamp's range
-    _, log_std = agent.actor(observations)
+    observations = torch.randn(2, 64, 5, generator=torch.Generator().manual_seed(0))
+    _, log_std = agent.actor(100 * observations)  # outputs far outside the range
     low, high = agent.actor.log_std_range
     assert ((low <= log_std) & (log_std <= high)).all()
-    moderate = torch.randn(2, 64, 5, generator=torch.Generator().manual_seed(0))
-    outputs = agent.actor.mlp(moderate).detach().requires_grad_()
+    outputs = agent.actor.mlp(observations).detach().requires_grad_()
+    assert (outputs[..., 3:] > high).any()  # where a clamp would pass nothing back
     agent.actor.mlp.forward = lambda _: outputs
-    _, log_std = agent.actor(moderate)
+    _, log_std = agent.actor(observations)
     (gradient,) = torch.autograd.grad(log_std.sum(), outputs)
     assert (gradient[..., 3:] > 0).all()
 

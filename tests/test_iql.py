@@ -8,8 +8,8 @@ from core import make_agent, train_steps
 from weighted_bandit import BEST_ACTIONS, log_density, precise_update, solve_bandit
 
 from dql.losses import expectile_loss, exponential_weights, weighted_regression_loss
-from dql.networks import BoundedGaussianActor
 from dql.noise import seeded_generator
+from dql.policy_networks import BoundedGaussianActor
 
 
 def test_expectile_loss_by_hand():

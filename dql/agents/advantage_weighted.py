@@ -21,8 +21,8 @@ from dql.losses import (
     mean_per_run,
     weighted_regression_loss,
 )
-from dql.networks import BoundedGaussianActor
 from dql.noise import Draw
+from dql.policy_networks import BoundedGaussianActor
 from dql.updates import gradient_step
 
 

@@ -15,8 +15,8 @@ from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCCVAESettings
 from dql.batch import Batch
 from dql.losses import cvae_loss
-from dql.networks import CVAE
 from dql.noise import Draw
+from dql.policy_networks import CVAE
 from dql.updates import gradient_step
 
 

@@ -17,8 +17,8 @@ from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, choose_rows
 from dql.agents.settings import BCMDNSettings
 from dql.batch import Batch
 from dql.losses import mean_per_run, mixture_log_likelihood
-from dql.networks import MixtureActor
 from dql.noise import Draw
+from dql.policy_networks import MixtureActor
 from dql.updates import gradient_step
 
 

@@ -12,8 +12,8 @@ from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCMLESettings
 from dql.batch import Batch
 from dql.losses import gaussian_log_likelihood, mean_per_run
-from dql.networks import GaussianActor
 from dql.noise import Draw
+from dql.policy_networks import GaussianActor
 from dql.updates import gradient_step
 
 

@@ -17,8 +17,8 @@ from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCMMDSettings
 from dql.batch import Batch
 from dql.losses import maximum_mean_discrepancy, mean_per_run
-from dql.networks import GaussianActor
 from dql.noise import Draw
+from dql.policy_networks import GaussianActor
 from dql.updates import gradient_step
 
 

@@ -33,8 +33,8 @@ from dql.agents.diffusion_settings import DTQLSettings
 from dql.agents.value_networks import ImplicitValues
 from dql.batch import Batch
 from dql.losses import gaussian_log_likelihood, mean_per_run
-from dql.networks import GaussianActor
 from dql.noise import Draw
+from dql.policy_networks import GaussianActor
 from dql.updates import gradient_step
 
 ACTION_SCALE = 1 + 1e-3

@@ -29,8 +29,9 @@ from dql.losses import (
     mean_squared_error,
     temporal_difference_target,
 )
-from dql.networks import MLP, GaussianActor
+from dql.networks import MLP
 from dql.noise import Draw
+from dql.policy_networks import GaussianActor
 from dql.updates import gradient_step, polyak_update
 
 

@@ -17,8 +17,9 @@ from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import SquashedActorCriticSettings
 from dql.batch import Batch
 from dql.losses import squashed_log_likelihood, temporal_difference_target
-from dql.networks import GaussianActor, LogMultiplier, TwinCritic
+from dql.networks import LogMultiplier, TwinCritic
 from dql.noise import Draw
+from dql.policy_networks import GaussianActor
 from dql.updates import gradient_step, polyak_update
 
 LARGEST_ACTION = 1 - 1e-6
