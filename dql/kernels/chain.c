@@ -67,21 +67,21 @@ int64_t chain_workspace_size(const chain *c)
     sizes s = padded_sizes(c);
     int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
                          + (c->layers + 2) * s.hidden;
-    return 2 * parameters + 7 * s.panels + 2 * BLOCK * s.hidden + 4 * s.narrow
-           + step_size(c, &s);
+    return 2 * parameters + 5 * s.panels + 2 * BLOCK * s.hidden + 4 * s.narrow;
 }
 
-/* sums = tile + row, y = mish of them, for a tile of results. */
+/* y = mish(tile + row) for a tile of results; the sums too, unless that is null. */
 static inline void add_and_activate(const float *restrict tile,
                                     const float *restrict row, float *restrict sums,
                                     float *restrict y)
 {
-    for (int i = 0; i < TILE; i += WIDTH)
-        for (int j = 0; j < WIDTH; j++) {
-            float sum = tile[i + j] + row[j];
-            sums[i + j] = sum;
-            y[i + j] = value(sum);
-        }
+    for (int i = 0; i < TILE; i += WIDTH) {
+        for (int j = 0; j < WIDTH; j++)
+            y[i + j] = value(tile[i + j] + row[j]);
+        if (sums)
+            for (int j = 0; j < WIDTH; j++)
+                sums[i + j] = tile[i + j] + row[j];
+    }
 }
 
 static void forward_run(const chain *c, const sizes *s, int64_t run)
@@ -110,7 +110,7 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
     float *states = take(&workspace, s->panels);
     to_panels(states, c->states + run * rows * hidden, hidden, 1, rows, s->rows, hidden);
     float *time = take_zeros(&workspace, s->hidden);
-    float *scratch = take(&workspace, step_size(c, s));
+    float *scratch = take(&workspace, 2 * s->narrow);
     float *x = take(&workspace, BLOCK * s->hidden); /* a layer's values, one block high */
     float *y = take(&workspace, BLOCK * s->hidden);
     const float *noise = c->noise + run * c->steps * rows * actions;
@@ -126,26 +126,25 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
                    actions * sizeof *now);
         for (int64_t step = c->steps - 1; step >= 0; step--) {
             const float *numbers = c->schedule + 4 * step;
-            float *tape = scratch;
-            if (c->tapes)
-                tape = c->tapes[run] + step * step_size(c, s);
-            float *noised = tape + start * s->actions, *clean = noised + s->narrow;
+            float *tape = c->tapes ? c->tapes[run] + step * step_size(c, s) : 0;
+            float *noised = (tape ? tape : scratch) + start * s->actions;
+            float *clean = noised + s->narrow;
             memcpy(noised, now, block * s->actions * sizeof *now);
             memcpy(time, c->times + (step * c->runs + run) * hidden,
                    hidden * sizeof *time);
-            float *sums = tape + 2 * s->narrow;
+            float *sums = tape ? tape + 2 * s->narrow : 0;
             for (int64_t j = 0; j < strips; j++)
                 for (int64_t i = 0; i < block; i += HEIGHT) {
                     int64_t offset = (j * s->rows + start + i) * WIDTH;
                     memcpy(tile, states + offset, sizeof tile);
                     multiply_rows(tile, now + i * s->actions, s->actions,
                                   first + j * actions * WIDTH, actions);
-                    add_and_activate(tile, time + j * WIDTH, sums + offset,
+                    add_and_activate(tile, time + j * WIDTH, sums ? sums + offset : 0,
                                      x + (j * block + i) * WIDTH);
                 }
             for (int64_t layer = 0; layer < layers; layer++) {
                 const float *w = squares + layer * s->square;
-                sums += s->panels;
+                sums += sums ? s->panels : 0;
                 for (int64_t j = 0; j < strips; j++)
                     for (int64_t i = 0; i < block; i += HEIGHT) {
                         int64_t offset = (j * s->rows + start + i) * WIDTH;
@@ -153,7 +152,8 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
                         multiply_panels(tile, x + i * WIDTH, block,
                                         w + j * s->hidden * WIDTH, s->hidden);
                         add_and_activate(tile, biases + layer * s->hidden + j * WIDTH,
-                                         sums + offset, y + (j * block + i) * WIDTH);
+                                         sums ? sums + offset : 0,
+                                         y + (j * block + i) * WIDTH);
                     }
                 float *swap = x;
                 x = y;

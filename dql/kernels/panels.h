@@ -29,6 +29,9 @@
 #endif
 #define WIDTH (2 * LANES)
 #define TILE (HEIGHT * WIDTH)
+/* WIDTH rows are so many tiles of HEIGHT, and others one row lower: with 6, 6 and 4 rows
+ * of 16, the low one would leave the processor waiting for its sums. */
+#define TALL (WIDTH - (WIDTH + HEIGHT - 1) / HEIGHT * (HEIGHT - 1))
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
@@ -116,11 +119,12 @@ static inline void add_panel_gradient(float *w, const float *x, const float *g,
             float *tile = w + j * inner + i * WIDTH;
             const float *strip = x + i * rows;
             int k = 0;
-            for (; k + HEIGHT <= WIDTH; k += HEIGHT, tile += TILE)
-                multiply_transposed(tile, HEIGHT, strip + k, WIDTH, g + j * rows, rows);
-            if (k < WIDTH)
-                multiply_transposed(tile, WIDTH % HEIGHT, strip + k, WIDTH, g + j * rows,
-                                    rows);
+            for (; k < TALL * HEIGHT; k += HEIGHT)
+                multiply_transposed(tile + k * WIDTH, HEIGHT, strip + k, WIDTH,
+                                    g + j * rows, rows);
+            for (; k < WIDTH; k += HEIGHT - 1)
+                multiply_transposed(tile + k * WIDTH, HEIGHT - 1, strip + k, WIDTH,
+                                    g + j * rows, rows);
         }
 }
 
