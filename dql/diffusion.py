@@ -48,7 +48,7 @@ def chain_schedule(
     previous: np.ndarray,
     prediction: str,
 ) -> ChainSchedule:
-    """Return the reverse steps' numbers (Ho et al., 2020, eq. 7 and 15), float64.
+    """Return the reverse steps' numbers (Ho et al., 2020, eq. 6, 7 and 15), float64.
 
     The network's output is the noise in a^i or, for `action`, a^0 itself.
     """
@@ -59,6 +59,7 @@ def chain_schedule(
         output_scale=(-spread / signal if is_noise else 0 * signal + 1).tolist(),
         noisy_weight=((1 - previous) * np.sqrt(1 - betas) / spread**2).tolist(),
         clean_weight=(betas * np.sqrt(previous) / spread**2).tolist(),
+        noise_scale=np.sqrt(betas * (1 - previous) / spread**2).tolist(),
     )
 
 
@@ -102,16 +103,10 @@ class Diffusion(nn.Module):
         self.alphas_cumprod = alphas_cumprod
         previous = np.concatenate([[1.0], alphas_cumprod[:-1]])
         self.schedule = chain_schedule(betas, alphas_cumprod, previous, prediction)
-        variance = betas * (1 - previous) / (1 - alphas_cumprod)
-        scales = [np.sqrt(alphas_cumprod), np.sqrt(1 - alphas_cumprod)]
-        tables = {
-            "scales": np.stack(scales, axis=1),  # of action and noise, (N, 2)
-            # The chain starts from unit noise, then meets the steps' own, last first.
-            "chain_std": np.concatenate([[1.0], np.sqrt(variance[:0:-1])]),
-        }
-        for name, values in tables.items():
-            table = torch.tensor(values, dtype=torch.float32)
-            self.register_buffer(name, table, persistent=False)
+        scales = np.sqrt([alphas_cumprod, 1 - alphas_cumprod]).T
+        # Of action and noise, (N, 2).
+        table = torch.tensor(scales, dtype=torch.float32)
+        self.register_buffer("scales", table, persistent=False)
 
     def loss(
         self,
@@ -143,7 +138,7 @@ class Diffusion(nn.Module):
         """
         scales = torch.nn.functional.embedding(steps, self.scales)
         signal, spread = scales.split(1, dim=-1)
-        noisy = signal * actions + spread * noise
+        noisy = torch.addcmul(signal * actions, spread, noise)
         output = self.predictor(observations, noisy, steps, frozen=frozen)
         return Prediction(noisy, output, signal, spread)
 
@@ -171,14 +166,13 @@ class Diffusion(nn.Module):
         """Run the reverse chain; gradients flow through its last steps (None: all).
 
         `noise` is (R, N, B, A): entry 0 starts the chain, entry k enters its k-th step.
-        Returns actions (R, B, A) within [-1, 1]. The predicted action is clamped at
-        every step (released code), which stops its gradient where it saturates.
-        Observations are those of `loss`.
+        Returns actions (R, B, A) within [-1, 1]: the predicted action is clamped at
+        every step (released code), which stops its gradient where it saturates, and
+        the last step returns it. Observations are those of `loss`.
         """
         prepared = observations
         if not isinstance(observations, Prepared):
             prepared = self.predictor.prepare(observations)
-        noise = noise * self.chain_std[:, None, None]
         num_silent = 0
         if num_backpropagated_steps is not None and torch.is_grad_enabled():
             num_silent = self.num_denoising_steps - num_backpropagated_steps
@@ -186,22 +180,25 @@ class Diffusion(nn.Module):
             start, stop = num_backpropagated_steps, self.num_denoising_steps
             with torch.no_grad():
                 actions = self.reverse(prepared, noise[:, :num_silent], start, stop)
-                actions += noise[:, num_silent]
+                scale = self.schedule.noise_scale[start]
+                actions.add_(noise[:, num_silent], alpha=scale)
             noise = torch.cat([actions[:, None], noise[:, num_silent + 1 :]], dim=1)
         stop = self.num_denoising_steps - max(num_silent, 0)
-        return self.reverse(prepared, noise, 0, stop).clamp(-1, 1)
+        return self.reverse(prepared, noise, 0, stop)
 
     def reverse(
         self, prepared: Prepared, noise: Tensor, start: int, stop: int
     ) -> Tensor:
         """Take the reverse steps of indices `stop` - 1 down to `start`."""
-        times = prepared.times.transpose(0, 1)[start:stop]
+        times = prepared.times
+        if (start, stop) != (0, self.num_denoising_steps):
+            times = times[:, start:stop]
         return ReverseChain.apply(
             torch.is_grad_enabled(),
             self.schedule.part(start, stop),
             noise,
             prepared.states,
-            times.unsqueeze(2).contiguous(),
+            times,
             prepared.action_weight,
             *self.predictor.mlp.ordered,
         )

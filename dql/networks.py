@@ -115,10 +115,8 @@ class MLP(nn.Module):
         """Map the inputs of further layers in front, activated like its own."""
         parameters = [p for x in first for p in (x.weight, x.bias)] + self.ordered
         if self.has_kernels and mlp_kernels_apply(inputs, parameters):
-            if frozen:
-                parameters = [parameter.detach() for parameter in parameters]
             return FusedMLP.apply(
-                torch.is_grad_enabled(), self.activation, inputs, *parameters
+                torch.is_grad_enabled(), frozen, self.activation, inputs, *parameters
             )
         if self.members > 1:
             inputs = inputs.repeat_interleave(self.members, dim=0)

@@ -27,13 +27,15 @@ class ChainSchedule:
     """What one reverse step does with numbers, index 0 being the last step, i = 1.
 
     The predicted action is a^0 = noisy_scale a^i + output_scale output, clamped to
-    [-1, 1]; then a^(i-1) = noisy_weight a^i + clean_weight a^0 + noise.
+    [-1, 1]; then a^(i-1) = noisy_weight a^i + clean_weight a^0 + noise_scale z, z from
+    N(0, 1). The last step's numbers are 0, 1 and 0: the chain ends with the clamped a^0.
     """
 
     noisy_scale: Sequence[float]
     output_scale: Sequence[float]
     noisy_weight: Sequence[float]
     clean_weight: Sequence[float]
+    noise_scale: Sequence[float]
 
     def part(self, start: int, stop: int) -> ChainSchedule:
         """Return the steps of indices start to stop, `stop` left out."""
@@ -45,16 +47,18 @@ class ChainSchedule:
             self.output_scale[chosen],
             self.noisy_weight[chosen],
             self.clean_weight[chosen],
+            self.noise_scale[chosen],
         )
 
     @cached_property
     def rows(self) -> Tensor:
-        """Return the numbers of every step, (N, 4), float32."""
+        """Return the numbers of every step, (N, 5), float32."""
         columns = (
             self.noisy_scale,
             self.output_scale,
             self.noisy_weight,
             self.clean_weight,
+            self.noise_scale,
         )
         return torch.tensor(list(zip(*columns, strict=True)))
 
@@ -80,10 +84,10 @@ class ReverseChain(torch.autograd.Function):
 
     `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
     The chain is as long as the schedule, which may be part of a longer one.
-    `noise` is (R, N, B, A), scaled: entry 0 starts the chain and takes no gradient,
-    entry k joins after its k-th step, nothing joins after the last. `states` (R, B, H)
-    and `times` (N, R, 1, H) are the first layer's shares; then come its action weight
-    (R, A, H) and (weight, bias) of the layers behind. Actions are not clamped.
+    `noise` is (R, N, B, A): entry 0 starts the chain and takes no gradient, entry k,
+    scaled, joins after its k-th step, nothing joins after the last. `states` (R, B, H)
+    and `times` (R, N, H) are the first layer's shares; then come its action weight
+    (R, A, H) and (weight, bias) of the layers behind.
     """
 
     @staticmethod
@@ -108,12 +112,13 @@ class ReverseChain(torch.autograd.Function):
                 ctx.inputs, ctx.tape = inputs, tapes
             return actions
         *hidden, last = _layers(parameters)
-        num_steps = len(times)
+        num_steps = times.shape[1]
+        rows = times.transpose(0, 1).unsqueeze(2).contiguous()
         actions = noise[:, 0]
         tape = []
         for index in reversed(range(num_steps)):
             product = torch.bmm(actions, action_weight)
-            outputs, slope = mish_forward(product, times[index], states, keeps)
+            outputs, slope = mish_forward(product, rows[index], states, keeps)
             activations, slopes = [outputs], [slope]
             for layer in hidden:
                 product = torch.bmm(outputs, layer.weight)
@@ -131,7 +136,8 @@ class ReverseChain(torch.autograd.Function):
             actions = schedule.noisy_weight[index] * actions
             actions.add_(clean.clamp(-1, 1), alpha=schedule.clean_weight[index])
             if index > 0:  # the last reverse step adds no noise
-                actions.add_(noise[:, num_steps - index])
+                fresh = noise[:, num_steps - index]
+                actions.add_(fresh, alpha=schedule.noise_scale[index])
         if keeps:
             ctx.schedule, ctx.tape = schedule, tape
             ctx.save_for_backward(states, times, action_weight, *parameters)
@@ -150,7 +156,7 @@ class ReverseChain(torch.autograd.Function):
         *hidden, last = layers
         first = _Layer(action_weight, states)
         first.start_backward()
-        times_gradient = torch.empty_like(times)
+        times_gradient = torch.empty_like(times.transpose(0, 1).unsqueeze(2))
         schedule = ctx.schedule
         for index, (actions, activations, slopes, clean) in enumerate(ctx.tape[::-1]):
             clean_gradient = (gradient * _is_inside(clean)).mul_(
@@ -174,6 +180,7 @@ class ReverseChain(torch.autograd.Function):
             gradient.baddbmm_(flow, first.transposed)
         del ctx.tape
         others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
+        times_gradient = times_gradient.squeeze(2).transpose(0, 1)
         shared = (first.bias_gradient, times_gradient, first.weight_gradient)
         return None, None, None, *shared, *others
 

@@ -40,9 +40,8 @@ def reverse_states(diffusion: Diffusion, observations: Tensor, noise: Tensor) ->
     """
     schedule = diffusion.schedule
     prepared = diffusion.predictor.prepare(observations)
-    scaled = noise * diffusion.chain_std[:, None, None]
     num_steps = noise.shape[1]
-    actions = scaled[:, 0]
+    actions = noise[:, 0]
     states = [actions]
     for index in reversed(range(num_steps)):
         output = diffusion.predictor.at(prepared, actions, index)
@@ -55,9 +54,9 @@ def reverse_states(diffusion: Diffusion, observations: Tensor, noise: Tensor) ->
             + schedule.clean_weight[index] * clean
         )
         if index > 0:  # the last reverse step adds no noise
-            actions = actions + scaled[:, num_steps - index]
+            fresh = noise[:, num_steps - index]
+            actions = actions + schedule.noise_scale[index] * fresh
         states.append(actions)
-    states[-1] = states[-1].clamp(-1, 1)
     return torch.stack(states, dim=1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor, nn
 
@@ -23,9 +25,15 @@ def gradient_step(
     return optimizer.step(gradients, num_runs, max_gradient_norm)
 
 
+_parameters: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
+"""Of the networks averaged so far: to walk through modules takes longer than to average
+their parameters, which stay in place."""
+
+
 @torch.no_grad()
 def polyak_update(online: nn.Module, target: nn.Module, step_size: float) -> None:
     """Move the target's parameters by `step_size` towards the online ones."""
-    torch._foreach_lerp_(
-        list(target.parameters()), list(online.parameters()), step_size
-    )
+    for module in (online, target):
+        if module not in _parameters:
+            _parameters[module] = list(module.parameters())
+    torch._foreach_lerp_(_parameters[target], _parameters[online], step_size)

@@ -118,10 +118,13 @@ def test_frozen_mlp_gives_the_inputs_gradient_alone():
     network = MLP([3, 16, 2], generators(2), activation="mish")
     inputs, upstream = torch.randn(2, 5, 3), torch.randn(2, 5, 2)
     _, whole, *_ = gradients_of(network, inputs, upstream)
-    outputs, alone = gradients_of(network, inputs, upstream, frozen=True)
+    _, alone = gradients_of(network, inputs, upstream, frozen=True)
     assert torch.equal(alone, whole)
-    with pytest.raises(RuntimeError):
-        torch.autograd.grad(outputs.sum(), list(network.parameters()))
+    for required in (False, True):
+        outputs = network(inputs.detach().requires_grad_(required), frozen=True)
+        assert outputs.requires_grad == required
+        with pytest.raises(RuntimeError):
+            torch.autograd.grad(outputs.sum(), list(network.parameters()))
 
 
 @pytest.mark.parametrize("upstream", [0.0, torch.nan])

@@ -8,6 +8,7 @@
 #include "activation.h"
 
 #define BLOCK (4 * HEIGHT)
+#define NUMBERS 5
 
 /* Sizes and pointers, as reverse_chain.py's _Arguments lays them out. Per run r, arrays
  * are contiguous; `weights` and `biases` are those of the layers behind the first. */
@@ -15,15 +16,15 @@ typedef struct {
     int64_t runs, steps, rows, actions, hidden, layers; /* layers: hidden x hidden */
     const float *noise;         /* (runs, steps, rows, actions) */
     const float *states;        /* (runs, rows, hidden) */
-    const float *times;         /* (steps, runs, hidden) */
+    const float *times;         /* (runs, steps, hidden) */
     const float *action_weight; /* (runs, actions, hidden) */
     const float *const *weights;
     const float *const *biases;
-    const float *schedule; /* (steps, 4): noisy_scale, output_scale, noisy_weight,
-                              clean_weight */
+    const float *schedule; /* (steps, NUMBERS): noisy_scale, output_scale,
+                              noisy_weight, clean_weight, noise_scale */
     float *const *tapes;   /* per run `chain_tape_size` floats, or null */
     float *workspace;      /* `chain_workspace_size` floats */
-    float *out;            /* (runs, rows, actions), before the last clamp */
+    float *out;            /* (runs, rows, actions) */
 } chain;
 
 typedef struct {
@@ -125,12 +126,12 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             memcpy(now + i * s->actions, noise + (start + i) * actions,
                    actions * sizeof *now);
         for (int64_t step = c->steps - 1; step >= 0; step--) {
-            const float *numbers = c->schedule + 4 * step;
+            const float *numbers = c->schedule + NUMBERS * step;
             float *tape = c->tapes ? c->tapes[run] + step * step_size(c, s) : 0;
             float *noised = (tape ? tape : scratch) + start * s->actions;
             float *clean = noised + s->narrow;
             memcpy(noised, now, block * s->actions * sizeof *now);
-            memcpy(time, c->times + (step * c->runs + run) * hidden,
+            memcpy(time, c->times + (run * c->steps + step) * hidden,
                    hidden * sizeof *time);
             float *sums = tape ? tape + 2 * s->narrow : 0;
             for (int64_t j = 0; j < strips; j++)
@@ -173,7 +174,7 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             const float *fresh = noise + ((c->steps - step) * rows + start) * actions;
             for (int64_t i = 0; i < height; i++)
                 for (int64_t a = 0; a < actions; a++)
-                    now[i * s->actions + a] += fresh[i * actions + a];
+                    now[i * s->actions + a] += numbers[4] * fresh[i * actions + a];
         }
         for (int64_t i = 0; i < height; i++)
             memcpy(out + (start + i) * actions, now + i * s->actions,
@@ -227,7 +228,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
                actions * sizeof *gradient);
 
     for (int64_t step = 0; step < c->steps; step++) {
-        const float *numbers = c->schedule + 4 * step;
+        const float *numbers = c->schedule + NUMBERS * step;
         const float *noised = c->tapes[run] + step * step_size(c, s);
         const float *clean = noised + s->narrow;
         const float *from = clean + s->narrow + layers * s->panels;
@@ -275,7 +276,7 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
         add_row_gradient(first_gradient, noised, flow, s->rows, s->actions, s->hidden);
         for (int64_t i = 0; i < s->panels; i++)
             states[i] += flow[i];
-        memcpy(to->times + (step * c->runs + run) * hidden, time, hidden * sizeof *time);
+        memcpy(to->times + (run * c->steps + step) * hidden, time, hidden * sizeof *time);
         for (int64_t i = 0; i < s->narrow; i++)
             gradient[i] = numbers[2] * gradient[i] + numbers[0] * clean_gradient[i];
         add_narrow_product(gradient, s->actions, flow, rows, s->rows, s->hidden, first,

@@ -50,7 +50,7 @@ class ChainInputs:
     times: Tensor
     action_weight: Tensor
     parameters: Sequence[Tensor]  # weight, bias of every layer behind the first
-    schedule: Tensor  # (N, 4), see chain.c
+    schedule: Tensor  # (N, 5), see chain.c
 
     def tensors(self) -> list[Tensor]:
         """Return all of them."""

@@ -81,25 +81,32 @@ class _Call:
 
 
 class FusedMLP(torch.autograd.Function):
-    """Map (is_recorded, activation, inputs, weight, bias, ...) to (S, B, outputs).
+    """Map (is_recorded, is_frozen, activation, inputs, weight, bias, ...) to outputs.
 
-    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
+    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see;
+    the parameters of a frozen network take no gradient. Outputs are (S, B, outputs).
     Inputs are (S / members, B, inputs): the members of a run share them.
     Gradients are for the inputs, the parameters or both, by who requires one.
     """
 
     @staticmethod
     def forward(
-        ctx, is_recorded: bool, activation: str, inputs: Tensor, *parameters: Tensor
+        ctx,
+        is_recorded: bool,
+        is_frozen: bool,
+        activation: str,
+        inputs: Tensor,
+        *parameters: Tensor,
     ) -> Tensor:
-        keeps = is_recorded and any(ctx.needs_input_grad)
-        call = _Call(
-            inputs, parameters, activation, keeps, any(ctx.needs_input_grad[3:])
-        )
+        trains = not is_frozen and any(ctx.needs_input_grad[4:])
+        keeps = is_recorded and (trains or ctx.needs_input_grad[3])
+        call = _Call(inputs, parameters, activation, keeps, trains)
         call.run(library().mlp_forward)
         out, call.out = call.out, None  # no circle: the output owns this node
         if keeps:
             ctx.call = call
+        elif is_recorded:
+            ctx.mark_non_differentiable(out)
         return out
 
     @staticmethod
@@ -108,23 +115,24 @@ class FusedMLP(torch.autograd.Function):
         for_inputs = for_parameters = None
         gradient = gradient.contiguous()
         to = _Gradients(gradient.data_ptr())
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[3]:
             num_inputs, *sizes = call.inputs.shape
             each = torch.empty(len(call.parameters[0]), *sizes)
             to.inputs = each.data_ptr()
-        if any(ctx.needs_input_grad[3:]):
+        if call.has_parameter_gradients and any(ctx.needs_input_grad[4:]):
             for_parameters = [torch.empty_like(p) for p in call.parameters]
             weights = pointers_to(for_parameters[::2])
             biases = pointers_to(for_parameters[1::2])
             to.weights, to.biases = map(ctypes.addressof, (weights, biases))
         call.run(library().mlp_backward, to)
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[3]:
             is_shared = num_inputs < len(each)
             for_inputs = each
             if is_shared:
                 for_inputs = each.unflatten(0, (num_inputs, -1)).sum(dim=1)
         del ctx.call
         return (
+            None,
             None,
             None,
             for_inputs,
