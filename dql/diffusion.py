@@ -190,17 +190,16 @@ class Diffusion(nn.Module):
         self, prepared: Prepared, noise: Tensor, start: int, stop: int
     ) -> Tensor:
         """Take the reverse steps of indices `stop` - 1 down to `start`."""
-        times = prepared.times
+        observations, embedded = prepared
         if (start, stop) != (0, self.num_denoising_steps):
-            times = times[:, start:stop]
+            embedded = embedded[:, start:stop]
         return ReverseChain.apply(
             torch.is_grad_enabled(),
             self.schedule.part(start, stop),
             noise,
-            prepared.states,
-            times,
-            prepared.action_weight,
-            *self.predictor.mlp.ordered,
+            observations,
+            embedded,
+            *self.predictor.ordered,
         )
 
     def solve(
@@ -212,10 +211,10 @@ class Diffusion(nn.Module):
         network per step. The predicted action is clamped, as in `sample`.
         """
         steps = solver_steps(self.alphas_cumprod, num_solver_steps)
-        prepared = self.predictor.prepare(observations, [x.index for x in steps])
+        first = self.predictor.first_layer(observations, [x.index for x in steps])
         actions, before = noise, noise
         for position, step in enumerate(steps):
-            output = self.predictor.at(prepared, actions, position)
+            output = self.predictor.at(first, actions, position)
             clean = self.schedule.noisy_scale[step.index] * actions
             clean = clean + self.schedule.output_scale[step.index] * output
             clean = clean.clamp(-1, 1)

@@ -22,13 +22,18 @@ def sinusoidal_embedding(num_steps: int, dim: int) -> Tensor:
 
 
 class Prepared(NamedTuple):
+    """What the denoising steps of a batch have in common."""
+
+    observations: Tensor  # (R, B, O)
+    embedded: Tensor  # (R, N, T), the denoising steps behind the time's network
+
+
+class FirstLayer(NamedTuple):
     """The first layer's parts of a batch: what is computed once per chain."""
 
     states: Tensor  # (R, B, H), the state's share
     times: Tensor  # (R, steps, H), the denoising steps' shares, bias included
     action_weight: Tensor  # (R, A, H)
-    observations: Tensor  # (R, B, O)
-    embedded: Tensor  # (R, steps, T), the denoising steps behind the time's network
 
 
 class NoisePredictor(nn.Module):
@@ -61,16 +66,22 @@ class NoisePredictor(nn.Module):
             generators,
             activation="mish",
         )
+        # Weights and biases in order, the time's network apart.
+        self.ordered = [*self.input_layer.parameters(), *self.mlp.ordered]
         embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
         embedding = embedding.expand(len(generators), -1, -1).clone()
         self.register_buffer("embedding", embedding, persistent=False)
         indices = torch.arange(num_denoising_steps)
         self.register_buffer("indices", indices, persistent=False)
 
-    def prepare(
+    def prepare(self, observations: Tensor) -> Prepared:
+        """Compute what the denoising steps of a batch (R, B, O) have in common."""
+        return Prepared(observations, self.time_mlp(self.embedding))
+
+    def first_layer(
         self, observations: Tensor, indices: Sequence[int] | None = None
-    ) -> Prepared:
-        """Compute what the denoising steps of a batch (R, B, O) have in common.
+    ) -> FirstLayer:
+        """Compute the first layer's parts of a batch (R, B, O), for `at`.
 
         `indices` are the steps that will be asked for, in their order; None: all.
         """
@@ -80,19 +91,17 @@ class NoisePredictor(nn.Module):
         weights = self.input_layer.weight.split(self.split, dim=1)
         action_weight, time_weight, observation_weight = weights
         embedded = self.time_mlp(embedding)
-        return Prepared(
+        return FirstLayer(
             torch.bmm(observations, observation_weight),
             torch.baddbmm(self.input_layer.bias, embedded, time_weight),
             action_weight,
-            observations,
-            embedded,
         )
 
-    def at(self, prepared: Prepared, noisy_actions: Tensor, position: int) -> Tensor:
-        """Predict for actions (R, B, A) that all stand at one of the prepared steps."""
-        time = prepared.times[:, position : position + 1].contiguous()
-        hidden = torch.bmm(noisy_actions, prepared.action_weight)
-        return self.mlp(mish(hidden, time, prepared.states))
+    def at(self, first: FirstLayer, noisy_actions: Tensor, position: int) -> Tensor:
+        """Predict for actions (R, B, A) that all stand at one of the first's steps."""
+        time = first.times[:, position : position + 1].contiguous()
+        hidden = torch.bmm(noisy_actions, first.action_weight)
+        return self.mlp(mish(hidden, time, first.states))
 
     def embedded(self, steps: Tensor, prepared: Prepared | None = None) -> Tensor:
         """Return each row's denoising step behind the time's network, (R, B, T)."""

@@ -80,14 +80,14 @@ class _Layer:
 
 
 class ReverseChain(torch.autograd.Function):
-    """Map (is_recorded, schedule, noise, states, times, weights) to actions (R, B, A).
+    """Map (is_recorded, schedule, noise, observations, ...) to actions (R, B, A).
 
     `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
     The chain is as long as the schedule, which may be part of a longer one.
     `noise` is (R, N, B, A): entry 0 starts the chain and takes no gradient, entry k,
-    scaled, joins after its k-th step, nothing joins after the last. `states` (R, B, H)
-    and `times` (R, N, H) are the first layer's shares; then come its action weight
-    (R, A, H) and (weight, bias) of the layers behind.
+    scaled, joins after its k-th step, nothing joins after the last. Then come the
+    observations (R, B, O), without gradient, the embedded denoising steps (R, N, T) and
+    (weight, bias) of every layer; the first takes [action, denoising step, state].
     """
 
     @staticmethod
@@ -96,22 +96,24 @@ class ReverseChain(torch.autograd.Function):
         is_recorded: bool,
         schedule: ChainSchedule,
         noise: Tensor,
-        states: Tensor,
-        times: Tensor,
-        action_weight: Tensor,
+        observations: Tensor,
+        embedded: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
         keeps = is_recorded and any(ctx.needs_input_grad)
-        tensors = (noise, states, times, action_weight, *parameters)
+        tensors = (noise, observations, embedded, *parameters)
         ctx.uses_kernels = kernels_apply(*tensors)
         if ctx.uses_kernels:
             contiguous = [tensor.contiguous() for tensor in tensors]
-            inputs = ChainInputs(*contiguous[:4], contiguous[4:], schedule.rows)
+            inputs = ChainInputs(*contiguous[:3], contiguous[3:], schedule.rows)
             actions, tapes = chain_forward(inputs, keeps)
             if keeps:
                 ctx.inputs, ctx.tape = inputs, tapes
             return actions
-        *hidden, last = _layers(parameters)
+        first, *hidden, last = _layers(parameters)
+        action_weight, time_weight, state_weight = _split(first.weight, *tensors[:3])
+        states = torch.bmm(observations, state_weight)
+        times = torch.baddbmm(first.bias, embedded, time_weight)
         num_steps = times.shape[1]
         rows = times.transpose(0, 1).unsqueeze(2).contiguous()
         actions = noise[:, 0]
@@ -140,7 +142,7 @@ class ReverseChain(torch.autograd.Function):
                 actions.add_(fresh, alpha=schedule.noise_scale[index])
         if keeps:
             ctx.schedule, ctx.tape = schedule, tape
-            ctx.save_for_backward(states, times, action_weight, *parameters)
+            ctx.save_for_backward(*tensors)
         return actions
 
     @staticmethod
@@ -148,15 +150,15 @@ class ReverseChain(torch.autograd.Function):
         if ctx.uses_kernels:
             results = chain_backward(ctx.inputs, ctx.tape, gradient)
             del ctx.inputs, ctx.tape
-            return None, None, None, *results
-        states, times, action_weight, *parameters = ctx.saved_tensors
-        layers = _layers(parameters)
-        for layer in layers:
+            return None, None, None, None, *results
+        noise, observations, embedded, *parameters = ctx.saved_tensors
+        first, *hidden, last = _layers(parameters)
+        for layer in (first, *hidden, last):
             layer.start_backward()
-        *hidden, last = layers
-        first = _Layer(action_weight, states)
-        first.start_backward()
-        times_gradient = torch.empty_like(times.transpose(0, 1).unsqueeze(2))
+        weights = _split(first.weight, noise, observations, embedded)
+        gradients = _split(first.weight_gradient, noise, observations, embedded)
+        state_gradient = 0
+        time_gradients = []
         schedule = ctx.schedule
         for index, (actions, activations, slopes, clean) in enumerate(ctx.tape[::-1]):
             clean_gradient = (gradient * _is_inside(clean)).mul_(
@@ -172,17 +174,30 @@ class ReverseChain(torch.autograd.Function):
                 layer.bias_gradient += rows
                 layer.accumulate(activations[depth], flow)
                 flow = torch.bmm(flow, layer.transposed)
-            flow, times_gradient[index] = mish_backward(flow, slopes[0])
-            first.bias_gradient += flow
-            first.accumulate(actions, flow)
+            flow, rows = mish_backward(flow, slopes[0])
+            time_gradients.append(rows)
+            state_gradient = state_gradient + flow
+            gradients[0].baddbmm_(actions.transpose(1, 2), flow)
             gradient = schedule.noisy_weight[index] * gradient
             gradient.add_(clean_gradient, alpha=schedule.noisy_scale[index])
-            gradient.baddbmm_(flow, first.transposed)
+            gradient.baddbmm_(flow, weights[0].transpose(1, 2))
         del ctx.tape
+        time_gradient = torch.cat(time_gradients, dim=1)
+        gradients[1].baddbmm_(embedded.transpose(1, 2), time_gradient)
+        gradients[2].baddbmm_(observations.transpose(1, 2), state_gradient)
+        first.bias_gradient += time_gradient.sum(dim=1, keepdim=True)
+        embedded_gradient = torch.bmm(time_gradient, weights[1].transpose(1, 2))
+        layers = (first, *hidden, last)
         others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
-        times_gradient = times_gradient.squeeze(2).transpose(0, 1)
-        shared = (first.bias_gradient, times_gradient, first.weight_gradient)
-        return None, None, None, *shared, *others
+        return None, None, None, None, embedded_gradient, *others
+
+
+def _split(
+    weight: Tensor, noise: Tensor, observations: Tensor, embedded: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the first layer's rows for the action, the step and the state, as views."""
+    dims = [values.shape[-1] for values in (noise, embedded, observations)]
+    return weight.split(dims, dim=1)
 
 
 def _layers(parameters: Sequence[Tensor]) -> list[_Layer]:

@@ -39,12 +39,12 @@ def reverse_states(diffusion: Diffusion, observations: Tensor, noise: Tensor) ->
     the same observations (R, B, O) and noise (R, N, B, A) up to rounding.
     """
     schedule = diffusion.schedule
-    prepared = diffusion.predictor.prepare(observations)
+    first = diffusion.predictor.first_layer(observations)
     num_steps = noise.shape[1]
     actions = noise[:, 0]
     states = [actions]
     for index in reversed(range(num_steps)):
-        output = diffusion.predictor.at(prepared, actions, index)
+        output = diffusion.predictor.at(first, actions, index)
         clean = (
             schedule.noisy_scale[index] * actions
             + schedule.output_scale[index] * output

@@ -24,11 +24,11 @@ class GaussianNoise(nn.Module):
         super().__init__()
         self.alphas_cumprod, self.mean, self.std = alphas_cumprod, mean, std
 
-    def prepare(self, observations, indices):
+    def first_layer(self, observations, indices):
         return list(indices)
 
-    def at(self, prepared, noisy_actions, position):
-        square = self.alphas_cumprod[prepared[position]]
+    def at(self, first, noisy_actions, position):
+        square = self.alphas_cumprod[first[position]]
         variance = square * self.std**2 + 1 - square
         error = noisy_actions - np.sqrt(square) * self.mean
         return np.sqrt(1 - square) * error / variance
@@ -147,9 +147,9 @@ def test_solver_asks_the_network_as_the_loss_does():
     generator = torch.Generator().manual_seed(0)
     observations = torch.randn(2, 6, 3, generator=generator)
     noisy = torch.randn(2, 6, 2, generator=generator)
-    prepared = diffusion.predictor.prepare(observations, [7, 2])
+    first = diffusion.predictor.first_layer(observations, [7, 2])
     for position, index in enumerate([7, 2]):
         steps = torch.full((2, 6), index)
         expected = diffusion.predictor(observations, noisy, steps)
-        found = diffusion.predictor.at(prepared, noisy, position)
+        found = diffusion.predictor.at(first, noisy, position)
         torch.testing.assert_close(found, expected)

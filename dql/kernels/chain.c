@@ -10,14 +10,15 @@
 #define BLOCK (4 * HEIGHT)
 #define NUMBERS 5
 
-/* Sizes and pointers, as reverse_chain.py's _Arguments lays them out. Per run r, arrays
- * are contiguous; `weights` and `biases` are those of the layers behind the first. */
+/* Sizes and pointers, as chain.py's _Arguments lays them out. Arrays are contiguous. The
+ * first layer takes actions, an embedded denoising step and observations, in this order;
+ * its share of the latter two is computed once. */
 typedef struct {
-    int64_t runs, steps, rows, actions, hidden, layers; /* layers: hidden x hidden */
-    const float *noise;         /* (runs, steps, rows, actions) */
-    const float *states;        /* (runs, rows, hidden) */
-    const float *times;         /* (runs, steps, hidden) */
-    const float *action_weight; /* (runs, actions, hidden) */
+    int64_t runs, steps, rows, actions, embedded, observed;
+    int64_t hidden, layers;    /* layers: hidden x hidden */
+    const float *noise;        /* (runs, steps, rows, actions) */
+    const float *observations; /* (runs, rows, observed) */
+    const float *embedding;    /* (runs, steps, embedded) */
     const float *const *weights;
     const float *const *biases;
     const float *schedule; /* (steps, NUMBERS): noisy_scale, output_scale,
@@ -29,13 +30,13 @@ typedef struct {
 
 typedef struct {
     const float *gradient; /* (runs, rows, actions), of `out` */
-    float *states, *times, *action_weight;
+    float *embedding;
     float *const *weights;
     float *const *biases;
 } chain_gradients;
 
 typedef struct {
-    int64_t rows, actions, hidden; /* padded */
+    int64_t rows, actions, observed, hidden; /* padded */
     int64_t panels, narrow;        /* floats of (rows, hidden) and (rows, actions) */
     int64_t square;                /* floats of (hidden, hidden) */
 } sizes;
@@ -43,7 +44,7 @@ typedef struct {
 static sizes padded_sizes(const chain *c)
 {
     sizes s = {padded(c->rows, HEIGHT), padded(c->actions, HEIGHT),
-               padded(c->hidden, WIDTH), 0, 0, 0};
+               padded(c->observed, HEIGHT), padded(c->hidden, WIDTH), 0, 0, 0};
     s.panels = s.rows * s.hidden;
     s.narrow = s.rows * s.actions;
     s.square = s.hidden * s.hidden;
@@ -66,9 +67,11 @@ int64_t chain_tape_size(const chain *c)
 int64_t chain_workspace_size(const chain *c)
 {
     sizes s = padded_sizes(c);
-    int64_t parameters = (c->layers + 1) * s.square + 2 * s.actions * s.hidden
+    int64_t parameters = (c->layers + 1) * s.square
+                         + (2 * s.actions + s.observed) * s.hidden
                          + (c->layers + 2) * s.hidden;
-    return 2 * parameters + 5 * s.panels + 2 * BLOCK * s.hidden + 4 * s.narrow;
+    int64_t batch = s.rows * s.observed + c->steps * s.hidden;
+    return 2 * parameters + batch + 5 * s.panels + 2 * BLOCK * s.hidden + 4 * s.narrow;
 }
 
 /* y = mish(tile + row) for a tile of results; the sums too, unless that is null. */
@@ -85,32 +88,66 @@ static inline void add_and_activate(const float *restrict tile,
     }
 }
 
+/* A run's first weight, from the row of its `part` on. */
+static const float *first_weight(const chain *c, int64_t run, int64_t part)
+{
+    int64_t inputs = c->actions + c->embedded + c->observed;
+    return c->weights[0] + (run * inputs + part) * c->hidden;
+}
+
+/* A run's observations, padded to s->observed columns and s->rows rows. */
+static void pad_observations(float *to, const chain *c, const sizes *s, int64_t run)
+{
+    memset(to, 0, s->rows * s->observed * sizeof *to);
+    for (int64_t i = 0; i < c->rows; i++)
+        memcpy(to + i * s->observed, c->observations + (run * c->rows + i) * c->observed,
+               c->observed * sizeof *to);
+}
+
 static void forward_run(const chain *c, const sizes *s, int64_t run)
 {
     int64_t rows = c->rows, actions = c->actions, hidden = c->hidden;
     int64_t layers = c->layers, strips = s->hidden / WIDTH;
     float *workspace = c->workspace;
     float *first = take(&workspace, s->actions * s->hidden);
-    to_panels(first, c->action_weight + run * actions * hidden, hidden, 1, actions,
-              actions, hidden);
+    to_panels(first, first_weight(c, run, 0), hidden, 1, actions, actions, hidden);
     float *squares = take(&workspace, layers * s->square);
     float *biases = take_zeros(&workspace, layers * s->hidden);
     for (int64_t layer = 0; layer < layers; layer++) {
         to_panels(squares + layer * s->square,
-                  c->weights[layer] + run * hidden * hidden, hidden, 1, hidden,
+                  c->weights[layer + 1] + run * hidden * hidden, hidden, 1, hidden,
                   s->hidden, hidden);
-        memcpy(biases + layer * s->hidden, c->biases[layer] + run * hidden,
+        memcpy(biases + layer * s->hidden, c->biases[layer + 1] + run * hidden,
                hidden * sizeof(float));
     }
     float *last = take_zeros(&workspace, actions * s->hidden);
     for (int64_t a = 0; a < actions; a++)
         for (int64_t i = 0; i < hidden; i++)
             last[a * s->hidden + i]
-                = c->weights[layers][(run * hidden + i) * actions + a];
-    const float *last_bias = c->biases[layers] + run * actions;
-    float *states = take(&workspace, s->panels);
-    to_panels(states, c->states + run * rows * hidden, hidden, 1, rows, s->rows, hidden);
-    float *time = take_zeros(&workspace, s->hidden);
+                = c->weights[layers + 1][(run * hidden + i) * actions + a];
+    const float *last_bias = c->biases[layers + 1] + run * actions;
+    float *times = take_zeros(&workspace, c->steps * s->hidden);
+    for (int64_t step = 0; step < c->steps; step++) {
+        float *time = times + step * s->hidden;
+        const float *embedding = c->embedding + (run * c->steps + step) * c->embedded;
+        memcpy(time, c->biases[0] + run * hidden, hidden * sizeof *time);
+        for (int64_t t = 0; t < c->embedded; t++) {
+            const float *weight = first_weight(c, run, actions + t);
+            for (int64_t i = 0; i < hidden; i++)
+                time[i] += embedding[t] * weight[i];
+        }
+    }
+    float *seen = take(&workspace, s->observed * s->hidden);
+    to_panels(seen, first_weight(c, run, actions + c->embedded), hidden, 1, c->observed,
+              c->observed, hidden);
+    float *observations = take(&workspace, s->rows * s->observed);
+    pad_observations(observations, c, s, run);
+    float *states = take_zeros(&workspace, s->panels);
+    for (int64_t j = 0; j < strips; j++)
+        for (int64_t i = 0; i < s->rows; i += HEIGHT)
+            multiply_rows(states + (j * s->rows + i) * WIDTH,
+                          observations + i * s->observed, s->observed,
+                          seen + j * c->observed * WIDTH, c->observed);
     float *scratch = take(&workspace, 2 * s->narrow);
     float *x = take(&workspace, BLOCK * s->hidden); /* a layer's values, one block high */
     float *y = take(&workspace, BLOCK * s->hidden);
@@ -131,8 +168,7 @@ static void forward_run(const chain *c, const sizes *s, int64_t run)
             float *noised = (tape ? tape : scratch) + start * s->actions;
             float *clean = noised + s->narrow;
             memcpy(noised, now, block * s->actions * sizeof *now);
-            memcpy(time, c->times + (run * c->steps + step) * hidden,
-                   hidden * sizeof *time);
+            const float *time = times + step * s->hidden;
             float *sums = tape ? tape + 2 * s->narrow : 0;
             for (int64_t j = 0; j < strips; j++)
                 for (int64_t i = 0; i < block; i += HEIGHT) {
@@ -197,25 +233,32 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
     float *workspace = c->workspace;
     /* Transposed weights: what the gradient flows back through. */
     float *last = take(&workspace, s->actions * s->hidden);
-    to_panels(last, c->weights[layers] + run * hidden * actions, 1, actions, actions,
+    to_panels(last, c->weights[layers + 1] + run * hidden * actions, 1, actions, actions,
               actions, hidden);
     float *squares = take(&workspace, layers * s->square);
     for (int64_t layer = 0; layer < layers; layer++)
         to_panels(squares + layer * s->square,
-                  c->weights[layer] + run * hidden * hidden, 1, hidden, hidden,
+                  c->weights[layer + 1] + run * hidden * hidden, 1, hidden, hidden,
                   s->hidden, hidden);
     float *first = take_zeros(&workspace, actions * s->hidden);
     for (int64_t a = 0; a < actions; a++)
-        memcpy(first + a * s->hidden, c->action_weight + (run * actions + a) * hidden,
-               hidden * sizeof *first);
+        memcpy(first + a * s->hidden, first_weight(c, run, a), hidden * sizeof *first);
     /* Gradients of weights and biases, in panels. */
     float *first_gradient = take_zeros(&workspace, s->actions * s->hidden);
+    float *seen_gradient = take_zeros(&workspace, s->observed * s->hidden);
+    float *first_bias = take_zeros(&workspace, s->hidden);
     float *last_gradient = take_zeros(&workspace, s->actions * s->hidden);
     float *square_gradients = take_zeros(&workspace, layers * s->square);
     float *bias_gradients = take_zeros(&workspace, layers * s->hidden);
     float *last_bias = take_zeros(&workspace, s->actions);
     float *states = take_zeros(&workspace, s->panels);
     float *time = take(&workspace, s->hidden);
+    float *observations = take(&workspace, s->rows * s->observed);
+    pad_observations(observations, c, s, run);
+    int64_t inputs = actions + c->embedded + c->observed;
+    float *first_result = to->weights[0] + run * inputs * hidden;
+    float *time_result = first_result + actions * hidden;
+    memset(time_result, 0, c->embedded * hidden * sizeof *time_result);
     float *flow = take(&workspace, s->panels), *next = take(&workspace, s->panels);
     float *x = take(&workspace, s->panels), *slopes = take(&workspace, s->panels);
     /* The gradients of a step's result, of its clean action and of its output. */
@@ -276,27 +319,36 @@ static void backward_run(const chain *c, const chain_gradients *to, const sizes 
         add_row_gradient(first_gradient, noised, flow, s->rows, s->actions, s->hidden);
         for (int64_t i = 0; i < s->panels; i++)
             states[i] += flow[i];
-        memcpy(to->times + (run * c->steps + step) * hidden, time, hidden * sizeof *time);
+        for (int64_t i = 0; i < hidden; i++)
+            first_bias[i] += time[i];
+        for (int64_t t = 0; t < c->embedded; t++) {
+            int64_t entry = (run * c->steps + step) * c->embedded + t;
+            for (int64_t i = 0; i < hidden; i++)
+                time_result[t * hidden + i] += c->embedding[entry] * time[i];
+            to->embedding[entry] = dot(time, first_weight(c, run, actions + t), hidden);
+        }
         for (int64_t i = 0; i < s->narrow; i++)
             gradient[i] = numbers[2] * gradient[i] + numbers[0] * clean_gradient[i];
         add_narrow_product(gradient, s->actions, flow, rows, s->rows, s->hidden, first,
                            actions);
     }
 
-    from_panels(to->states + run * rows * hidden, states, hidden, 1, rows, s->rows,
-                hidden);
-    from_panels(to->action_weight + run * actions * hidden, first_gradient, hidden, 1,
-                actions, s->actions, hidden);
+    add_row_gradient(seen_gradient, observations, states, s->rows, s->observed,
+                     s->hidden);
+    from_panels(first_result, first_gradient, hidden, 1, actions, s->actions, hidden);
+    from_panels(time_result + c->embedded * hidden, seen_gradient, hidden, 1,
+                c->observed, s->observed, hidden);
+    memcpy(to->biases[0] + run * hidden, first_bias, hidden * sizeof(float));
     for (int64_t layer = 0; layer < layers; layer++) {
-        from_panels(to->weights[layer] + run * hidden * hidden,
+        from_panels(to->weights[layer + 1] + run * hidden * hidden,
                     square_gradients + layer * s->square, hidden, 1, hidden, s->hidden,
                     hidden);
-        memcpy(to->biases[layer] + run * hidden, bias_gradients + layer * s->hidden,
+        memcpy(to->biases[layer + 1] + run * hidden, bias_gradients + layer * s->hidden,
                hidden * sizeof(float));
     }
-    from_panels(to->weights[layers] + run * hidden * actions, last_gradient, 1, actions,
-                actions, s->actions, hidden);
-    memcpy(to->biases[layers] + run * actions, last_bias, actions * sizeof(float));
+    from_panels(to->weights[layers + 1] + run * hidden * actions, last_gradient, 1,
+                actions, actions, s->actions, hidden);
+    memcpy(to->biases[layers + 1] + run * actions, last_bias, actions * sizeof(float));
 }
 
 void chain_backward(const chain *c, const chain_gradients *to)

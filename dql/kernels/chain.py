@@ -17,9 +17,9 @@ class _Arguments(ctypes.Structure):
     """`chain` of chain.c."""
 
     _fields_ = [
-        *((name, SIZE) for name in ("runs", "steps", "rows", "actions", "hidden")),
-        ("layers", SIZE),
-        *((name, POINTER) for name in ("noise", "states", "times", "action_weight")),
+        *((name, SIZE) for name in ("runs", "steps", "rows", "actions", "embedded")),
+        *((name, SIZE) for name in ("observed", "hidden", "layers")),
+        *((name, POINTER) for name in ("noise", "observations", "embedding")),
         *((name, POINTER) for name in ("weights", "biases", "schedule")),
         *((name, POINTER) for name in ("tapes", "workspace", "out")),
     ]
@@ -29,15 +29,7 @@ class _Gradients(ctypes.Structure):
     """`chain_gradients` of chain.c."""
 
     _fields_ = [
-        (name, POINTER)
-        for name in (
-            "gradient",
-            "states",
-            "times",
-            "action_weight",
-            "weights",
-            "biases",
-        )
+        (name, POINTER) for name in ("gradient", "embedding", "weights", "biases")
     ]
 
 
@@ -46,22 +38,21 @@ class ChainInputs:
     """What the reverse chain reads; shapes as in `dql.reverse_chain.ReverseChain`."""
 
     noise: Tensor
-    states: Tensor
-    times: Tensor
-    action_weight: Tensor
-    parameters: Sequence[Tensor]  # weight, bias of every layer behind the first
+    observations: Tensor
+    embedded: Tensor
+    parameters: Sequence[Tensor]  # weight, bias of every layer
     schedule: Tensor  # (N, 5), see chain.c
 
     def tensors(self) -> list[Tensor]:
         """Return all of them."""
-        shared = [self.noise, self.states, self.times, self.action_weight]
-        return [*shared, *self.parameters, self.schedule]
+        batch = [self.noise, self.observations, self.embedded]
+        return [*batch, *self.parameters, self.schedule]
 
 
 def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor]]:
-    """Return the unclamped actions (R, B, A) and, if it `keeps` any, R tapes."""
+    """Return the actions (R, B, A) and, if it `keeps` any, R tapes."""
     arguments, alive = _arguments(inputs)
-    out = torch.empty_like(inputs.noise[:, 0])
+    out = torch.empty(arguments.runs, arguments.rows, arguments.actions)
     arguments.out = out.data_ptr()
     tapes = []
     if keeps:
@@ -78,26 +69,23 @@ def chain_forward(inputs: ChainInputs, keeps: bool) -> tuple[Tensor, list[Tensor
 def chain_backward(
     inputs: ChainInputs, tapes: Sequence[Tensor], gradient: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of states, times, action weight and parameters."""
+    """Return the gradients of the embedded steps and of the parameters."""
     arguments, alive = _arguments(inputs)
     pointers = pointers_to(tapes)
     arguments.tapes = ctypes.addressof(pointers)
     gradient = gradient.contiguous()
-    shared = [inputs.states, inputs.times, inputs.action_weight]
-    results = [torch.empty_like(tensor) for tensor in (*shared, *inputs.parameters)]
-    states, times, action_weight, *parameters = results
+    embedded = torch.empty_like(inputs.embedded)
+    parameters = [torch.empty_like(tensor) for tensor in inputs.parameters]
     weights, biases = pointers_to(parameters[::2]), pointers_to(parameters[1::2])
     to = _Gradients(
         gradient.data_ptr(),
-        states.data_ptr(),
-        times.data_ptr(),
-        action_weight.data_ptr(),
+        embedded.data_ptr(),
         ctypes.addressof(weights),
         ctypes.addressof(biases),
     )
     library().chain_backward(ctypes.byref(arguments), ctypes.byref(to))
     del alive
-    return tuple(results)
+    return embedded, *parameters
 
 
 def _arguments(inputs: ChainInputs) -> tuple[_Arguments, object]:
@@ -113,12 +101,13 @@ def _arguments(inputs: ChainInputs) -> tuple[_Arguments, object]:
         num_steps,
         num_rows,
         action_dim,
-        inputs.states.shape[2],
-        len(inputs.parameters) // 2 - 1,
+        inputs.embedded.shape[2],
+        inputs.observations.shape[2],
+        inputs.parameters[0].shape[2],
+        len(inputs.parameters) // 2 - 2,
         inputs.noise.data_ptr(),
-        inputs.states.data_ptr(),
-        inputs.times.data_ptr(),
-        inputs.action_weight.data_ptr(),
+        inputs.observations.data_ptr(),
+        inputs.embedded.data_ptr(),
         ctypes.addressof(weights),
         ctypes.addressof(biases),
         inputs.schedule.data_ptr(),

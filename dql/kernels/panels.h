@@ -176,6 +176,21 @@ static inline void pass_slope(const float *restrict tile, const float *restrict 
             sums[j] += flow[i + j];
 }
 
+/* The sum of a(i) b(i). */
+static inline float dot(const float *restrict a, const float *restrict b, int64_t size)
+{
+    lanes parts = {0};
+    int64_t i = 0;
+    for (; i + LANES <= size; i += LANES)
+        parts += *(const lanes *)(a + i) * *(const lanes *)(b + i);
+    float sum = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        sum += parts[lane];
+    for (; i < size; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
 /* out (rows, outputs; `stride` apart) = x w + out: x in panels, w^T row-major with
  * `inner` (padded) columns. For few outputs, where a strip would be mostly padding. */
 static inline void add_narrow_product(float *restrict out, int64_t stride,
