@@ -16,7 +16,7 @@ from dql.dpm_solver import solver_steps
 from dql.losses import mean_squared_error
 from dql.networks import Generators
 from dql.noise_predictor import NoisePredictor, Prepared
-from dql.reverse_chain import ChainSchedule, ReverseChain
+from dql.reverse_chain import ChainSchedule, reverse_chain
 
 
 def vp_betas(num_steps: int) -> np.ndarray:
@@ -193,13 +193,12 @@ class Diffusion(nn.Module):
         observations, embedded = prepared
         if (start, stop) != (0, self.num_denoising_steps):
             embedded = embedded[:, start:stop]
-        return ReverseChain.apply(
-            torch.is_grad_enabled(),
+        return reverse_chain(
             self.schedule.part(start, stop),
             noise,
             observations,
             embedded,
-            *self.predictor.ordered,
+            self.predictor.ordered,
         )
 
     def solve(

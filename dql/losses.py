@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def mean_per_run(values: Tensor) -> Tensor:
@@ -15,7 +16,7 @@ def mean_per_run(values: Tensor) -> Tensor:
 
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the mean squared error of each run."""
-    return mean_per_run((prediction - target).square())
+    return mean_per_run(functional.mse_loss(prediction, target, reduction="none"))
 
 
 def temporal_difference_target(
@@ -27,8 +28,9 @@ def temporal_difference_target(
 
 def twin_critic_loss(q_values: Tensor, target_q: Tensor) -> Tensor:
     """Return the sum of both critics' squared errors, q_values (R, 2, B)."""
-    errors = (q_values - target_q[:, None]).square()
-    return errors.sum(dim=(1, 2)) / target_q.shape[1]
+    target_q = target_q[:, None].expand_as(q_values)
+    errors = functional.mse_loss(q_values, target_q, reduction="none")
+    return errors.sum(dim=(1, 2)) / q_values.shape[2]
 
 
 def soft_minimum(q_values: Tensor, minimum_weight: float) -> Tensor:
@@ -50,7 +52,7 @@ def squashed_log_likelihood(raw: Tensor, mean: Tensor, log_std: Tensor) -> Tenso
     The change of variables subtracts log(1 - tanh(raw)^2) of every action dimension,
     in a form that a saturated tanh does not overflow (Haarnoja et al., 2018, eq. 21).
     """
-    log_slope = 2 * (math.log(2) - raw - torch.nn.functional.softplus(-2 * raw))
+    log_slope = 2 * (math.log(2) - raw - functional.softplus(-2 * raw))
     return gaussian_log_likelihood(raw, mean, log_std) - log_slope.sum(dim=-1)
 
 

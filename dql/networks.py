@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dql.errors import UserError
 from dql.kernels import mish
-from dql.kernels.mlp import FusedMLP, mlp_kernels_apply
+from dql.kernels.mlp import fused_mlp, mlp_kernels_apply
 
 Generators = Sequence[torch.Generator]
 """One generator per run, for the initial weights."""
@@ -115,9 +115,7 @@ class MLP(nn.Module):
         """Map the inputs of further layers in front, activated like its own."""
         parameters = [p for x in first for p in (x.weight, x.bias)] + self.ordered
         if self.has_kernels and mlp_kernels_apply(inputs, parameters):
-            return FusedMLP.apply(
-                torch.is_grad_enabled(), frozen, self.activation, inputs, *parameters
-            )
+            return fused_mlp(self.activation, inputs, parameters, frozen=frozen)
         if self.members > 1:
             inputs = inputs.repeat_interleave(self.members, dim=0)
         layers = [*first, *self.layers]

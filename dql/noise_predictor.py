@@ -71,8 +71,8 @@ class NoisePredictor(nn.Module):
         embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
         embedding = embedding.expand(len(generators), -1, -1).clone()
         self.register_buffer("embedding", embedding, persistent=False)
-        indices = torch.arange(num_denoising_steps)
-        self.register_buffer("indices", indices, persistent=False)
+        one_hot = torch.eye(num_denoising_steps)
+        self.register_buffer("one_hot", one_hot, persistent=False)
 
     def prepare(self, observations: Tensor) -> Prepared:
         """Compute what the denoising steps of a batch (R, B, O) have in common."""
@@ -105,12 +105,12 @@ class NoisePredictor(nn.Module):
 
     def embedded(self, steps: Tensor, prepared: Prepared | None = None) -> Tensor:
         """Return each row's denoising step behind the time's network, (R, B, T)."""
-        if prepared is None and len(self.indices) > steps.shape[1]:
+        if prepared is None and len(self.one_hot) > steps.shape[1]:
             return self.time_mlp(self.embedding[0][steps])  # less than all steps
         every = prepared.embedded if prepared else self.time_mlp(self.embedding)
         # A product instead of a gather: its backward pass is a product as well.
-        one_hot = (steps[..., None] == self.indices).to(every.dtype)
-        return torch.bmm(one_hot, every)
+        chosen = torch.nn.functional.embedding(steps, self.one_hot)
+        return torch.bmm(chosen, every)
 
     def forward(
         self,

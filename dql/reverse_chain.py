@@ -28,7 +28,7 @@ class ChainSchedule:
 
     The predicted action is a^0 = noisy_scale a^i + output_scale output, clamped to
     [-1, 1]; then a^(i-1) = noisy_weight a^i + clean_weight a^0 + noise_scale z, z from
-    N(0, 1). The last step's numbers are 0, 1 and 0: the chain ends with the clamped a^0.
+    N(0, 1). The last step's numbers are 0, 1 and 0: the chain ends with a clamped a^0.
     """
 
     noisy_scale: Sequence[float]
@@ -79,123 +79,152 @@ class _Layer:
         self.weight_gradient.baddbmm_(inputs.transpose(1, 2), gradient)
 
 
-class ReverseChain(torch.autograd.Function):
-    """Map (is_recorded, schedule, noise, observations, ...) to actions (R, B, A).
+def reverse_chain(
+    schedule: ChainSchedule,
+    noise: Tensor,
+    observations: Tensor,
+    embedded: Tensor,
+    parameters: Sequence[Tensor],
+) -> Tensor:
+    """Return the actions (R, B, A) at the end of the reverse chain.
 
-    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see.
     The chain is as long as the schedule, which may be part of a longer one.
-    `noise` is (R, N, B, A): entry 0 starts the chain and takes no gradient, entry k,
-    scaled, joins after its k-th step, nothing joins after the last. Then come the
-    observations (R, B, O), without gradient, the embedded denoising steps (R, N, T) and
-    (weight, bias) of every layer; the first takes [action, denoising step, state].
+    `noise` is (R, N, B, A): entry 0 starts the chain, entry k, scaled, joins after its
+    k-th step, nothing joins after the last. Observations are (R, B, O), the embedded
+    denoising steps (R, N, T); `parameters` are weight and bias of every layer, the
+    first of which takes [action, denoising step, state]. Gradients are for embedded
+    steps and parameters.
     """
+    tensors = (noise, observations, embedded, *parameters)
+    if torch.is_grad_enabled():
+        return _ReverseChain.apply(schedule, *tensors)
+    return _forward(schedule, False, *tensors)[0]
 
+
+class _ReverseChain(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx,
-        is_recorded: bool,
-        schedule: ChainSchedule,
-        noise: Tensor,
-        observations: Tensor,
-        embedded: Tensor,
-        *parameters: Tensor,
-    ) -> Tensor:
-        keeps = is_recorded and any(ctx.needs_input_grad)
-        tensors = (noise, observations, embedded, *parameters)
-        ctx.uses_kernels = kernels_apply(*tensors)
-        if ctx.uses_kernels:
-            contiguous = [tensor.contiguous() for tensor in tensors]
-            inputs = ChainInputs(*contiguous[:3], contiguous[3:], schedule.rows)
-            actions, tapes = chain_forward(inputs, keeps)
-            if keeps:
-                ctx.inputs, ctx.tape = inputs, tapes
-            return actions
-        first, *hidden, last = _layers(parameters)
-        action_weight, time_weight, state_weight = _split(first.weight, *tensors[:3])
-        states = torch.bmm(observations, state_weight)
-        times = torch.baddbmm(first.bias, embedded, time_weight)
-        num_steps = times.shape[1]
-        rows = times.transpose(0, 1).unsqueeze(2).contiguous()
-        actions = noise[:, 0]
-        tape = []
-        for index in reversed(range(num_steps)):
-            product = torch.bmm(actions, action_weight)
-            outputs, slope = mish_forward(product, rows[index], states, keeps)
-            activations, slopes = [outputs], [slope]
-            for layer in hidden:
-                product = torch.bmm(outputs, layer.weight)
-                outputs, slope = mish_forward(product, layer.bias, None, keeps)
-                activations.append(outputs)
-                slopes.append(slope)
-            outputs = torch.baddbmm(last.bias, outputs, last.weight)
-            clean = torch.add(
-                schedule.noisy_scale[index] * actions,
-                outputs,
-                alpha=schedule.output_scale[index],
-            )
-            if keeps:
-                tape.append((actions, activations, slopes, clean))
-            actions = schedule.noisy_weight[index] * actions
-            actions.add_(clean.clamp(-1, 1), alpha=schedule.clean_weight[index])
-            if index > 0:  # the last reverse step adds no noise
-                fresh = noise[:, num_steps - index]
-                actions.add_(fresh, alpha=schedule.noise_scale[index])
-        if keeps:
-            ctx.schedule, ctx.tape = schedule, tape
+    def forward(ctx, schedule: ChainSchedule, *tensors: Tensor) -> Tensor:
+        keeps = any(ctx.needs_input_grad)
+        actions, ctx.inputs, ctx.tape = _forward(schedule, keeps, *tensors)
+        if ctx.inputs is None:
+            ctx.schedule = schedule
             ctx.save_for_backward(*tensors)
         return actions
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.uses_kernels:
-            results = chain_backward(ctx.inputs, ctx.tape, gradient)
-            del ctx.inputs, ctx.tape
-            return None, None, None, None, *results
-        noise, observations, embedded, *parameters = ctx.saved_tensors
-        first, *hidden, last = _layers(parameters)
-        for layer in (first, *hidden, last):
-            layer.start_backward()
-        weights = _split(first.weight, noise, observations, embedded)
-        gradients = _split(first.weight_gradient, noise, observations, embedded)
-        state_gradient = 0
-        time_gradients = []
-        schedule = ctx.schedule
-        for index, (actions, activations, slopes, clean) in enumerate(ctx.tape[::-1]):
-            clean_gradient = (gradient * _is_inside(clean)).mul_(
-                schedule.clean_weight[index]
-            )
-            flow = schedule.output_scale[index] * clean_gradient
-            last.accumulate(activations[-1], flow)
-            last.bias_gradient += flow.sum(dim=1, keepdim=True)
-            flow = torch.bmm(flow, last.transposed)
-            for depth in reversed(range(len(hidden))):
-                layer = hidden[depth]
-                flow, rows = mish_backward(flow, slopes[depth + 1])
-                layer.bias_gradient += rows
-                layer.accumulate(activations[depth], flow)
-                flow = torch.bmm(flow, layer.transposed)
-            flow, rows = mish_backward(flow, slopes[0])
-            time_gradients.append(rows)
-            state_gradient = state_gradient + flow
-            gradients[0].baddbmm_(actions.transpose(1, 2), flow)
-            gradient = schedule.noisy_weight[index] * gradient
-            gradient.add_(clean_gradient, alpha=schedule.noisy_scale[index])
-            gradient.baddbmm_(flow, weights[0].transpose(1, 2))
-        del ctx.tape
-        time_gradient = torch.cat(time_gradients, dim=1)
-        gradients[1].baddbmm_(embedded.transpose(1, 2), time_gradient)
-        gradients[2].baddbmm_(observations.transpose(1, 2), state_gradient)
-        first.bias_gradient += time_gradient.sum(dim=1, keepdim=True)
-        embedded_gradient = torch.bmm(time_gradient, weights[1].transpose(1, 2))
-        layers = (first, *hidden, last)
-        others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
-        return None, None, None, None, embedded_gradient, *others
+        inputs, tape = ctx.inputs, ctx.tape
+        del ctx.inputs, ctx.tape
+        if inputs is not None:
+            return None, None, None, *chain_backward(inputs, tape, gradient)
+        return (
+            None,
+            None,
+            None,
+            *_backward(ctx.schedule, tape, gradient, *ctx.saved_tensors),
+        )
+
+
+def _forward(
+    schedule: ChainSchedule,
+    keeps: bool,
+    noise: Tensor,
+    observations: Tensor,
+    embedded: Tensor,
+    *parameters: Tensor,
+) -> tuple[Tensor, ChainInputs | None, list]:
+    """Return the actions and, for the backward pass, the kernels' inputs and a tape."""
+    tensors = (noise, observations, embedded, *parameters)
+    if kernels_apply(*tensors):
+        contiguous = [tensor.contiguous() for tensor in tensors]
+        inputs = ChainInputs(*contiguous[:3], contiguous[3:], schedule.rows)
+        actions, tapes = chain_forward(inputs, keeps)
+        return actions, inputs, tapes
+    first, *hidden, last = _layers(parameters)
+    action_weight, time_weight, state_weight = _split(first.weight, *tensors[:3])
+    states = torch.bmm(observations, state_weight)
+    times = torch.baddbmm(first.bias, embedded, time_weight)
+    num_steps = times.shape[1]
+    rows = times.transpose(0, 1).unsqueeze(2).contiguous()
+    actions = noise[:, 0]
+    tape = []
+    for index in reversed(range(num_steps)):
+        product = torch.bmm(actions, action_weight)
+        outputs, slope = mish_forward(product, rows[index], states, keeps)
+        activations, slopes = [outputs], [slope]
+        for layer in hidden:
+            product = torch.bmm(outputs, layer.weight)
+            outputs, slope = mish_forward(product, layer.bias, None, keeps)
+            activations.append(outputs)
+            slopes.append(slope)
+        outputs = torch.baddbmm(last.bias, outputs, last.weight)
+        clean = torch.add(
+            schedule.noisy_scale[index] * actions,
+            outputs,
+            alpha=schedule.output_scale[index],
+        )
+        if keeps:
+            tape.append((actions, activations, slopes, clean))
+        actions = schedule.noisy_weight[index] * actions
+        actions.add_(clean.clamp(-1, 1), alpha=schedule.clean_weight[index])
+        if index > 0:  # the last reverse step adds no noise
+            fresh = noise[:, num_steps - index]
+            actions.add_(fresh, alpha=schedule.noise_scale[index])
+    return actions, None, tape
+
+
+def _backward(
+    schedule: ChainSchedule,
+    tape: list,
+    gradient: Tensor,
+    noise: Tensor,
+    observations: Tensor,
+    embedded: Tensor,
+    *parameters: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of the embedded steps and of the parameters."""
+    first, *hidden, last = _layers(parameters)
+    for layer in (first, *hidden, last):
+        layer.start_backward()
+    weights = _split(first.weight, noise, observations, embedded)
+    gradients = _split(first.weight_gradient, noise, observations, embedded)
+    state_gradient = 0
+    time_gradients = []
+    for index, (actions, activations, slopes, clean) in enumerate(tape[::-1]):
+        clean_gradient = (gradient * _is_inside(clean)).mul_(
+            schedule.clean_weight[index]
+        )
+        flow = schedule.output_scale[index] * clean_gradient
+        last.accumulate(activations[-1], flow)
+        last.bias_gradient += flow.sum(dim=1, keepdim=True)
+        flow = torch.bmm(flow, last.transposed)
+        for depth in reversed(range(len(hidden))):
+            layer = hidden[depth]
+            flow, rows = mish_backward(flow, slopes[depth + 1])
+            layer.bias_gradient += rows
+            layer.accumulate(activations[depth], flow)
+            flow = torch.bmm(flow, layer.transposed)
+        flow, rows = mish_backward(flow, slopes[0])
+        time_gradients.append(rows)
+        state_gradient = state_gradient + flow
+        gradients[0].baddbmm_(actions.transpose(1, 2), flow)
+        gradient = schedule.noisy_weight[index] * gradient
+        gradient.add_(clean_gradient, alpha=schedule.noisy_scale[index])
+        gradient.baddbmm_(flow, weights[0].transpose(1, 2))
+    time_gradient = torch.cat(time_gradients, dim=1)
+    gradients[1].baddbmm_(embedded.transpose(1, 2), time_gradient)
+    gradients[2].baddbmm_(observations.transpose(1, 2), state_gradient)
+    first.bias_gradient += time_gradient.sum(dim=1, keepdim=True)
+    embedded_gradient = torch.bmm(time_gradient, weights[1].transpose(1, 2))
+    layers = (first, *hidden, last)
+    others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
+    return embedded_gradient, *others
 
 
 def _split(
     weight: Tensor, noise: Tensor, observations: Tensor, embedded: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return the first layer's rows for the action, the step and the state, as views."""
+    """Return views of the first layer's rows for action, step and state."""
     dims = [values.shape[-1] for values in (noise, embedded, observations)]
     return weight.split(dims, dim=1)
 

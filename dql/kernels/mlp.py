@@ -72,6 +72,12 @@ class _Call:
             self.arguments.tapes = ctypes.addressof(self._tape_pointers)
         self.arguments.out = self.out.data_ptr()
 
+    def forward(self) -> Tensor:
+        """Return the outputs; no circle: they own the node that keeps this call."""
+        self.run(library().mlp_forward)
+        out, self.out = self.out, None
+        return out
+
     def run(self, function, *others: ctypes.Structure) -> None:
         """Call one of the C functions with scratch space."""
         size = library().mlp_workspace_size(ctypes.byref(self.arguments))
@@ -80,32 +86,33 @@ class _Call:
         function(ctypes.byref(self.arguments), *map(ctypes.byref, others))
 
 
-class FusedMLP(torch.autograd.Function):
-    """Map (is_recorded, is_frozen, activation, inputs, weight, bias, ...) to outputs.
+def fused_mlp(
+    activation: str, inputs: Tensor, parameters: Sequence[Tensor], *, frozen: bool
+) -> Tensor:
+    """Map inputs (S / members, B, inputs) to (S, B, outputs), members sharing theirs.
 
-    `is_recorded` is `torch.is_grad_enabled()` at the call, which `forward` cannot see;
-    the parameters of a frozen network take no gradient. Outputs are (S, B, outputs).
-    Inputs are (S / members, B, inputs): the members of a run share them.
-    Gradients are for the inputs, the parameters or both, by who requires one.
+    `parameters` are weight and bias of every layer; those of a `frozen` network take
+    no gradient.
     """
+    if torch.is_grad_enabled():
+        return _FusedMLP.apply(frozen, activation, inputs, *parameters)
+    return _Call(inputs, parameters, activation, False, False).forward()
+
+
+class _FusedMLP(torch.autograd.Function):
+    """Gradients are for the inputs, the parameters or both, by who requires one."""
 
     @staticmethod
     def forward(
-        ctx,
-        is_recorded: bool,
-        is_frozen: bool,
-        activation: str,
-        inputs: Tensor,
-        *parameters: Tensor,
+        ctx, frozen: bool, activation: str, inputs: Tensor, *parameters: Tensor
     ) -> Tensor:
-        trains = not is_frozen and any(ctx.needs_input_grad[4:])
-        keeps = is_recorded and (trains or ctx.needs_input_grad[3])
+        trains = not frozen and any(ctx.needs_input_grad[3:])
+        keeps = trains or ctx.needs_input_grad[2]
         call = _Call(inputs, parameters, activation, keeps, trains)
-        call.run(library().mlp_forward)
-        out, call.out = call.out, None  # no circle: the output owns this node
+        out = call.forward()
         if keeps:
             ctx.call = call
-        elif is_recorded:
+        else:
             ctx.mark_non_differentiable(out)
         return out
 
@@ -115,29 +122,24 @@ class FusedMLP(torch.autograd.Function):
         for_inputs = for_parameters = None
         gradient = gradient.contiguous()
         to = _Gradients(gradient.data_ptr())
-        if ctx.needs_input_grad[3]:
+        if ctx.needs_input_grad[2]:
             num_inputs, *sizes = call.inputs.shape
             each = torch.empty(len(call.parameters[0]), *sizes)
             to.inputs = each.data_ptr()
-        if call.has_parameter_gradients and any(ctx.needs_input_grad[4:]):
+        if call.has_parameter_gradients and any(ctx.needs_input_grad[3:]):
             for_parameters = [torch.empty_like(p) for p in call.parameters]
             weights = pointers_to(for_parameters[::2])
             biases = pointers_to(for_parameters[1::2])
             to.weights, to.biases = map(ctypes.addressof, (weights, biases))
         call.run(library().mlp_backward, to)
-        if ctx.needs_input_grad[3]:
+        if ctx.needs_input_grad[2]:
             is_shared = num_inputs < len(each)
             for_inputs = each
             if is_shared:
                 for_inputs = each.unflatten(0, (num_inputs, -1)).sum(dim=1)
         del ctx.call
-        return (
-            None,
-            None,
-            None,
-            for_inputs,
-            *(for_parameters or [None] * len(call.parameters)),
-        )
+        for_parameters = for_parameters or [None] * len(call.parameters)
+        return None, None, for_inputs, *for_parameters
 
 
 def mlp_kernels_apply(inputs: Tensor, parameters: Sequence[Tensor]) -> bool:
