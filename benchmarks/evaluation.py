@@ -6,7 +6,7 @@ does it: one call of the policy per time step. One by one, as the released code 
 a call for every step of every episode of every seed, here in plain PyTorch. Untrained
 policies fall; so that all episodes last as long, nothing ends them. On a processor both
 are timed with one thread and with one for each core: PyTorch's own threads one by one,
-those of `dql train --threads` together. Both take turns, and the best window of each
+those of `dql train --threads` together. Both take turns, and the shortest round of both
 counts. The numbers go to results/benchmarks/evaluation.json.
 
 Fifty candidates for fifty episodes are some 5 GFLOP per time step. Where a processor
@@ -44,8 +44,7 @@ NUM_SEEDS, NUM_EPISODES, NUM_CANDIDATES = 5, 10, 50
 HIDDEN, NUM_DENOISING_STEPS, TIME_EMBEDDING = 256, 5, 16
 RATIO_LIMIT = 0.1
 WINDOWS = (15, 100)
-"""Steps timed together of either way, about a second each: both find quiet moments as
-often."""
+"""Steps timed together of either way, about a second each."""
 
 
 class Endless:

@@ -38,17 +38,18 @@ def milliseconds_per_step(steps: Steps, budget_seconds: float = 5.0) -> float:
 def milliseconds_in_turn(
     jobs: Sequence[Steps], counts: Sequence[int], budget_seconds: float
 ) -> list[float]:
-    """Return each job's milliseconds per step, the best of its intervals' means.
+    """Return each job's milliseconds per step, means of an interval in one round.
 
-    One interval of every job follows the other, so that what else runs on the machine
-    disturbs all alike. Intervals of one length find quiet moments equally often.
+    In a round one interval of every job follows the other; the shortest round of all
+    counts. So what else runs on the machine disturbs all jobs alike: the best interval
+    of each may come from moments in which the same processor was not as fast.
     """
     pairs = list(zip(jobs, counts, strict=True))
     first = sum(seconds_of(*pair) for pair in pairs)  # warms up, tells how many fit
     repeats = max(2, min(100, math.floor(budget_seconds / first)))
     rounds = [[seconds_of(*pair) for pair in pairs] for _ in range(repeats)]
-    best = map(min, zip(*rounds, strict=True))
-    return [s / count * 1e3 for s, count in zip(best, counts, strict=True)]
+    shortest = min(rounds, key=sum)
+    return [s / count * 1e3 for s, count in zip(shortest, counts, strict=True)]
 
 
 def products_of(device: torch.device) -> tuple[Steps, int]:

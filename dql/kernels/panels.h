@@ -53,13 +53,28 @@ static inline float *take_zeros(float **workspace, int64_t size)
     return memset(take(workspace, size), 0, size * sizeof(float));
 }
 
+/* One k of the tile below. */
+static inline __attribute__((always_inline)) void
+add_products(lanes *left, lanes *right, const int height, const float *restrict a,
+             int64_t row, const float *restrict b)
+{
+    lanes b_left = *(const lanes *)b, b_right = *(const lanes *)(b + LANES);
+#pragma GCC unroll 8
+    for (int i = 0; i < height; i++) {
+        left[i] += a[i * row] * b_left;
+        right[i] += a[i * row] * b_right;
+    }
+}
+
 /* c (height, WIDTH) += sum over k of a(i, k) b(k, :), k in `blocks` blocks of `depth`:
  * a(i, k) lies at a[i row + k column] of its block, b's rows follow one another.
- * `height` is a constant up to HEIGHT, so the sums stay in registers. */
+ * `height` is a constant up to HEIGHT, so the sums stay in registers. With `is_panel`,
+ * also a constant, the depth is WIDTH and its loop written out: its counters would take
+ * a tenth of the instructions, which tells where a core is shared. */
 static inline __attribute__((always_inline)) void
 multiply_tile(float *restrict c, const int height, const float *restrict a, int64_t row,
               int64_t column, const float *restrict b, int64_t depth, int64_t blocks,
-              int64_t block)
+              int64_t block, const int is_panel)
 {
     lanes left[HEIGHT], right[HEIGHT];
 #pragma GCC unroll 8
@@ -69,16 +84,17 @@ multiply_tile(float *restrict c, const int height, const float *restrict a, int6
     }
     for (int64_t q = 0; q < blocks; q++) {
         const float *entry = a + q * block;
-        for (int64_t k = 0; k < depth; k++) {
-            lanes b_left = *(const lanes *)b, b_right = *(const lanes *)(b + LANES);
-#pragma GCC unroll 8
-            for (int i = 0; i < height; i++) {
-                left[i] += entry[i * row] * b_left;
-                right[i] += entry[i * row] * b_right;
+        if (is_panel) {
+#pragma GCC unroll 32
+            for (int k = 0; k < WIDTH; k++)
+                add_products(left, right, height, entry + k * column, row, b + k * WIDTH);
+            b += WIDTH * WIDTH;
+        } else
+            for (int64_t k = 0; k < depth; k++) {
+                add_products(left, right, height, entry, row, b);
+                entry += column;
+                b += WIDTH;
             }
-            entry += column;
-            b += WIDTH;
-        }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < height; i++) {
@@ -91,14 +107,14 @@ multiply_tile(float *restrict c, const int height, const float *restrict a, int6
 static inline void multiply_panels(float *tile, const float *x, int64_t rows,
                                    const float *strip, int64_t inner)
 {
-    multiply_tile(tile, HEIGHT, x, WIDTH, 1, strip, WIDTH, inner / WIDTH, rows * WIDTH);
+    multiply_tile(tile, HEIGHT, x, WIDTH, 1, strip, WIDTH, inner / WIDTH, rows * WIDTH, 1);
 }
 
 /* A tile of x w: x row-major with `inner` columns. */
 static inline void multiply_rows(float *tile, const float *x, int64_t stride,
                                  const float *strip, int64_t inner)
 {
-    multiply_tile(tile, HEIGHT, x, stride, 1, strip, inner, 1, 0);
+    multiply_tile(tile, HEIGHT, x, stride, 1, strip, inner, 1, 0, 0);
 }
 
 /* A tile of x^T g over `rows` rows; consecutive rows of x are `stride` apart. */
@@ -106,7 +122,7 @@ static inline __attribute__((always_inline)) void
 multiply_transposed(float *tile, const int height, const float *x, int64_t stride,
                     const float *g, int64_t rows)
 {
-    multiply_tile(tile, height, x, 1, stride, g, rows, 1, 0);
+    multiply_tile(tile, height, x, 1, stride, g, rows, 1, 0, 0);
 }
 
 /* w += x^T g over `rows` rows, all in panels but, for the second, x, which is row-major;
