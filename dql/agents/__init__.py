@@ -8,7 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dql.agents import diffusion_settings, regularized_settings, settings
+from dql.agents import (
+    advantage_settings,
+    diffusion_settings,
+    regularized_settings,
+    settings,
+)
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -31,10 +36,10 @@ SETTINGS: dict[str, type] = {
     "edp": diffusion_settings.EDPSettings,
     "idql": diffusion_settings.IDQLSettings,
     "dtql": diffusion_settings.DTQLSettings,
-    "iql": settings.IQLSettings,
-    "awac": settings.AWACSettings,
-    "awr": settings.AWRSettings,
-    "onestep": settings.OnestepSettings,
+    "iql": advantage_settings.IQLSettings,
+    "awac": advantage_settings.AWACSettings,
+    "awr": advantage_settings.AWRSettings,
+    "onestep": advantage_settings.OnestepSettings,
     "cql": regularized_settings.CQLSettings,
     "brac": regularized_settings.BRACSettings,
     "fql": regularized_settings.FQLSettings,

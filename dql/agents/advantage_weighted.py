@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from dql.adam import Adam
+from dql.agents.advantage_settings import AdvantageWeightedSettings
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.settings import AdvantageWeightedSettings
 from dql.agents.value_networks import ValueNetworks
 from dql.batch import Batch
 from dql.losses import (

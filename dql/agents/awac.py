@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.agents.advantage_settings import AWACSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.settings import AWACSettings
 from dql.batch import Batch
 from dql.losses import softmax_weights, temporal_difference_target, twin_critic_loss
 from dql.noise import Draw

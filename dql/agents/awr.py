@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.agents.advantage_settings import AWRSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.settings import AWRSettings
 from dql.batch import Batch
 from dql.losses import (
     exponential_weights,

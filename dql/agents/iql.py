@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dql.agents.advantage_settings import IQLSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.settings import IQLSettings
 from dql.agents.value_networks import ImplicitValues
 from dql.batch import Batch
 from dql.losses import exponential_weights

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from dql.adam import Adam
+from dql.agents.advantage_settings import OnestepSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
-from dql.agents.settings import OnestepSettings
 from dql.batch import Batch
 from dql.losses import (
     exponential_weights,

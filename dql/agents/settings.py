@@ -1,8 +1,8 @@
-"""Hyperparameters of every agent, without importing torch.
+"""Hyperparameters of the agents, without importing torch.
 
 One frozen dataclass per agent; the defaults are the method's own D4RL values, with
-their source. A run states only what differs (`workflow/config/methods.yaml`). Agents
-with a diffusion model have theirs in `diffusion_settings.py`.
+their source. A run states only what differs (`workflow/config/methods.yaml`). Modules
+beside it hold those of advantage-weighted, of regularised and of diffusion agents.
 """
 
 from __future__ import annotations
@@ -198,81 +198,3 @@ class BEARMMDSettings(BCMMDSettings):
     multiplier_learning_rate: float = 1e-3
     log_multiplier_min: float = -5.0
     log_multiplier_max: float = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdvantageWeightedSettings(AgentSettings):
-    """A Gaussian policy by weighted regression: what IQL, AWAC, AWR and Onestep share.
-
-    The inverse temperature multiplies the advantage in the exponent of the weight.
-    """
-
-    hidden_dim: int = 256
-    num_hidden_layers: int = 2  # of the actor
-    critic_num_hidden_layers: int = 2  # of Q and V
-    activation: Activation = "relu"
-    learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4  # of Q and V
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    inverse_temperature: float = 1.0
-    log_std_min: float = -5.0
-    log_std_max: float = 2.0
-    initial_log_std: float = 0.0
-    action_rule: Literal["mean", "sample"] = "mean"  # all four evaluate the mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class IQLSettings(AdvantageWeightedSettings):
-    """IQL (Kostrikov et al., 2021); defaults are its values for D4RL's locomotion.
-
-    Left out: the cosine decay of the actor's rate over a million steps, and the dropout
-    of 0.1 in its actor on Adroit and Kitchen.
-    """
-
-    expectile: float = 0.7  # tau
-    inverse_temperature: float = 3.0  # beta
-    max_weight: float = 100.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AWACSettings(AdvantageWeightedSettings):
-    """AWAC (Nair et al., 2020); defaults are its released script for MuJoCo.
-
-    Its batches hold 1024 transitions.
-    """
-
-    num_hidden_layers: int = 4
-    inverse_temperature: float = 0.5  # 1 / lambda
-    log_std_min: float = -6.0
-    log_std_max: float = 0.0
-    initial_log_std: float = -3.0
-    weight_decay: float = 1e-4  # of the policy
-
-
-@dataclass(frozen=True, kw_only=True)
-class AWRSettings(AdvantageWeightedSettings):
-    """AWR (Peng et al., 2019) on a fixed dataset; temperature and clip as released.
-
-    It has no values for D4RL. Networks and Adam are those of the other three; its own
-    are layers of 128 and 64 under SGD with momentum.
-    """
-
-    inverse_temperature: float = 1.0  # 1 / beta, of standardised advantages
-    max_weight: float = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnestepSettings(AdvantageWeightedSettings):
-    """Onestep RL (Brandfonbrener et al., 2021), exponentially weighted, as released.
-
-    Its batches hold 512 transitions.
-    """
-
-    hidden_dim: int = 1024
-    learning_rate: float = 1e-4  # of the clone, too
-    critic_learning_rate: float = 1e-4
-    polyak_step_size: float = 0.0025  # the release: 0.005 every second step
-    inverse_temperature: float = 1.0  # the authors choose one for each dataset
-    max_weight: float = 100.0
-    num_value_samples: int = 10
