@@ -38,11 +38,11 @@ def milliseconds_per_step(steps: Steps, budget_seconds: float = 5.0) -> float:
 def milliseconds_in_turn(
     jobs: Sequence[Steps], counts: Sequence[int], budget_seconds: float
 ) -> list[float]:
-    """Return each job's milliseconds per step, means of an interval in one round.
+    """Return each job's milliseconds per step, from the shortest of several rounds.
 
-    In a round one interval of every job follows the other; the shortest round of all
-    counts. So what else runs on the machine disturbs all jobs alike: the best interval
-    of each may come from moments in which the same processor was not as fast.
+    In a round one interval of every job follows the other, so that what else runs on
+    the machine disturbs all alike. The best interval of each, taken apart, could come
+    from moments in which the processor was not equally fast.
     """
     pairs = list(zip(jobs, counts, strict=True))
     first = sum(seconds_of(*pair) for pair in pairs)  # warms up, tells how many fit

@@ -98,7 +98,7 @@ class NoisePredictor(nn.Module):
         )
 
     def at(self, first: FirstLayer, noisy_actions: Tensor, position: int) -> Tensor:
-        """Predict for actions (R, B, A) that all stand at one of the first's steps."""
+        """Predict for actions (R, B, A) at the step in a position of `indices`."""
         time = first.times[:, position : position + 1].contiguous()
         hidden = torch.bmm(noisy_actions, first.action_weight)
         return self.mlp(mish(hidden, time, first.states))

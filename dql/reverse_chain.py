@@ -116,13 +116,10 @@ class _ReverseChain(torch.autograd.Function):
         inputs, tape = ctx.inputs, ctx.tape
         del ctx.inputs, ctx.tape
         if inputs is not None:
-            return None, None, None, *chain_backward(inputs, tape, gradient)
-        return (
-            None,
-            None,
-            None,
-            *_backward(ctx.schedule, tape, gradient, *ctx.saved_tensors),
-        )
+            gradients = chain_backward(inputs, tape, gradient)
+        else:
+            gradients = _backward(ctx.schedule, tape, gradient, *ctx.saved_tensors)
+        return None, None, None, *gradients
 
 
 def _forward(

@@ -26,8 +26,8 @@ def gradient_step(
 
 
 _parameters: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
-"""Of the networks averaged so far: to walk through modules takes longer than to average
-their parameters, which stay in place."""
+"""Of the networks averaged so far, which stay in place: to walk through the modules of
+twin critics takes as long as to average them."""
 
 
 @torch.no_grad()

@@ -192,6 +192,14 @@ static inline void pass_slope(const float *restrict tile, const float *restrict 
             sums[j] += flow[i + j];
 }
 
+static inline float sum_of(lanes parts)
+{
+    float sum = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        sum += parts[lane];
+    return sum;
+}
+
 /* The sum of a(i) b(i). */
 static inline float dot(const float *restrict a, const float *restrict b, int64_t size)
 {
@@ -199,9 +207,7 @@ static inline float dot(const float *restrict a, const float *restrict b, int64_
     int64_t i = 0;
     for (; i + LANES <= size; i += LANES)
         parts += *(const lanes *)(a + i) * *(const lanes *)(b + i);
-    float sum = 0;
-    for (int lane = 0; lane < LANES; lane++)
-        sum += parts[lane];
+    float sum = sum_of(parts);
     for (; i < size; i++)
         sum += a[i] * b[i];
     return sum;
@@ -223,11 +229,7 @@ static inline void add_narrow_product(float *restrict out, int64_t stride,
                 right += *(const lanes *)(entry + LANES)
                          * *(const lanes *)(weight + k + LANES);
             }
-            left += right;
-            float sum = 0;
-            for (int lane = 0; lane < LANES; lane++)
-                sum += left[lane];
-            out[i * stride + o] += sum;
+            out[i * stride + o] += sum_of(left + right);
         }
 }
 
