@@ -44,19 +44,17 @@ class TransitionStore:
         sizes = [len(dataset.rewards) for dataset in datasets]
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)
-        offsets = [int(starts[d]) for d in run_datasets]
-        self.offsets = torch.tensor(offsets, device=device)[:, None]
+        self.run_starts = tuple(int(starts[d]) for d in run_datasets)
+        self.offsets = torch.tensor(self.run_starts, device=device)[:, None]
         rows = np.concatenate([_rows(dataset) for dataset in datasets])
         self.rows = torch.from_numpy(rows).to(device)
-        self.bootstraps = bool((self.rows[:, -1] == 0).any())
+        self.bootstraps = bool((rows[:, -1] == 0).any())
 
     def observation_moments(self) -> tuple[Tensor, Tensor]:
         """Return each run's observation mean and standard deviation, (R, 1, O)."""
         means, stds = [], []
-        for offset, size in zip(
-            self.offsets[:, 0].tolist(), self.run_sizes, strict=True
-        ):
-            data = self.rows[offset : offset + size, : self.observation_dim].double()
+        for start, size in zip(self.run_starts, self.run_sizes, strict=True):
+            data = self.rows[start : start + size, : self.observation_dim].double()
             means.append(data.mean(0))
             stds.append(data.std(0, correction=0))
         return torch.stack(means)[:, None].float(), torch.stack(stds)[:, None].float()

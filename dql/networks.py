@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -94,12 +95,18 @@ class MLP(nn.Module):
             StackedLinear(input_dim, output_dim, generators, members)
             for input_dim, output_dim in pairwise(dims)
         )
-        # Looked up in every step; a list of parameters is none of the module's state.
-        self.ordered = [p for x in self.layers for p in (x.weight, x.bias)]
         stacks = len(generators) * members
         self.norms = nn.ModuleList(
             StackedLayerNorm(stacks, dim) for dim in dims[1:-1] if layer_norm
         )
+
+    @cached_property
+    def ordered(self) -> list[Tensor]:
+        """List weights and biases in order: every step would look them up again.
+
+        From the first use on, behind a move to a device that replaces parameters.
+        """
+        return [p for x in self.layers for p in (x.weight, x.bias)]
 
     def forward(self, inputs: Tensor, *, frozen: bool = False) -> Tensor:
         """Map (R, B, dims[0]) to (S, B, dims[-1]); the last layer is linear.

@@ -3,8 +3,10 @@
 A draw is addressed by (run seed, purpose, name, block): every block of steps seeds a
 fresh generator from that address. So a stream has no state to checkpoint, resuming at
 a block's first step repeats it exactly, evaluation cannot disturb training, and a draw
-added to an agent leaves the others as they were. Numbers always come from the CPU's
-generator, so a run meets the same noise on every device.
+added to an agent leaves the others as they were. Training and evaluation draw where
+they compute: on a GPU a processor's generator would take longer than the steps that
+wait for it. So a kind of device has noise of its own; initial weights are the same on
+all.
 """
 
 from __future__ import annotations
@@ -33,19 +35,23 @@ class Draw:
     def sample(self, run: int, steps: int, generator: torch.Generator) -> Tensor:
         """Draw `steps` values for one run, (steps, *shape)."""
         size = (steps, *self.shape)
+        place = {"generator": generator, "device": generator.device}
         if self.law == "normal":
-            return torch.randn(size, generator=generator)
+            return torch.randn(size, **place)
         if self.law == "uniform":
-            return torch.rand(size, generator=generator)
+            return torch.rand(size, **place)
         high = self.high if isinstance(self.high, int) else self.high[run]
-        return torch.randint(high, size, generator=generator)
+        return torch.randint(high, size, **place)
 
 
-def seeded_generator(seed: int, *address: int | str) -> torch.Generator:
-    """Return a CPU generator for an address below a run's seed."""
+def seeded_generator(
+    seed: int, *address: int | str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return a device's generator for an address below a run's seed."""
     words = [zlib.crc32(a.encode()) if isinstance(a, str) else a for a in address]
     state = np.random.SeedSequence([seed, *words]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+    generator = torch.Generator(device=device)
+    return generator.manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
 class NoiseStreams:
@@ -71,15 +77,12 @@ class NoiseStreams:
         """Return the noise of one block, name -> (block_steps, runs, *shape)."""
         block = {}
         for name, draw in self.draws.items():
-            runs = [
-                draw.sample(
-                    run,
-                    self.block_steps,
-                    seeded_generator(seed, *self.address, name, index),
-                )
-                for run, seed in enumerate(self.seeds)
-            ]
-            block[name] = torch.stack(runs, dim=1).to(self.device)
+            runs = []
+            for run, seed in enumerate(self.seeds):
+                address = (*self.address, name, index)
+                generator = seeded_generator(seed, *address, device=self.device)
+                runs.append(draw.sample(run, self.block_steps, generator))
+            block[name] = torch.stack(runs, dim=1)
         return block
 
     def at(self, step: int) -> dict[str, Tensor]:

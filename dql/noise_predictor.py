@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -66,13 +67,16 @@ class NoisePredictor(nn.Module):
             generators,
             activation="mish",
         )
-        # Weights and biases in order, the time's network apart.
-        self.ordered = [*self.input_layer.parameters(), *self.mlp.ordered]
         embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
         embedding = embedding.expand(len(generators), -1, -1).clone()
         self.register_buffer("embedding", embedding, persistent=False)
         one_hot = torch.eye(num_denoising_steps)
         self.register_buffer("one_hot", one_hot, persistent=False)
+
+    @cached_property
+    def ordered(self) -> list[Tensor]:
+        """List weights and biases in order, the time's network apart, as MLP does."""
+        return [*self.input_layer.parameters(), *self.mlp.ordered]
 
     def prepare(self, observations: Tensor) -> Prepared:
         """Compute what the denoising steps of a batch (R, B, O) have in common."""

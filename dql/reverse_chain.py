@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,20 +64,12 @@ class ChainSchedule:
         return torch.tensor(list(zip(*columns, strict=True)))
 
 
-class _Layer:
-    """One affine map of the stack, with its gradients once `backward` needs them."""
+class _Visit(NamedTuple):
+    """What one reverse step leaves for the backward pass."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight, self.bias = weight, bias
-        self.transposed = weight.transpose(1, 2)
-
-    def start_backward(self) -> None:
-        self.weight_gradient = torch.zeros_like(self.weight)
-        self.bias_gradient = torch.zeros_like(self.bias)
-
-    def accumulate(self, inputs: Tensor, gradient: Tensor) -> None:
-        """Add the weight's gradient for one use of the layer."""
-        self.weight_gradient.baddbmm_(inputs.transpose(1, 2), gradient)
+    inputs: list[Tensor]  # of every layer, the first one's being the noisy actions
+    kept: list[Tensor]  # of every hidden layer's Mish
+    is_inside: Tensor  # where the clamp passes the gradient on
 
 
 def reverse_chain(
@@ -142,80 +135,77 @@ def _forward(
     states = torch.bmm(observations, state_weight)
     times = torch.baddbmm(first.bias, embedded, time_weight)
     num_steps = times.shape[1]
-    rows = times.transpose(0, 1).unsqueeze(2).contiguous()
     actions = noise[:, 0]
-    tape = []
+    visits = []
     for index in reversed(range(num_steps)):
-        product = torch.bmm(actions, action_weight)
-        outputs, slope = mish_forward(product, rows[index], states, keeps)
-        activations, slopes = [outputs], [slope]
-        for layer in hidden:
-            product = torch.bmm(outputs, layer.weight)
-            outputs, slope = mish_forward(product, layer.bias, None, keeps)
-            activations.append(outputs)
-            slopes.append(slope)
-        outputs = torch.baddbmm(last.bias, outputs, last.weight)
-        clean = torch.add(
-            schedule.noisy_scale[index] * actions,
-            outputs,
-            alpha=schedule.output_scale[index],
-        )
+        inputs, kept = [actions], []
+        sums = states + times[:, index : index + 1]
+        sums.baddbmm_(actions, action_weight)
+        for layer in (*hidden, last):
+            outputs, keepsake = mish_forward(sums, keeps)
+            inputs.append(outputs)
+            kept.append(keepsake)
+            scale = schedule.output_scale[index] if layer is last else 1
+            sums = torch.baddbmm(
+                layer.bias, outputs, layer.weight, beta=scale, alpha=scale
+            )
+        predicted = sums.add_(actions, alpha=schedule.noisy_scale[index])
+        clamped = predicted.clamp(-1, 1)
         if keeps:
-            tape.append((actions, activations, slopes, clean))
+            visits.append(_Visit(inputs, kept, predicted == clamped))
         actions = schedule.noisy_weight[index] * actions
-        actions.add_(clean.clamp(-1, 1), alpha=schedule.clean_weight[index])
+        actions.add_(clamped, alpha=schedule.clean_weight[index])
         if index > 0:  # the last reverse step adds no noise
             fresh = noise[:, num_steps - index]
             actions.add_(fresh, alpha=schedule.noise_scale[index])
-    return actions, None, tape
+    return actions, None, visits
 
 
 def _backward(
     schedule: ChainSchedule,
-    tape: list,
+    visits: list[_Visit],
     gradient: Tensor,
     noise: Tensor,
     observations: Tensor,
     embedded: Tensor,
     *parameters: Tensor,
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of the embedded steps and of the parameters."""
+    """Return the gradients of the embedded steps and of the parameters.
+
+    Going back, a step leaves the gradients behind its layers. Those of the weights are
+    one product over all steps' rows in the end, instead of one for each step.
+    """
     first, *hidden, last = _layers(parameters)
-    for layer in (first, *hidden, last):
-        layer.start_backward()
     weights = _split(first.weight, noise, observations, embedded)
-    gradients = _split(first.weight_gradient, noise, observations, embedded)
-    state_gradient = 0
-    time_gradients = []
-    for index, (actions, activations, slopes, clean) in enumerate(tape[::-1]):
-        clean_gradient = (gradient * _is_inside(clean)).mul_(
-            schedule.clean_weight[index]
-        )
-        flow = schedule.output_scale[index] * clean_gradient
-        last.accumulate(activations[-1], flow)
-        last.bias_gradient += flow.sum(dim=1, keepdim=True)
-        flow = torch.bmm(flow, last.transposed)
-        for depth in reversed(range(len(hidden))):
-            layer = hidden[depth]
-            flow, rows = mish_backward(flow, slopes[depth + 1])
-            layer.bias_gradient += rows
-            layer.accumulate(activations[depth], flow)
-            flow = torch.bmm(flow, layer.transposed)
-        flow, rows = mish_backward(flow, slopes[0])
-        time_gradients.append(rows)
-        state_gradient = state_gradient + flow
-        gradients[0].baddbmm_(actions.transpose(1, 2), flow)
+    flows: list[list[Tensor]] = []
+    for index, visit in enumerate(reversed(visits)):
+        clean = gradient * visit.is_inside
+        flow = schedule.output_scale[index] * schedule.clean_weight[index] * clean
+        flows.append([flow])
+        for layer, kept in zip((last, *hidden[::-1]), visit.kept[::-1], strict=True):
+            flow = mish_backward(torch.bmm(flow, layer.weight.transpose(1, 2)), kept)
+            flows[-1].append(flow)
         gradient = schedule.noisy_weight[index] * gradient
-        gradient.add_(clean_gradient, alpha=schedule.noisy_scale[index])
+        scale = schedule.noisy_scale[index] * schedule.clean_weight[index]
+        gradient.add_(clean, alpha=scale)
         gradient.baddbmm_(flow, weights[0].transpose(1, 2))
-    time_gradient = torch.cat(time_gradients, dim=1)
-    gradients[1].baddbmm_(embedded.transpose(1, 2), time_gradient)
-    gradients[2].baddbmm_(observations.transpose(1, 2), state_gradient)
-    first.bias_gradient += time_gradient.sum(dim=1, keepdim=True)
-    embedded_gradient = torch.bmm(time_gradient, weights[1].transpose(1, 2))
-    layers = (first, *hidden, last)
-    others = [g for x in layers for g in (x.weight_gradient, x.bias_gradient)]
-    return embedded_gradient, *others
+    *others, first_flows = [
+        torch.stack(steps, dim=1) for steps in zip(*flows, strict=True)
+    ]
+    values = [visit.inputs for visit in reversed(visits)]
+    inputs = [torch.cat(steps, dim=1) for steps in zip(*values, strict=True)]
+    time_gradient = first_flows.sum(dim=2)  # (R, N, H)
+    parts = [
+        torch.bmm(inputs[0].transpose(1, 2), first_flows.flatten(1, 2)),
+        torch.bmm(embedded.transpose(1, 2), time_gradient),
+        torch.bmm(observations.transpose(1, 2), first_flows.sum(dim=1)),
+    ]
+    gradients = [torch.cat(parts, dim=1), time_gradient.sum(dim=1, keepdim=True)]
+    for rows, steps in zip(inputs[1:], others[::-1], strict=True):
+        flow = steps.flatten(1, 2)
+        gradients.append(torch.bmm(rows.transpose(1, 2), flow))
+        gradients.append(flow.sum(dim=1, keepdim=True))
+    return torch.bmm(time_gradient, weights[1].transpose(1, 2)), *gradients
 
 
 def _split(
@@ -226,11 +216,11 @@ def _split(
     return weight.split(dims, dim=1)
 
 
+class _Layer(NamedTuple):
+    weight: Tensor
+    bias: Tensor
+
+
 def _layers(parameters: Sequence[Tensor]) -> list[_Layer]:
     pairs = zip(parameters[::2], parameters[1::2], strict=True)
     return [_Layer(weight, bias) for weight, bias in pairs]
-
-
-def _is_inside(values: Tensor) -> Tensor:
-    """Tell where clamping to [-1, 1] passes the gradient on, as numbers."""
-    return (values.abs() <= 1).to(values.dtype)

@@ -189,9 +189,9 @@ def test_chain_without_gradients_is_the_same_chain_and_keeps_nothing(monkeypatch
     recorded = diffusion.sample(observations, noise)
     forward = reverse_chain.mish_forward
 
-    def silent_forward(inputs, row, full, needs_slope):
-        assert not needs_slope
-        return forward(inputs, row, full, needs_slope)
+    def silent_forward(sums, keeps):
+        assert not keeps
+        return forward(sums, keeps)
 
     monkeypatch.setattr(reverse_chain, "mish_forward", silent_forward)
     monkeypatch.setattr(reverse_chain, "kernels_apply", lambda *tensors: False)

@@ -3,7 +3,11 @@
 import core
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from dql import kernels
+from dql.batch import Batch
 from dql.gradient_steps import WARM_UP_STEPS, EagerSteps, RecordedSteps, make_steps
 from dql.noise import Draw, NoiseStreams
 
@@ -72,6 +76,80 @@ def test_recorded_steps_equal_eager_ones(name, kind, caplog):
 def test_the_processor_takes_eager_steps():
     agent, store = core.make_agent("bc_mle")
     assert type(make_steps(agent, store)) is EagerSteps
+
+
+class Watch(TorchDispatchMode):
+    """Lists operations with their numbers, and those that touch the processor."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations, self.strays = [], set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        leaves = tree_leaves((args, kwargs, result))
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        if any(tensor.is_cpu for tensor in tensors):
+            self.strays.add(str(func))
+        numbers = tuple(x for x in leaves if isinstance(x, int | float))
+        self.operations.append((str(func), numbers))
+        return result
+
+
+def meta_noise(agent, draws, purpose):
+    """Return one step's noise on the meta device."""
+    noise = NoiseStreams(agent.spec.seeds, draws, purpose, block_steps=1).at(0)
+    return {name: value.to("meta") for name, value in noise.items()}
+
+
+@pytest.mark.parametrize("name", sorted(core.SMALL))
+def test_a_step_can_be_recorded(name):
+    """The meta device has no data: to wait for a number fails there, as in a graph."""
+    settings = [{"learning_rate_decay_steps": 30}] * 2
+    agent, store = core.make_agent(name, settings=settings, device="meta")
+    draws = agent.training_draws(16)
+    draws["row"] = Draw((16,), "integer", store.run_sizes)
+    steps, noise = EagerSteps(agent, store), meta_noise(agent, draws, "training")
+    for phase in dict.fromkeys(agent.phase(step) for step in range(NUM_STEPS)):
+        with Watch() as first:
+            steps.update(noise, phase)
+        with Watch() as second:
+            steps.update(noise, phase)
+        assert first.strays == set()
+        assert first.operations == second.operations
+    assert all(tensor.is_meta for tensor in agent.state().values())
+
+
+@pytest.mark.parametrize("name", sorted(core.SMALL))
+def test_a_decision_stays_on_the_device(name):
+    agent, store = core.make_agent(name, device="meta")
+    noise = meta_noise(agent, agent.evaluation_draws(4), "evaluation")
+    observations = torch.zeros(2, 4, store.observation_dim, device="meta")
+    with Watch() as watch:
+        actions = agent.sample_actions(observations, noise)
+    assert watch.strays == set()
+    assert actions.is_meta
+    assert actions.shape == (2, 4, store.action_dim)
+
+
+@pytest.mark.parametrize("name", ["diffusion_ql", "bcq_diffusion", "edp", "dtql"])
+def test_native_activations_give_the_same_steps(name, monkeypatch):
+    """A GPU takes PyTorch's Mish; here the processor does, in float64."""
+
+    def state():
+        agent, store = core.make_agent(name)
+        core.to_double(agent)
+        for _, batch, noise in core.training_steps(agent, store, 5):
+            batch = Batch(**core.double(vars(batch)))
+            agent.update(batch, core.double(noise), agent.phase(4))
+        return agent.state()
+
+    expected, calls = state(), []
+    monkeypatch.setattr(kernels, "has_native_mish", lambda x: calls.append(x) or True)
+    found = state()
+    assert len(calls) > 50
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=1e-10, rtol=1e-8)
 
 
 @pytest.mark.gpu

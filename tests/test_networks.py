@@ -65,6 +65,7 @@ def test_mish_falls_back_on_what_the_kernel_cannot_read():
 def test_missing_compiler_is_said_once(monkeypatch, caplog, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.delenv("DQL_KERNELS", raising=False)
     build.library.cache_clear()
     try:
         assert build.library() is None

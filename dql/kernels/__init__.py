@@ -11,6 +11,7 @@ import ctypes
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dql.kernels.build import library
 
@@ -20,15 +21,26 @@ class _Mish(torch.autograd.Function):
     def forward(
         ctx, is_recorded: bool, inputs: Tensor, row: Tensor, full: Tensor | None
     ) -> Tensor:
-        needs_slope = is_recorded and any(ctx.needs_input_grad)
-        outputs, slope = mish_forward(inputs, row, full, needs_slope)
-        if needs_slope:
-            ctx.save_for_backward(slope)
+        keeps = is_recorded and any(ctx.needs_input_grad)
+        kernels = _library_for(inputs, row, full)
+        if kernels is None:
+            sums = inputs + row
+            outputs, kept = mish_forward(sums if full is None else sums + full, keeps)
+        else:
+            outputs, kept = _forward_in_c(kernels, inputs, row, full, keeps)
+        if keeps:
+            ctx.save_for_backward(kept)
         return outputs
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        product, rows = mish_backward(gradient, *ctx.saved_tensors)
+        (kept,) = ctx.saved_tensors
+        kernels = _library_for(gradient, kept)
+        if kernels is None:
+            product = mish_backward(gradient, kept)
+            rows = product.sum(dim=1, keepdim=True)
+        else:
+            product, rows = _backward_in_c(kernels, gradient, kept)
         return None, product, rows, product if ctx.needs_input_grad[3] else None
 
 
@@ -41,13 +53,45 @@ def mish(inputs: Tensor, row: Tensor, full: Tensor | None = None) -> Tensor:
     return _Mish.apply(torch.is_grad_enabled(), inputs, row, full)
 
 
-def mish_forward(
-    inputs: Tensor, row: Tensor, full: Tensor | None, needs_slope: bool
+def mish_forward(sums: Tensor, keeps: bool) -> tuple[Tensor, Tensor | None]:
+    """Return mish(sums) by PyTorch's operations, and what `mish_backward` asks for.
+
+    A GPU waits for launches, not for arithmetic: there PyTorch's one operation is best.
+    """
+    if has_native_mish(sums):
+        return functional.mish(sums), sums if keeps else None
+    # With s = 1 / (1 + e^-x) and h = s - s^2 / 2, n / (n + 2) is h / (1 - h).
+    sigmoid = sums.sigmoid()
+    half = torch.addcmul(sigmoid, sigmoid, sigmoid, value=-0.5)
+    if not keeps:
+        return half.div_(torch.rsub(half, 1)).mul_(sums), None
+    inverse = torch.rsub(half, 1).reciprocal_()
+    ratio = half.mul_(inverse)
+    slope = torch.rsub(sigmoid, 1).mul_(inverse)
+    slope = slope.square_().mul_(sigmoid)
+    return ratio * sums, torch.addcmul(ratio, slope, sums)
+
+
+def mish_backward(gradient: Tensor, kept: Tensor) -> Tensor:
+    """Return the gradient in front of Mish from the one behind it."""
+    if has_native_mish(gradient):
+        return torch.ops.aten.mish_backward(gradient, kept)
+    return gradient * kept
+
+
+def has_native_mish(values: Tensor) -> bool:
+    """Tell whether PyTorch's own Mish is the faster one for these values."""
+    return not values.is_cpu
+
+
+def _forward_in_c(
+    kernels: ctypes.CDLL,
+    inputs: Tensor,
+    row: Tensor,
+    full: Tensor | None,
+    needs_slope: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """Return mish(inputs + row + full) and, if asked for, its derivative there."""
-    kernels = _library_for(inputs, row, full)
-    if kernels is None:
-        return _forward_torch(inputs, row, full, needs_slope)
     outputs = torch.empty_like(inputs)
     slope = torch.empty_like(inputs) if needs_slope else None
     pointers = [
@@ -58,12 +102,10 @@ def mish_forward(
     return outputs, slope
 
 
-def mish_backward(gradient: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+def _backward_in_c(
+    kernels: ctypes.CDLL, gradient: Tensor, slope: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return gradient x slope (S, B, H) and its sum over rows (S, 1, H)."""
-    kernels = _library_for(gradient, slope)
-    if kernels is None:
-        product = gradient * slope
-        return product, product.sum(dim=1, keepdim=True)
     product = torch.empty_like(slope)
     rows = slope.new_empty(slope.shape[0], 1, slope.shape[2])
     pointers = [tensor.data_ptr() for tensor in (gradient, slope, product, rows)]
@@ -81,19 +123,3 @@ def _library_for(*tensors: Tensor | None) -> ctypes.CDLL | None:
         ):
             return None
     return library()
-
-
-def _forward_torch(
-    inputs: Tensor, row: Tensor, full: Tensor | None, needs_slope: bool
-) -> tuple[Tensor, Tensor | None]:
-    sums = inputs + row
-    if full is not None:
-        sums += full
-    exponential = sums.exp().clamp_(max=1e9)  # n stays finite; n / (n + 2) is 1
-    ratio = (exponential + 2).mul_(exponential)
-    inverse = (ratio + 2).reciprocal_()
-    ratio.mul_(inverse)
-    if not needs_slope:
-        return ratio.mul_(sums), None
-    slope = (exponential + 1).mul_(inverse).mul_(exponential.mul_(inverse))
-    return ratio * sums, torch.addcmul(ratio, slope, sums, value=4)
