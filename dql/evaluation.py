@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 
 import numpy as np
 import torch
@@ -52,91 +54,107 @@ def evaluate(
 
     `environments[r]` holds the E episodes of run r; `excluded` runs do not play. The
     noise comes from a stream of its own, so evaluating leaves training as it was.
-    Threads share the policy's episodes, and the physics of different runs: both leave
-    Python's lock while they work.
+    Threads share the episodes: policy and physics leave Python's lock while they work.
     """
-    if num_threads == 1:
-        return _evaluate(agent, environments, gradient_step, excluded, map, 1)
-    with ThreadPoolExecutor(num_threads) as pool:
-        return _evaluate(
-            agent, environments, gradient_step, excluded, pool.map, num_threads
-        )
-
-
-def _evaluate(
-    agent: Agent,
-    environments: Sequence[BatchEnvironment],
-    gradient_step: int,
-    excluded: Sequence[int],
-    share: Callable[..., Iterable],
-    num_shares: int,
-) -> list[Evaluation]:
-    """Evaluate; `share` maps a function over its arguments, in any order in time."""
-    seeds = agent.spec.seeds
-    num_runs, num_episodes = len(seeds), environments[0].num_environments
+    play = _Play(agent, environments, excluded)
     horizon = environments[0].horizon
     streams = NoiseStreams(
-        seeds,
-        agent.evaluation_draws(num_episodes),
+        agent.spec.seeds,
+        agent.evaluation_draws(environments[0].num_environments),
         "evaluation",
         gradient_step,
         device=agent.spec.device,
         block_steps=min(BLOCK_STEPS, horizon),
     )
-    observations = np.stack(
-        [
-            environment.reset(episode_seeds(seed, num_episodes))
-            for environment, seed in zip(environments, seeds, strict=True)
-        ]
-    )
-    active = np.ones((num_runs, num_episodes), dtype=bool)
-    active[list(excluded)] = False
-    returns = np.zeros((num_runs, num_episodes))
-    lengths = np.zeros((num_runs, num_episodes), dtype=int)
-    first: tuple[np.ndarray, np.ndarray] | None = None
-    for time in range(horizon):
-        actions = _act(agent, observations, streams.at(time), active, share, num_shares)
-        lengths += active
-        rewards = np.zeros_like(returns)
-        stepped = share(
-            lambda environment, *inputs: environment.step(*inputs),
-            environments,
-            actions,
-            active,
+    with ThreadPoolExecutor(num_threads) as pool:
+        share = pool.map if num_threads > 1 else map
+        for start in range(0, horizon, streams.block_steps):
+            playing = np.flatnonzero(play.active.any(axis=0))
+            if len(playing) == 0:
+                break
+            noise = streams.block(start // streams.block_steps)
+            stop = min(start + streams.block_steps, horizon)
+            # Those still playing are dealt out anew: a thread would run out of them.
+            groups = max(num_threads, math.ceil(len(playing) / EPISODES_PER_CALL))
+            for _ in share(
+                partial(play.advance, noise, range(start, stop)),
+                np.array_split(playing, min(groups, len(playing))),
+            ):
+                pass
+    return play.evaluations()
+
+
+class _Play:
+    """The episodes of all runs: R runs of E each."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        environments: Sequence[BatchEnvironment],
+        excluded: Sequence[int],
+    ) -> None:
+        self.agent, self.environments = agent, environments
+        # A run's environment is one object; threads call it one after the other.
+        self.locks = [Lock() for _ in environments]
+        shape = len(environments), environments[0].num_environments
+        self.observations = np.stack(
+            [
+                environment.reset(episode_seeds(seed, shape[1]))
+                for environment, seed in zip(
+                    environments, agent.spec.seeds, strict=True
+                )
+            ]
         )
-        for run, (observation, reward, terminated, truncated) in enumerate(stepped):
-            observations[run], rewards[run] = observation, reward
-            active[run] &= ~(terminated | truncated)
-        returns += rewards
-        if first is None:
-            first = actions.copy(), rewards
-        if not active.any():
-            break
-    return [
-        Evaluation(*values) for values in zip(returns, lengths, *first, strict=True)
-    ]
+        self.active = np.ones(shape, dtype=bool)
+        self.active[list(excluded)] = False
+        self.returns, self.first_rewards = np.zeros(shape), np.zeros(shape)
+        self.lengths = np.zeros(shape, dtype=int)
+        self.first_actions = np.zeros((*shape, agent.spec.action_dim))
 
+    def advance(
+        self, noise: dict[str, torch.Tensor], times: range, group: np.ndarray
+    ) -> None:
+        """Play the episodes of a group, the same of every run, for a block of steps."""
+        for offset, time in enumerate(times):
+            playing = group[self.active[:, group].any(axis=0)]
+            if len(playing) == 0:
+                return
+            actions = self.decide(playing, noise, offset)
+            if time == 0:
+                self.first_actions[:, playing] = actions[:, playing]
+            for run in np.flatnonzero(self.active[:, playing].any(axis=1)):
+                self.step(run, playing, actions[run])
+            if time == 0:
+                self.first_rewards[:, playing] = self.returns[:, playing]
 
-def _act(
-    agent: Agent,
-    observations: np.ndarray,
-    noise: dict[str, torch.Tensor],
-    active: np.ndarray,
-    share: Callable[..., Iterable],
-    num_shares: int,
-) -> np.ndarray:
-    """Ask the policy about the episodes that some run still plays, (R, E, A)."""
-    device = agent.spec.device
-    actions = np.zeros((*observations.shape[:2], agent.spec.action_dim))
-    playing = np.flatnonzero(active.any(axis=0))
-    size = max(1, min(EPISODES_PER_CALL, math.ceil(len(playing) / num_shares)))
+    def decide(
+        self, playing: np.ndarray, noise: dict[str, torch.Tensor], offset: int
+    ) -> np.ndarray:
+        """Ask the policy about some episodes; return actions (R, E, A), 0 elsewhere."""
+        device = self.agent.spec.device
+        index = torch.from_numpy(playing).to(device)
+        inputs = torch.from_numpy(self.observations[:, playing]).float().to(device)
+        draws = {
+            n: values[offset].index_select(1, index) for n, values in noise.items()
+        }
+        actions = np.zeros_like(self.first_actions)
+        actions[:, playing] = self.agent.sample_actions(inputs, draws).cpu().numpy()
+        return actions
 
-    def act(start: int) -> None:
-        chosen = playing[start : start + size]
-        index = torch.from_numpy(chosen).to(device)
-        inputs = torch.from_numpy(observations[:, chosen]).float().to(device)
-        draws = {name: values.index_select(1, index) for name, values in noise.items()}
-        actions[:, chosen] = agent.sample_actions(inputs, draws).cpu().numpy()
+    def step(self, run: int, playing: np.ndarray, actions: np.ndarray) -> None:
+        """Step those of some episodes of a run that are active."""
+        chosen = playing[self.active[run, playing]]
+        mask = np.zeros(self.active.shape[1], dtype=bool)
+        mask[chosen] = True
+        with self.locks[run]:
+            outcome = self.environments[run].step(actions, mask)
+        observations, rewards, terminated, truncated = outcome
+        self.observations[run, chosen] = observations[chosen]
+        self.returns[run, chosen] += rewards[chosen]
+        self.lengths[run, chosen] += 1
+        self.active[run, chosen] = ~(terminated | truncated)[chosen]
 
-    list(share(act, range(0, len(playing), size)))
-    return actions
+    def evaluations(self) -> list[Evaluation]:
+        """Return what every run has played."""
+        values = self.returns, self.lengths, self.first_actions, self.first_rewards
+        return [Evaluation(*of_run) for of_run in zip(*values, strict=True)]

@@ -10,7 +10,10 @@ from dql.evaluation import episode_seeds, evaluate
 
 
 class CountingEnvironment:
-    """Episode e ends after e + 1 steps and pays 1 for each; records its actions."""
+    """Episode e ends after e + 1 steps and pays 1 for each; records its actions.
+
+    Like some environments it is one object that only one thread may step at a time.
+    """
 
     observation_dim, action_dim, horizon = 5, 3, 6
 
@@ -19,15 +22,24 @@ class CountingEnvironment:
         self.seen = []
 
     def reset(self, seeds):
-        self.seeds, self.time = list(seeds), 0
+        self.seeds = list(seeds)
+        self.elapsed = np.zeros(self.num_environments, dtype=int)
+        self.is_busy = threading.Lock()
         return np.zeros((self.num_environments, 5))
 
     def step(self, actions, active):
-        self.time += 1
-        self.seen.append(actions[active].copy())
-        ends = active & (np.arange(self.num_environments) < self.time)
+        assert self.is_busy.acquire(blocking=False)
+        self.elapsed += active
+        self.seen.append({e: actions[e].copy() for e in np.flatnonzero(active)})
+        ends = active & (np.arange(self.num_environments) < self.elapsed)
+        self.is_busy.release()
         zeros = np.zeros((self.num_environments, 5))
         return zeros, active.astype(float), ends, np.zeros_like(ends)
+
+    def actions(self):
+        """Return every episode's actions in the order of time, one after the other."""
+        episodes = range(self.num_environments)
+        return [step[e] for e in episodes for step in self.seen if e in step]
 
 
 def test_episodes_end_one_by_one_and_their_rewards_are_summed():
@@ -49,7 +61,9 @@ def test_a_run_plays_the_same_episodes_in_any_company():
     evaluate(alone, own, gradient_step=7)
     assert shared[1].seeds == own[0].seeds == episode_seeds(9, 3)
     for first, second in zip(shared[1].seen, own[0].seen, strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-5)
+        assert first.keys() == second.keys()
+        for episode in first:
+            np.testing.assert_allclose(first[episode], second[episode], atol=1e-5)
 
 
 @pytest.mark.parametrize("num_threads", [2, 7])
@@ -60,7 +74,7 @@ def test_threads_play_the_same_episodes(num_threads):
         environments = [CountingEnvironment(5), CountingEnvironment(5)]
         evaluations = evaluate(agent, environments, 0, num_threads=threads)
         assert evaluations[1].episode_returns.tolist() == [1, 2, 3, 4, 5]
-        seen.append([np.concatenate(environment.seen) for environment in environments])
+        seen.append([environment.actions() for environment in environments])
     np.testing.assert_allclose(seen[0], seen[1], atol=1e-5)
 
 

@@ -64,7 +64,7 @@ def train(
         typer.Option(help="What to do with a damaged or another run's checkpoint."),
     ] = "refuse",
     threads: Annotated[
-        int, typer.Option(min=1, help="Processor threads that act in evaluations.")
+        int, typer.Option(min=1, help="Threads that share the evaluated episodes.")
     ] = 1,
     scale: Scale = None,
     changes: Changes = None,
