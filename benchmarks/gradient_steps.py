@@ -23,7 +23,7 @@ from processes import (
     CPU,
     milliseconds_without_kernels,
     startup_seconds,
-    steps_per_second,
+    two_processes_over_one,
 )
 from rich.console import Console
 from rich.table import Table
@@ -103,7 +103,7 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, float]:
         "times as fast as the plain step": plain / core,
         "times as fast, without the C kernels": plain / without,
         "times the floor": first["times_the_floor"],
-        "two processes over one": steps_per_second(2) / steps_per_second(1),
+        "two processes over one": two_processes_over_one(),
         "start-up with compilation, s": startup_seconds(),
     }
     summary |= gpu_ratios(rows)

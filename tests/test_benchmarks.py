@@ -17,6 +17,7 @@ import data
 import environments
 import evaluation
 import gradient_steps
+import processes
 import resume
 import timing
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
@@ -157,7 +158,7 @@ def test_the_papers_table_is_twenty_tasks():
 
 def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, capsys):
     for module, name, value in [
-        (gradient_steps, "steps_per_second", float),
+        (processes, "steps_per_second", float),
         (gradient_steps, "milliseconds_without_kernels", lambda: 40.0),
         (gradient_steps, "plain_and_core_milliseconds", lambda: (60.0, 30.0)),
         (timing, "INTERVAL", 1),
@@ -177,7 +178,7 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
 
 
 def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
-    monkeypatch.setattr(gradient_steps, "steps_per_second", float)
+    monkeypatch.setattr(processes, "steps_per_second", float)
     monkeypatch.setattr(gradient_steps, "milliseconds_without_kernels", lambda: 6.0)
     monkeypatch.setattr(gradient_steps, "startup_seconds", lambda: 1.0)
     monkeypatch.setattr(gradient_steps, "plain_and_core_milliseconds", lambda: (12, 6))
