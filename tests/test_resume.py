@@ -79,7 +79,7 @@ def test_many_kills_in_every_phase(tmp_path, method):
 @pytest.mark.slow
 def test_the_command_killed_at_any_moment(tmp_path):
     """Real processes, killed from their first import to their last write."""
-    sizes = crashes.SIZES | LONGER | {"num_gradient_steps": 2000}
+    sizes = crashes.SIZES | LONGER | {"num_gradient_steps": 4000}
     training = {"suites": {"bandit": {"training": sizes}}}
     command = [sys.executable, "-c", "from dql.cli import main; main()", "train"]
     command += ["bandit-axes", "td3_bc", "--seed", "0", "--seed", "1"]
@@ -92,7 +92,7 @@ def test_the_command_killed_at_any_moment(tmp_path):
         )
         if len(codes) < 20:
             began = time.monotonic()
-            delay = generator.uniform(0, 12)
+            delay = generator.uniform(0, 10)
             while process.poll() is None and time.monotonic() < began + delay:
                 time.sleep(0.002)
             process.kill()
