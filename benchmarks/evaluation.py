@@ -2,12 +2,12 @@
 
 python benchmarks/evaluation.py [--seconds S] evaluates Diffusion-QL on hopper: five
 seeds, ten episodes each, fifty candidates per action. Together, as `dql.evaluation`
-does it: one call of the policy per time step. One by one, as the released code does it:
-a call for every step of every episode of every seed, here in plain PyTorch. Untrained
-policies fall; so that all episodes last as long, nothing ends them. On a processor both
-are timed with one thread and with one for each core: PyTorch's own threads one by one,
-those of `dql train --threads` together. Both take turns, and the shortest round of both
-counts. The numbers go to results/benchmarks/evaluation.json.
+does it: one call of the policy per time step and thread. One by one, as the released
+code does it: a call for every step of every episode of every seed, here in plain
+PyTorch. Untrained policies fall; so that all episodes last as long, nothing ends them.
+On a processor both are timed with one thread and with one for each core: PyTorch's own
+threads one by one, those of `dql train --threads` together. Both take turns, and the
+shortest round of both counts. The numbers go to results/benchmarks/evaluation.json.
 
 Fifty candidates for fifty episodes are some 5 GFLOP per time step. Where a processor
 cannot do them in a tenth of the calls' time, arithmetic is the limit, not this code; so

@@ -1,4 +1,4 @@
-"""Roll out the policies of a block: all episodes of all runs step together."""
+"""Roll out the policies of a block: a thread's episodes of all runs step together."""
 
 from __future__ import annotations
 
@@ -76,11 +76,8 @@ def evaluate(
             stop = min(start + streams.block_steps, horizon)
             # Those still playing are dealt out anew: a thread would run out of them.
             groups = max(num_threads, math.ceil(len(playing) / EPISODES_PER_CALL))
-            for _ in share(
-                partial(play.advance, noise, range(start, stop)),
-                np.array_split(playing, min(groups, len(playing))),
-            ):
-                pass
+            advance = partial(play.advance, noise, range(start, stop))
+            list(share(advance, np.array_split(playing, min(groups, len(playing)))))
     return play.evaluations()
 
 
