@@ -86,9 +86,10 @@ bench: setup  ## steps, data, environments, evaluation, aggregation, resume agai
 test: setup  ## the tests, the workflow at scale smoke included
 	@python -m pytest -q --numprocesses 2 --dist loadgroup
 
-lint: setup  ## style of the code and of the rules
+lint: setup  ## style of code and rules, walls between packages
 	@ruff check .
 	@ruff format --check .
+	@lint-imports --no-logo --no-cache
 	@snakefmt --check Snakefile workflow/rules workflow/helpers
 	@snakemake --lint
 

@@ -25,10 +25,10 @@ import pandas as pd
 import typer
 
 from dql import paths
-from dql.config import Project, load_project
+from dql.config.project import Project, load_project
+from dql.config.validation import parse_changes
 from dql.files import write_json
-from dql.provenance import machine, versions
-from dql.validation import parse_changes
+from dql.results.provenance import machine, versions
 
 SECONDS_LIMIT = 20.0
 BYTES_LIMIT = 1e9
@@ -141,7 +141,7 @@ def measure(
     command = [
         sys.executable,
         "-c",
-        "from dql.cli import main; main()",
+        "from dql.cli.main import main; main()",
         *verb,
         *options,
     ]

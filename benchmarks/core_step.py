@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from timing import Steps, synchronize
 
-from dql.agents import SETTINGS
-from dql.batch import TransitionStore
-from dql.config import load_project
-from dql.gradient_steps import EagerSteps, make_steps, training_streams
-from dql.plan import build_agent, random_dataset
+from dql.agents.registry import SETTINGS
+from dql.config.project import load_project
+from dql.core.batch import TransitionStore
+from dql.training.gradient_steps import EagerSteps, make_steps, training_streams
+from dql.training.plan import build_agent, random_dataset
 
 BATCH_SIZE = 256
 NUM_TRANSITIONS = 20_000

@@ -25,9 +25,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dql import d4rl, datasets
-from dql.provenance import machine, versions
-from dql.schema import DatasetConfig, TaskConfig
+from dql.config.schema import DatasetConfig, TaskConfig
+from dql.data import d4rl, datasets
+from dql.results.provenance import machine, versions
 
 NUM_TRANSITIONS = 1_000_000
 EPISODE_LENGTH = 481

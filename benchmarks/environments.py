@@ -24,12 +24,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dql.config import load_project
-from dql.environments import make_environments
+from dql.config.project import load_project
+from dql.environments.batch import make_environments
+from dql.environments.locomotion import make_gymnasium
+from dql.environments.robotics import KITCHEN_NOISE
 from dql.files import write_json
-from dql.locomotion import make_gymnasium
-from dql.provenance import machine, versions
-from dql.robotics import KITCHEN_NOISE
+from dql.results.provenance import machine, versions
 
 OUTPUT = Path("results/benchmarks/environments.json")
 REPEATS = 3

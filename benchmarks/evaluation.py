@@ -1,10 +1,11 @@
 """Rolling out five seeds together against one seed and one step at a time, as a ratio.
 
 python benchmarks/evaluation.py [--seconds S] evaluates Diffusion-QL on hopper: five
-seeds, ten episodes each, fifty candidates per action. Together, as `dql.evaluation`
-does it: one call of the policy per time step and thread. One by one, as the released
-code does it: a call for every step of every episode of every seed, here in plain
-PyTorch. Untrained policies fall; so that all episodes last as long, nothing ends them.
+seeds, ten episodes each, fifty candidates per action. Together, as
+`dql.training.evaluation` does it: one call of the policy per time step and thread. One
+by one, as the released code does it: a call for every step of every episode of every
+seed, here in plain PyTorch. Untrained policies fall; so that all episodes last as long,
+nothing ends them.
 On a processor both are timed with one thread and with one for each core: PyTorch's own
 threads one by one, those of `dql train --threads` together. Both take turns, and the
 shortest round of both counts. The numbers go to results/benchmarks/evaluation.json.
@@ -27,16 +28,16 @@ from plain_step import PlainDiffusionQL
 from rich.console import Console
 from timing import Steps, milliseconds_in_turn, product_rate
 
-from dql.agents import SETTINGS
-from dql.batch import TransitionStore
-from dql.config import load_project
-from dql.environments import make_environments
-from dql.evaluation import evaluate
+from dql.agents.registry import SETTINGS
+from dql.config.project import load_project
+from dql.core.batch import TransitionStore
+from dql.environments.batch import make_environments
+from dql.environments.locomotion import make_gymnasium
 from dql.files import write_json
-from dql.locomotion import make_gymnasium
-from dql.plan import build_agent, random_dataset
-from dql.process import keep_freed_memory
-from dql.provenance import machine, versions
+from dql.results.provenance import machine, versions
+from dql.training.evaluation import evaluate
+from dql.training.plan import build_agent, random_dataset
+from dql.training.process import keep_freed_memory
 
 OUTPUT = Path("results/benchmarks/evaluation.json")
 TASK = "hopper-medium-v2"

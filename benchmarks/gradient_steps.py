@@ -36,8 +36,8 @@ from timing import (
     product_milliseconds,
 )
 
-from dql.process import keep_freed_memory
-from dql.provenance import machine, versions
+from dql.results.provenance import machine, versions
+from dql.training.process import keep_freed_memory
 
 RUN_COUNTS = (1, 3, 6, 12, 24)
 OUTPUT = Path("results/benchmarks/gradient_steps.json")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dql.diffusion import vp_betas
+from dql.diffusion.policy import vp_betas
 
 
 def perceptron(dims):

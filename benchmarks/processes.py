@@ -17,7 +17,7 @@ import torch
 from core_step import DIMENSIONS, make_core
 from timing import INTERVAL, milliseconds_per_step
 
-from dql.process import keep_freed_memory
+from dql.training.process import keep_freed_memory
 
 CPU = torch.device("cpu")
 SECONDS_SIDE_BY_SIDE = 4.0

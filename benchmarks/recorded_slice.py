@@ -25,15 +25,15 @@ from rich.console import Console
 from rich.table import Table
 
 from dql import paths
-from dql.config import Project, load_project
-from dql.datasets import Dataset, digest
+from dql.behavior.quality import Evaluator
+from dql.config.project import Project, load_project
+from dql.data.datasets import Dataset, digest
 from dql.errors import UserError
 from dql.files import write_json
-from dql.policy_quality import Evaluator
-from dql.process import StopSignals, keep_freed_memory
-from dql.provenance import machine, training_fingerprint, versions
-from dql.runs import Run
-from dql.training import Block
+from dql.results.provenance import machine, training_fingerprint, versions
+from dql.training.loop import Block
+from dql.training.process import StopSignals, keep_freed_memory
+from dql.training.runs import Run
 
 OUTPUT = Path("results/benchmarks/recorded_slice.json")
 SIZES_OF = "local-hopper-medium-expert"

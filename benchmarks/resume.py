@@ -19,13 +19,13 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from dql.checkpoint import checkpoint_file, promote, save_checkpoint
-from dql.config import Project, load_project
+from dql.config.project import Project, load_project
 from dql.files import write_json
-from dql.process import StopSignals
-from dql.provenance import machine, versions
-from dql.runs import prepare_runs
-from dql.training import Block
+from dql.results.provenance import machine, versions
+from dql.training.checkpoint import checkpoint_file, promote, save_checkpoint
+from dql.training.loop import Block
+from dql.training.process import StopSignals
+from dql.training.runs import prepare_runs
 
 SHARE_LIMIT = 0.01
 """Of the training time between two checkpoints."""

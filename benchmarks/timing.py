@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dql.kernels.build import library
-from dql.noise import BLOCK_STEPS
+from dql.core.kernels.build import library
+from dql.core.noise import BLOCK_STEPS
 
 Steps = Callable[[int], None]
 """Takes that many gradient steps and returns when they are done."""

@@ -1,6 +1,6 @@
 """`python -m dql` is the `dql` command."""
 
-from dql.cli import main
+from dql.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -18,12 +18,12 @@ AGENT = '''
 
 import torch
 
-from dql.adam import Adam
+from dql.core.adam import Adam
 from dql.agents.agent import Agent
-from dql.losses import mean_squared_error
-from dql.networks import MLP
-from dql.noise import Draw
-from dql.updates import gradient_step
+from dql.core.losses import mean_squared_error
+from dql.core.networks import MLP
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step
 
 
 class Toy(Agent):
@@ -90,7 +90,7 @@ def project(tmp_path_factory):
     (folder / "dql/agents/toy.py").write_text(AGENT)
     with (folder / "dql/agents/settings.py").open("a") as file:
         file.write(SETTINGS)
-    registry = folder / "dql/agents/__init__.py"
+    registry = folder / "dql/agents/registry.py"
     insert(
         registry,
         "SETTINGS: dict[str, type] = {\n",
@@ -126,7 +126,7 @@ def test_the_readme_names_every_place():
     for place in (
         "dql/agents/NAME.py",
         "dql/agents/settings.py",
-        "dql/agents/__init__.py",
+        "dql/agents/registry.py",
         "workflow/config/methods.yaml",
         "workflow/config/scales/",
     ):

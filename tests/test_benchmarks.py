@@ -24,9 +24,10 @@ from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
 from flops import Product, diffusion_ql_products, layer_products
 from timing import PRODUCTS, product_milliseconds
 
-from dql import networks, reverse_chain
-from dql.config import load_project
-from dql.validation import parse_changes
+from dql.config.project import load_project
+from dql.config.validation import parse_changes
+from dql.core import networks
+from dql.diffusion import reverse_chain
 
 CPU = torch.device("cpu")
 HIDDEN = 256

@@ -63,13 +63,20 @@ def test_environment_has_the_same_python():
 
 def test_every_dependency_is_used():
     """Each direct dependency is imported, run, or what pandas needs for LaTeX."""
-    run_not_imported = {"dvc", "jinja2", "pytest-xdist", "ruff", "snakefmt"}
+    run_not_imported = {
+        "dvc",
+        "import-linter",
+        "jinja2",
+        "pytest-xdist",
+        "ruff",
+        "snakefmt",
+    }
     modules = {
         "gymnasium-robotics": "gymnasium_robotics",
         "pillow": "PIL",
         "pyyaml": "yaml",
     }
-    sources = [*ROOT.glob("dql/**/*.py"), *ROOT.glob("tests/*.py")]
+    sources = [*ROOT.glob("dql/**/*.py"), *ROOT.glob("tests/**/*.py")]
     text = "\n".join(path.read_text() for path in [*sources, ROOT / "Snakefile"])
     for name, _ in map(normalize, DIRECT):
         module = modules.get(name, name)

@@ -19,13 +19,15 @@ import numpy as np
 import pytest
 import torch
 
-from dql import files, process, training
-from dql.checkpoint import checkpoint_file, load_checkpoint
+from dql import files
 from dql.errors import UserError
-from dql.gradient_steps import EagerSteps
-from dql.stored_files import UnusableRunError
-from dql.stored_runs import read_run
-from dql.training import train
+from dql.results.files import UnusableRunError
+from dql.results.runs import read_run
+from dql.training import loop as training
+from dql.training import process
+from dql.training.checkpoint import checkpoint_file, load_checkpoint
+from dql.training.gradient_steps import EagerSteps
+from dql.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -224,9 +226,9 @@ def test_a_truncated_provenance_is_named_then_restored(copy):
 
 
 def test_data_that_are_not_finite_are_refused_by_name_and_row(tmp_path, monkeypatch):
-    from test_datasets import make_task, write
+    from small_dataset import make_task, write
 
-    from dql import datasets
+    from dql.data import datasets
 
     write(tmp_path)
     read = datasets.read_transitions
@@ -244,9 +246,9 @@ def test_data_that_are_not_finite_are_refused_by_name_and_row(tmp_path, monkeypa
 
 
 def test_every_damage_to_a_dataset_is_one_message(tmp_path):
-    from test_datasets import make_task, write
+    from small_dataset import make_task, write
 
-    from dql import datasets
+    from dql.data import datasets
 
     write(tmp_path)
     path = tmp_path / "local-test-v0" / "data" / "main_data.hdf5"

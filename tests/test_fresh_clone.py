@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from test_workflow import LOCAL_TASK, NOTHING_TO_DO, copy_tree, run
+from checkout import LOCAL_TASK, NOTHING_TO_DO, copy_tree, run
 
 CELLS = [("bandit-axes", "bc_mle"), ("bandit-axes", "bc_mmd"), (LOCAL_TASK, "td3_bc")]
 TARGETS = " ".join(f"results/cells/{task}/{method}.json" for task, method in CELLS)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from stored_results import make_config, write_manifest, write_run
 
 from dql import paths
-from dql.cells import aggregate_cell
-from dql.config import load_project
+from dql.config.project import load_project
+from dql.config.validation import parse_changes, read_yaml
 from dql.errors import UserError
-from dql.manifests import read_manifest
-from dql.stored_runs import read_run
-from dql.validation import parse_changes, read_yaml
+from dql.results.cells import aggregate_cell
+from dql.results.manifests import read_manifest
+from dql.results.runs import read_run
 
 many = settings(
     derandomize=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dql.config import load_project
+from dql.config.project import load_project
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

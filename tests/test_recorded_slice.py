@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dql.config import load_project
+from dql.config.project import load_project
 from dql.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,8 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 
-from dql import figures
-from dql.config import load_project
+from dql.config.project import load_project
+from dql.figures import registry as figures
 
 ROOT = Path(__file__).parents[1]
 CAPTIONS = sorted((ROOT / "workflow" / "report").glob("*.rst"))

@@ -14,8 +14,8 @@ import time
 import crashes
 import pytest
 
-from dql.config import load_project
-from dql.training import train
+from dql.config.project import load_project
+from dql.training.loop import train
 
 KILLED = {
     "SIGKILL": -signal.SIGKILL,
@@ -81,7 +81,7 @@ def test_the_command_killed_at_any_moment(tmp_path):
     """Real processes, killed from their first import to their last write."""
     sizes = crashes.SIZES | LONGER | {"num_gradient_steps": 4000}
     training = {"suites": {"bandit": {"training": sizes}}}
-    command = [sys.executable, "-c", "from dql.cli import main; main()", "train"]
+    command = [sys.executable, "-c", "from dql.cli.main import main; main()", "train"]
     command += ["bandit-axes", "td3_bc", "--seed", "0", "--seed", "1"]
     command += ["--scale", "smoke", "--set", f"suites={json.dumps(training['suites'])}"]
     generator = random.Random(0)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import crashes
 import pytest
-from test_d4rl import Handler, Server
+from file_server import Handler, Server
 
-from dql import download
-from dql.config import load_project
+from dql.config.project import load_project
+from dql.config.schema import MethodsFile, ProjectConfig, RunConfig, TasksFile
+from dql.config.validation import validate
+from dql.data import download
 from dql.errors import UserError
-from dql.keep import keep
-from dql.schema import MethodsFile, ProjectConfig, RunConfig, TasksFile
-from dql.training import train
-from dql.validation import validate
+from dql.training.loop import train
+from dql.upkeep.keep import keep
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*(ROOT / "dql").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])

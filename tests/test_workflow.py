@@ -1,75 +1,26 @@
 """The whole workflow at scale smoke, in a copy of the tree, with Snakemake and DVC."""
 
 import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from checkout import LOCAL_TASK, NOTHING_TO_DO, ROOT, copy_tree, run
 
-from dql import figures, paths, provenance
-from dql.agents import SETTINGS
-from dql.config import load_project
+from dql import paths
+from dql.agents.registry import SETTINGS
+from dql.config.project import load_project
+from dql.figures import registry as figures
+from dql.results import provenance
 
-ROOT = Path(__file__).parents[1]
 SMOKE = load_project(scale="smoke")
-NOTHING_TO_DO = "Nothing to be done"
 KEPT_IN_GIT = {"benchmarks", "kept"}
-LOCAL_TASK = "local-hopper-medium-expert"
 
 pytestmark = pytest.mark.xdist_group("workflow")
-
-
-def tree_files() -> list[str]:
-    """List the files of the working tree that Git would keep, committed or not."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    names = listed.stdout.decode().split("\0")
-    return [name for name in names if name and (ROOT / name).is_file()]
-
-
-def copy_tree(folder: Path) -> Path:
-    """Copy the tree, at scale smoke, into a repository of its own."""
-    for name in tree_files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    config = folder / "workflow" / "config" / "config.yaml"
-    config.write_text(config.read_text().replace("scale: quick", "scale: smoke"))
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "copy"]):
-        subprocess.run([*git, *arguments], cwd=folder, check=True)
-    return folder
-
-
-def run(command: str, folder: Path, *, fails: bool = False) -> str:
-    """Run a command with this environment's programs; return all it printed."""
-    programs = str(Path(sys.executable).parent)
-    environment = os.environ | {
-        "PATH": os.pathsep.join([programs, os.environ["PATH"]]),
-        "PYTHONPATH": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "200",
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(folder.parent / "dvc-site-cache"),
-    }
-    done = subprocess.run(
-        shlex.split(command),
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert (done.returncode != 0) == fails, f"{command}:\n{done.stdout[-6000:]}"
-    return done.stdout
 
 
 def jobs_of(dry_run: str) -> dict[str, int]:
@@ -371,25 +322,32 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
     [
         (
             "datasets",
-            closure("dql.behavior", "dql.local_data", environment="hopper"),
+            closure("dql.behavior.policies", "dql.data.local", environment="hopper"),
         ),
         (
             "bandit_runs",
             closure(
-                "dql.training",
-                "dql.trajectories",
+                "dql.training.loop",
+                "dql.diagnostics.trajectories",
                 *(f"dql.agents.{a}" for a in SETTINGS),
             ),
         ),
         (
             "local_runs",
             closure(
-                "dql.training",
+                "dql.training.loop",
                 *(f"dql.agents.{a}" for a in SETTINGS),
                 environment="hopper",
             ),
         ),
-        ("bandit", closure("dql.bandit_summary", "dql.bandit_claims", "dql.figures")),
+        (
+            "bandit",
+            closure(
+                "dql.results.bandit_summary",
+                "dql.claims.bandit",
+                "dql.figures.registry",
+            ),
+        ),
         (
             "local_figures",
             closure(
@@ -397,9 +355,9 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
                 *(f"dql.figures.{kind}" for kind in figures.SUITE_FIGURES),
             ),
         ),
-        ("tables", closure("dql.cells", "dql.tables")),
-        ("claims", closure("dql.claims_page")),
-        ("provenance", closure("dql.run_table")),
+        ("tables", closure("dql.results.cells", "dql.tables.registry")),
+        ("claims", closure("dql.claims.page")),
+        ("provenance", closure("dql.tables.runs")),
     ],
 )
 def test_dvc_stages_depend_on_the_code_they_run(stage, modules):

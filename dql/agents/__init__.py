@@ -1,54 +1,7 @@
-"""The registry of agents: name -> settings and, loaded when asked for, the class.
+"""One file for each method: its losses against its paper, one `update`, one `act`.
 
-Importing this package does not import torch; configuration needs only the settings.
+Settings stand beside, in `*settings.py` files that do not import torch. An agent knows
+tensors (`dql.core`, `dql.diffusion`) and neither the loop, nor data, nor environments.
+
+Public: `registry.SETTINGS`, `registry.agent_class`, the protocol `agent.Agent`.
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-from dql.agents import (
-    advantage_settings,
-    diffusion_settings,
-    regularized_settings,
-    settings,
-)
-from dql.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from dql.agents.agent import Agent
-
-SETTINGS: dict[str, type] = {
-    "bc_mle": settings.BCMLESettings,
-    "bc_mdn": settings.BCMDNSettings,
-    "bc_cvae": settings.BCCVAESettings,
-    "bc_mmd": settings.BCMMDSettings,
-    "bc_diffusion": diffusion_settings.BCDiffusionSettings,
-    "td3_bc": settings.TD3BCSettings,
-    "ql_mle": settings.QLMLESettings,
-    "ql_mdn": settings.QLMDNSettings,
-    "bcq": settings.BCQSettings,
-    "bcq_diffusion": diffusion_settings.BCQDiffusionSettings,
-    "bear_mmd": settings.BEARMMDSettings,
-    "cvae_ql": settings.CVAEQLSettings,
-    "diffusion_ql": diffusion_settings.DiffusionQLSettings,
-    "edp": diffusion_settings.EDPSettings,
-    "idql": diffusion_settings.IDQLSettings,
-    "dtql": diffusion_settings.DTQLSettings,
-    "iql": advantage_settings.IQLSettings,
-    "awac": advantage_settings.AWACSettings,
-    "awr": advantage_settings.AWRSettings,
-    "onestep": advantage_settings.OnestepSettings,
-    "cql": regularized_settings.CQLSettings,
-    "brac": regularized_settings.BRACSettings,
-    "fql": regularized_settings.FQLSettings,
-}
-
-
-def agent_class(name: str) -> type[Agent]:
-    """Import the agent's module, `dql.agents.<name>`, and return its class."""
-    if name not in SETTINGS:
-        raise UserError(f"unknown agent {name!r}{nearest(name, SETTINGS)}")
-    class_name = SETTINGS[name].__name__.removesuffix("Settings")
-    return getattr(import_module(f"dql.agents.{name}"), class_name)

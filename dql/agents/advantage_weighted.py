@@ -11,19 +11,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.advantage_settings import AdvantageWeightedSettings
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.value_networks import ValueNetworks
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     gaussian_log_likelihood,
     mean_per_run,
     weighted_regression_loss,
 )
-from dql.noise import Draw
-from dql.policy_networks import BoundedGaussianActor
-from dql.updates import gradient_step
+from dql.core.noise import Draw
+from dql.core.policy_networks import BoundedGaussianActor
+from dql.core.updates import gradient_step
 
 
 class AdvantageWeighted(ValueNetworks):

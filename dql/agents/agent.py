@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from dql.adam import Adam
-from dql.batch import Batch
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.noise import Draw, seeded_generator
 from dql.errors import UserError
-from dql.noise import Draw, seeded_generator
 
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]

@@ -16,10 +16,14 @@ from torch import Tensor
 from dql.agents.advantage_settings import AWACSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.batch import Batch
-from dql.losses import softmax_weights, temporal_difference_target, twin_critic_loss
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.batch import Batch
+from dql.core.losses import (
+    softmax_weights,
+    temporal_difference_target,
+    twin_critic_loss,
+)
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class AWAC(AdvantageWeighted):

@@ -19,14 +19,14 @@ from torch import Tensor
 from dql.agents.advantage_settings import AWRSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.batch import Batch
+from dql.core.losses import (
     exponential_weights,
     mean_squared_error,
     standardize,
     temporal_difference_target,
 )
-from dql.updates import gradient_step, polyak_update
+from dql.core.updates import gradient_step, polyak_update
 
 
 class AWR(AdvantageWeighted):

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCCVAESettings
-from dql.batch import Batch
-from dql.losses import cvae_loss
-from dql.noise import Draw
-from dql.policy_networks import CVAE
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import cvae_loss
+from dql.core.noise import Draw
+from dql.core.policy_networks import CVAE
+from dql.core.updates import gradient_step
 
 
 class BCCVAE(Agent):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.diffusion_settings import BCDiffusionSettings
-from dql.batch import Batch
-from dql.diffusion import Diffusion
-from dql.noise import Draw
-from dql.noise_predictor import Prepared
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step
+from dql.diffusion.noise_predictor import Prepared
+from dql.diffusion.policy import Diffusion
 
 
 class BCDiffusion(Agent):

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, choose_rows
 from dql.agents.settings import BCMDNSettings
-from dql.batch import Batch
-from dql.losses import mean_per_run, mixture_log_likelihood
-from dql.noise import Draw
-from dql.policy_networks import MixtureActor
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import mean_per_run, mixture_log_likelihood
+from dql.core.noise import Draw
+from dql.core.policy_networks import MixtureActor
+from dql.core.updates import gradient_step
 
 
 class BCMDN(Agent):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCMLESettings
-from dql.batch import Batch
-from dql.losses import gaussian_log_likelihood, mean_per_run
-from dql.noise import Draw
-from dql.policy_networks import GaussianActor
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import gaussian_log_likelihood, mean_per_run
+from dql.core.noise import Draw
+from dql.core.policy_networks import GaussianActor
+from dql.core.updates import gradient_step
 
 
 class BCMLE(Agent):

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCMMDSettings
-from dql.batch import Batch
-from dql.losses import maximum_mean_discrepancy, mean_per_run
-from dql.noise import Draw
-from dql.policy_networks import GaussianActor
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import maximum_mean_discrepancy, mean_per_run
+from dql.core.noise import Draw
+from dql.core.policy_networks import GaussianActor
+from dql.core.updates import gradient_step
 
 
 def raw_samples(actor: GaussianActor, observations: Tensor, noise: Tensor) -> Tensor:

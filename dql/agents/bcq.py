@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCQSettings
-from dql.batch import Batch
-from dql.losses import soft_minimum, temporal_difference_target, twin_critic_loss
-from dql.networks import MLP, TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import soft_minimum, temporal_difference_target, twin_critic_loss
+from dql.core.networks import MLP, TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class BCQ(BCCVAE):

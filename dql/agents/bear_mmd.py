@@ -12,20 +12,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_mmd import BCMMD, raw_samples
 from dql.agents.settings import BEARMMDSettings
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     mean_per_run,
     soft_minimum,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import LogMultiplier, TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import LogMultiplier, TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class BEARMMD(BCMMD):

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import BRACSettings
 from dql.agents.squashed_actor_critic import (
@@ -27,10 +26,11 @@ from dql.agents.squashed_actor_critic import (
     log_density,
     sample_policy,
 )
-from dql.batch import Batch
-from dql.losses import mean_per_run, twin_critic_loss
-from dql.noise import Draw
-from dql.updates import gradient_step
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import mean_per_run, twin_critic_loss
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step
 
 LARGEST_ACTION = 1 - 1e-3
 """Actions are clipped to it before the clone's density, as released."""

@@ -26,10 +26,10 @@ from dql.agents.squashed_actor_critic import (
     log_density,
     sample_policy,
 )
-from dql.batch import Batch
-from dql.losses import conservative_gap, mean_per_run, twin_critic_loss
-from dql.noise import Draw
-from dql.updates import gradient_step
+from dql.core.batch import Batch
+from dql.core.losses import conservative_gap, mean_per_run, twin_critic_loss
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step
 
 MAX_MULTIPLIER = 1e6  # the released code's bound
 

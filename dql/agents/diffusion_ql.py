@@ -17,26 +17,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
-from dql.agents.agent import (
-    AgentSpec,
-    Metrics,
-    Noise,
-    choose_candidates,
-    repeat_rows,
-)
+from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_diffusion import BCDiffusion
 from dql.agents.diffusion_settings import DiffusionQLSettings
-from dql.batch import Batch
-from dql.diffusion import Diffusion
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     improvement_loss,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
+from dql.diffusion.policy import Diffusion
 
 
 class DiffusionQL(BCDiffusion):

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from dql.agents.agent import Noise
 from dql.agents.diffusion_ql import DiffusionQL
-from dql.batch import Batch
-from dql.diffusion import Diffusion
-from dql.noise import Draw
+from dql.core.batch import Batch
+from dql.core.noise import Draw
+from dql.diffusion.policy import Diffusion
 
 
 class EDP(DiffusionQL):

@@ -17,20 +17,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.regularized_settings import FQLSettings
-from dql.batch import Batch
-from dql.flow import FlowPolicy
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     mean_per_run,
     mean_squared_error,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import MLP, TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import MLP, TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
+from dql.diffusion.flow import FlowPolicy
 
 
 class FQL(Agent):

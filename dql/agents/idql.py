@@ -14,19 +14,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.agents.agent import (
-    AgentSpec,
-    Metrics,
-    Noise,
-    choose_candidates,
-    repeat_rows,
-)
+from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_diffusion import BCDiffusion
 from dql.agents.diffusion_settings import IDQLSettings
 from dql.agents.value_networks import ImplicitValues
-from dql.batch import Batch
-from dql.noise import Draw
-from dql.updates import polyak_update
+from dql.core.batch import Batch
+from dql.core.noise import Draw
+from dql.core.updates import polyak_update
 
 
 class IDQL(ImplicitValues, BCDiffusion):

@@ -16,8 +16,8 @@ from dql.agents.advantage_settings import IQLSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.value_networks import ImplicitValues
-from dql.batch import Batch
-from dql.losses import exponential_weights
+from dql.core.batch import Batch
+from dql.core.losses import exponential_weights
 
 
 class IQL(ImplicitValues, AdvantageWeighted):

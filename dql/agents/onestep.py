@@ -17,22 +17,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.advantage_settings import OnestepSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     exponential_weights,
     gaussian_log_likelihood,
     mean_per_run,
     mean_squared_error,
     temporal_difference_target,
 )
-from dql.networks import MLP
-from dql.noise import Draw
-from dql.policy_networks import GaussianActor
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import MLP
+from dql.core.noise import Draw
+from dql.core.policy_networks import GaussianActor
+from dql.core.updates import gradient_step, polyak_update
 
 
 class Onestep(AdvantageWeighted):

@@ -19,21 +19,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_mdn import BCMDN, sample_mixture
 from dql.agents.settings import QLMDNSettings
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     mean_per_run,
     mixture_improvement_loss,
     mixture_log_likelihood,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class QLMDN(BCMDN):

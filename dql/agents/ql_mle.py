@@ -13,19 +13,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.bc_mle import BCMLE
 from dql.agents.settings import QLMLESettings
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     improvement_loss,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class QLMLE(BCMLE):

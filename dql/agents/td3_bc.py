@@ -11,18 +11,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import TD3BCSettings
-from dql.batch import Batch
-from dql.losses import (
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import (
     mean_squared_error,
     temporal_difference_target,
     twin_critic_loss,
 )
-from dql.networks import MLP, TwinCritic
-from dql.noise import Draw
-from dql.updates import gradient_step, polyak_update
+from dql.core.networks import MLP, TwinCritic
+from dql.core.noise import Draw
+from dql.core.updates import gradient_step, polyak_update
 
 
 class TD3BC(Agent):

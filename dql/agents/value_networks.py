@@ -7,16 +7,12 @@ import copy
 import torch
 from torch import Tensor
 
-from dql.adam import Adam
 from dql.agents.agent import Agent, Metrics
-from dql.batch import Batch
-from dql.losses import (
-    expectile_loss,
-    temporal_difference_target,
-    twin_critic_loss,
-)
-from dql.networks import MLP, TwinCritic
-from dql.updates import gradient_step, polyak_update
+from dql.core.adam import Adam
+from dql.core.batch import Batch
+from dql.core.losses import expectile_loss, temporal_difference_target, twin_critic_loss
+from dql.core.networks import MLP, TwinCritic
+from dql.core.updates import gradient_step, polyak_update
 
 
 class ValueNetworks(Agent):

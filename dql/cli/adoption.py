@@ -13,7 +13,7 @@ def record() -> None:
 
     Commit it with dvc.lock; make record does both after a run.
     """
-    from dql.adoption import LOCK, record
+    from dql.upkeep.adoption import LOCK, record
 
     typer.echo(f"{LOCK}: {record()} jobs")
 
@@ -24,7 +24,7 @@ def adopt() -> None:
     Reads snakemake.lock. Then snakemake -n finds nothing to do, and a changed setting
     makes again what depends on it.
     """
-    from dql.adoption import adopt
+    from dql.upkeep.adoption import adopt
 
     adopted = adopt()
     typer.echo(f"adopted {adopted.num_outputs} files; {len(adopted.absent)} not here")
@@ -43,6 +43,6 @@ def keep(
     The workflow's own results are replaced by its next run; a kept folder stays.
     Example: dql keep quick
     """
-    from dql.keep import keep as keep_results
+    from dql.upkeep.keep import keep as keep_results
 
     typer.echo(f"kept in {keep_results(name, root=Path(source))}")

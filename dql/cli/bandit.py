@@ -11,7 +11,7 @@ from dql import paths
 from dql.cli.options import Changes, Method, Scale, Task, load
 
 if TYPE_CHECKING:
-    from dql.config import Project
+    from dql.config.project import Project
 
 app = typer.Typer(
     no_args_is_help=True, help="Summary, claims, trajectories of the 2-D bandit."
@@ -22,7 +22,7 @@ app = typer.Typer(
 def summary(scale: Scale = None, changes: Changes = None) -> None:
     """Write results/bandit/summary.csv: one row per layout, method and seed."""
     project = load(scale, changes)
-    from dql import bandit_summary
+    from dql.results import bandit_summary
 
     bandit_summary.write_summary(bandit_folders(project), paths.BANDIT_SUMMARY)
 
@@ -42,7 +42,7 @@ def trajectories(
     Example: dql bandit trajectories bandit-axes diffusion_ql --seed 0
     """
     run = load(scale, changes).run_config(task, method, seed)
-    from dql.trajectories import store_trajectories
+    from dql.diagnostics.trajectories import store_trajectories
 
     store_trajectories(run, paths.run_directory(task, method, seed))
 
@@ -54,7 +54,7 @@ def claims(scale: Scale = None, changes: Changes = None) -> None:
     Reads workflow/claims.yaml and writes results/bandit/claims.json and claims.md.
     """
     load(scale, changes)
-    from dql import bandit_claims
+    from dql.claims import bandit as bandit_claims
 
     outputs = [paths.BANDIT_CLAIMS, paths.BANDIT_CLAIMS.with_suffix(".md")]
     bandit_claims.write_claims(paths.BANDIT_SUMMARY, outputs)

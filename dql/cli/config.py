@@ -42,6 +42,6 @@ def schema() -> None:
     """Print the JSON schema of config.yaml, kept in config.schema.json."""
     import json
 
-    from dql.schema import json_schema
+    from dql.config.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))

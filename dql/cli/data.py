@@ -33,8 +33,8 @@ def behavior(
     budget = project.suite("local").behavior
     if budget is None:
         raise UserError(f"Scale '{project.config.scale}' trains no behavior policies.")
-    from dql import behavior
-    from dql.kept_behavior import copy_policies, kept_folder
+    from dql.behavior import policies as behavior
+    from dql.behavior.kept import copy_policies, kept_folder
 
     folder = paths.behavior_directory(environment)
     kept = kept_folder(environment, project.config, budget)
@@ -57,11 +57,11 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """
     chosen = load(scale, changes).task(task)
     if chosen.environment.startswith("pointmaze"):
-        from dql import pointmaze_data
+        from dql.data import pointmaze as pointmaze_data
 
         pointmaze_data.generate(chosen)
         return
-    from dql import local_data
+    from dql.data import local as local_data
 
     local_data.generate(chosen)
 
@@ -77,7 +77,7 @@ def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    from dql import d4rl, minari_remote
+    from dql.data import d4rl, minari_remote
 
     source = minari_remote if chosen.dataset.source == "minari" else d4rl
     source.fetch(chosen)
@@ -102,7 +102,7 @@ def list_tasks(
     from rich.console import Console
     from rich.table import Table
 
-    from dql.dataset_checks import dataset_state
+    from dql.data.checks import dataset_state
 
     states = [dataset_state(task) for task in project.tasks.values()]
     if json:
@@ -143,8 +143,8 @@ def verify(
     Example: dql data verify local-hopper-medium-expert
     """
     project = load(scale, changes)
-    from dql.dataset_checks import dataset_state
-    from dql.dataset_checks import verify as verify_dataset
+    from dql.data.checks import dataset_state
+    from dql.data.checks import verify as verify_dataset
 
     chosen = [project.task(name) for name in tasks or []] or [
         task
@@ -185,7 +185,8 @@ def describe(
     Example: dql data describe local-hopper-medium-expert --figure
     """
     chosen = load(None, None).task(task)
-    from dql import dataset_description, datasets
+    from dql.data import datasets
+    from dql.data import description as dataset_description
 
     if json:
         from rich.console import Console
@@ -220,7 +221,7 @@ def check_physics(
     chosen = load(scale, changes).task(task)
     from rich.console import Console
 
-    from dql.physics import check_physics
+    from dql.environments.physics import check_physics
 
     found = check_physics(chosen.environment, file, chosen.physics)
     if json:

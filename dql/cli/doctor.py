@@ -19,7 +19,7 @@ def doctor(
     """
     from rich.console import Console
 
-    from dql.doctor import as_json, examine, is_usable, print_findings
+    from dql.upkeep.doctor import as_json, examine, is_usable, print_findings
 
     findings = examine()
     if json:

@@ -14,7 +14,7 @@ from dql.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dql.config import Project
+    from dql.config.project import Project
 
 FORMATS = ("pdf", "png")
 
@@ -37,7 +37,7 @@ def figure(
     Example: dql figure local_learning_curves
     """
     project = load(scale, changes)
-    from dql import figures
+    from dql.figures import registry as figures
 
     outputs = [paths.figure_file(name, extension) for extension in FORMATS]
     suite_and_kind = figures.split_suite_figure(name)
@@ -67,7 +67,7 @@ def action_samples(
     seeds = project.suite(project.task(task).suite).seeds
     # Without seeds, asking for one is the error that names a scale with some.
     configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
-    from dql.action_samples import store_action_samples
+    from dql.diagnostics.action_samples import store_action_samples
 
     store_action_samples(configs)
 
@@ -85,7 +85,7 @@ def cell_files(project: Project, suite: str) -> list[Path]:
 
 def action_sample_files(project: Project, suite: str) -> list[Path]:
     """List the action samples of a suite's sweep of eta; all must be there."""
-    from dql.figures import MIN_ETAS, eta_cells
+    from dql.figures.registry import MIN_ETAS, eta_cells
 
     cells = eta_cells(project.cells([suite]))
     if not cells:

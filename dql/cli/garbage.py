@@ -27,7 +27,7 @@ def gc(
     from rich.console import Console
     from rich.table import Table
 
-    from dql.garbage import delete, find_garbage, hints
+    from dql.upkeep.garbage import delete, find_garbage, hints
 
     console = Console()
     items = find_garbage(older_than)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from dql.config import Project
+    from dql.config.project import Project
 
 Task = Annotated[str, typer.Argument(help="A task of workflow/config/tasks.yaml.")]
 Method = Annotated[
@@ -30,7 +30,7 @@ ForeignCheckpoint = Literal["refuse", "discard"]
 
 def load(scale: str | None, changes: list[str] | None) -> Project:
     """Load the configuration with the changes of the command line."""
-    from dql.config import load_project
-    from dql.validation import parse_changes
+    from dql.config.project import load_project
+    from dql.config.validation import parse_changes
 
     return load_project(scale=scale, overrides=parse_changes(changes or []))

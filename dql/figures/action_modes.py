@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dql.bandit_summary import COVERED_SHARE
+from dql.results.bandit_summary import COVERED_SHARE
 from dql.errors import UserError
 from dql.figures import panels, style
 from dql.figures.suite_cells import footnote_lines

@@ -9,7 +9,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from dql.errors import UserError
-from dql.figures import RELEASED_METHODS, FigureContent, scatter, style
+from dql.figures.registry import RELEASED_METHODS, FigureContent
+from dql.figures import scatter, style
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
 

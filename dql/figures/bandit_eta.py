@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from dql.figures import FigureContent, scatter, style
+from dql.figures.registry import FigureContent
+from dql.figures import scatter, style
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
 

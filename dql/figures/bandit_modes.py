@@ -10,9 +10,10 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dql.bandit_summary import COVERED_SHARE
+from dql.results.bandit_summary import COVERED_SHARE
 from dql.errors import UserError
-from dql.figures import FigureContent, panels, style
+from dql.figures.registry import FigureContent
+from dql.figures import panels, style
 from dql.figures.bandit_curves import LINE_STYLES, Curve, draw_curve
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns

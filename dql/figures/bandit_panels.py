@@ -11,14 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dql import bandit
-from dql.figures import (
-    CLONING_METHODS,
-    IMPROVEMENT_METHODS,
-    FigureContent,
-    scatter,
-    style,
-)
+from dql.environments import bandit
+from dql.figures.registry import CLONING_METHODS, IMPROVEMENT_METHODS, FigureContent
+from dql.figures import scatter, style
 from dql.figures.bandit_runs import BanditRuns, spread
 
 TITLES = {

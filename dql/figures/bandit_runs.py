@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
-from dql.bandit_summary import read_samples, read_summary
+from dql.results.bandit_summary import read_samples, read_summary
 from dql.errors import UserError
-from dql.figures import FigureContent
-from dql.stored_files import has_diverged
-from dql.stored_runs import read_run_config
+from dql.figures.registry import FigureContent
+from dql.results.files import has_diverged
+from dql.results.runs import read_run_config
 
 
 @dataclass(frozen=True)

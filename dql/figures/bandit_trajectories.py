@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dql import bandit
+from dql.environments import bandit
 from dql.errors import UserError
-from dql.figures import FigureContent, panels, scatter, style
+from dql.figures.registry import FigureContent
+from dql.figures import panels, scatter, style
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
 
@@ -23,7 +24,7 @@ SHARES_DONE = (0.0, 0.5, 0.8, 0.9, 1.0)
 NUM_PATHS = 25
 LIMIT = 2.2
 MODE_COLORS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
-"""In the order of the modes' rewards in `dql.bandit`: 3, 1.5, 5, 0."""
+"""In the order of the modes' rewards in `dql.environments.bandit`: 3, 1.5, 5, 0."""
 
 
 def draw(runs: BanditRuns, content: FigureContent) -> Figure:

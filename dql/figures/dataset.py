@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dql.dataset_description import NUM_BINS, Description
+from dql.data.description import NUM_BINS, Description
 from dql.figures import style
 
 HEIGHT = 2.1

@@ -22,8 +22,8 @@ from dql.figures.suite_cells import (
     footnote_lines,
     has_interval,
 )
-from dql.statistics import bootstrap_interval
-from dql.table_cells import Cell
+from dql.results.statistics import bootstrap_interval
+from dql.tables.cells import Cell
 
 NUM_RESAMPLES = 2_000
 BEHAVIOR_LABEL = "behaviour data"

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dql.figures import panels, style
 from dql.figures.suite_cells import SuiteCells, footnote_lines
-from dql.table_cells import Cell
+from dql.tables.cells import Cell
 
 MANY_CELLS = 12
 """More panels than that are drawn smaller."""

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from dql.figures import panels, style
 from dql.figures.suite_cells import SuiteCells, footnote_lines, has_interval
-from dql.suite_statistics import performance_profile, probability_of_improvement
+from dql.results.suite_statistics import performance_profile, probability_of_improvement
 
 NUM_THRESHOLDS = 201
 ROW_HEIGHT = 0.12

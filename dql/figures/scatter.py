@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from dql import bandit
+from dql.environments import bandit
 from dql.figures import style
 
 PANEL_LIMIT = 1.1

@@ -2,7 +2,7 @@
 
 A row per cell. Above: online minus offline, mean and bootstrap interval over seeds,
 a small point per seed. Below: the luck of taking a maximum over noisy means
-(`dql/selection_gap.py`), with the interval over resampled episodes.
+(`dql/results/selection_gap.py`), with the interval over resampled episodes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from dql.figures import panels, scatter, style
 from dql.figures.suite_cells import SuiteCells, footnote_lines
-from dql.table_cells import Cell
+from dql.tables.cells import Cell
 
 MAX_ROW_HEIGHT = 0.36
 MAX_PLOT_HEIGHT = 8.2

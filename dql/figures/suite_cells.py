@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dql.errors import UserError
-from dql.statistics import MIN_SEEDS_FOR_INTERVAL
-from dql.table_cells import Cell, read_cells
+from dql.results.statistics import MIN_SEEDS_FOR_INTERVAL
+from dql.tables.cells import Cell, read_cells
 
 FOOTNOTE_WIDTH = 138
 """Characters of a line of footnote on a page's width."""

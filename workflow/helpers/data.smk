@@ -27,7 +27,7 @@ def behavior_parameters(wildcards):
     if folder is not None:
         return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
     others = provenance.other_families(wildcards.environment)
-    code = provenance.code_fingerprint("dql.behavior", without=others)
+    code = provenance.code_fingerprint("dql.behavior.policies", without=others)
     return f"{code}-{digest(budget.model_dump(), PROJECT.config.physics)}"
 
 
@@ -35,12 +35,12 @@ def dataset_parameters(wildcards):
     """Return what decides a task's dataset besides its policies: code and sizes."""
     task = PROJECT.task(wildcards.task)
     maker = {
-        "local": "dql.local_data",
-        "d4rl": "dql.d4rl",
-        "minari": "dql.minari_remote",
+        "local": "dql.data.local",
+        "d4rl": "dql.data.d4rl",
+        "minari": "dql.data.minari_remote",
     }[task.dataset.source]
     if task.environment.startswith("pointmaze"):
-        maker = "dql.pointmaze_data"
+        maker = "dql.data.pointmaze"
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"

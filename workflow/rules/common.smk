@@ -23,12 +23,15 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 try:
-    from dql import figures, paths, provenance, tables
-    from dql.config import load_project
+    from dql.figures import registry as figures
+    from dql import paths
+    from dql.results import provenance
+    from dql.tables import registry as tables
+    from dql.config.project import load_project
     from dql.errors import UserError
     from dql.files import file_sha256
-    from dql.kept_behavior import FILES as POLICY_FILES, kept_folder
-    from dql.validation import read_yaml
+    from dql.behavior.kept import FILES as POLICY_FILES, kept_folder
+    from dql.config.validation import read_yaml
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Snakemake's Python has no '{error.name}'; run make setup, then "

@@ -1,0 +1,213 @@
+"""Where a D4RL claim's scores come from: the paper's tables, or cells made here.
+
+Both answer with scores or raise `NotTestedError` with the reason. A cell counts only at
+the paper's protocol: D4RL's data and physics, the task's gradient steps, enough seeds.
+Local data and shorter runs never decide a claim about D4RL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from dql import paths
+from dql.config.schema import TaskConfig
+from dql.results.files import read_json
+from dql.results.published import PublishedScore, load_scores
+from dql.results.statistics import standard_error
+
+SCALE = "paper"
+
+Selection = Literal["last", "offline", "online"]
+
+
+class NotTestedError(Exception):
+    """The data are not there or say too little; the message is the reason."""
+
+
+class NotListedError(NotTestedError):
+    """A table does not list the method on the task at all."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A method's scores on a task: the mean, its error, and (runs only) each seed's."""
+
+    mean: float
+    standard_error: float | None
+    per_seed: Mapping[str, float]
+
+
+class Source(Protocol):
+    """What a rule asks for scores."""
+
+    def scores(self, task: str, method: str, selection: Selection) -> Scores:
+        """Return the scores, or raise `NotTestedError`."""
+
+    def cell(self, task: str, method: str) -> Mapping[str, Any]:
+        """Return a cell made here, or raise `NotTestedError`."""
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """The numbers of one table of the paper that a source prints."""
+
+    table: str
+    directory: Path = paths.PUBLISHED
+
+    @cached_property
+    def _printed(self) -> list[PublishedScore]:
+        """Return the numbers of the table that a source prints."""
+        return load_scores(self.table, self.directory)
+
+    @cached_property
+    def _withheld(self) -> list[PublishedScore]:
+        """Return the numbers of the table that no source prints."""
+        return load_scores(self.table, self.directory, withheld=True)
+
+    def scores(self, task: str, method: str, selection: Selection) -> Scores:
+        """Return the printed number of a method, by our name or the paper's."""
+        for score in self._printed:
+            if _is(score, task, method, selection):
+                return Scores(score.score, score.standard_error, {})
+        for score in self._withheld:
+            if _is(score, task, method, selection):
+                raise NotTestedError(
+                    f"no source prints {method} on {task} ({score.note})"
+                )
+        raise NotListedError(f"{self.table} has no number of {method} on {task}")
+
+    def cell(self, task: str, method: str) -> Mapping[str, Any]:
+        """Raise: a printed table has no runs."""
+        raise NotTestedError("a printed table does not say")
+
+
+def _is(score: PublishedScore, task: str, method: str, selection: Selection) -> bool:
+    """Tell whether a printed number is a method's; most state no selection."""
+    return (
+        score.task == task
+        and method in (score.method, score.published_name)
+        and score.selection in (selection, "not stated")
+    )
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """Cells made here; a name that only the paper has is quoted from its table."""
+
+    tasks: Mapping[str, TaskConfig]
+    methods: Collection[str]
+    min_seeds: int
+    quoted: PublishedSource
+    root: Path = Path()
+
+    def scores(self, task: str, method: str, selection: Selection) -> Scores:
+        """Return the scores over seeds, the last evaluation's where L_d has no say."""
+        if method.partition("@")[0] not in self.methods:
+            return self.quoted.scores(task, method, selection)
+        known = self.cell(task, method)["scores"]
+        chosen = known[selection]
+        if chosen["mean"] is None and selection == "offline":
+            chosen = known["last"]
+        count = len(chosen.get("per_seed", ()))
+        if count < self.min_seeds:
+            raise NotTestedError(
+                f"{method} on {task} needs {self.min_seeds} seeds with a {selection} "
+                f"score, has {count}"
+            )
+        values = np.array(list(chosen["per_seed"].values()))
+        return Scores(chosen["mean"], standard_error(values), chosen["per_seed"])
+
+    def cell(self, task: str, method: str) -> Mapping[str, Any]:
+        """Return a cell that is large enough to say something."""
+        path = self.root / paths.cell_file(task, method)
+        if not path.is_file():
+            raise NotTestedError(f"{method} on {task} has not been run")
+        cell = read_json(path)
+        problem = cell_problem(cell, self.tasks[task], self.min_seeds)
+        if problem:
+            raise NotTestedError(f"{method} on {task}: {problem}")
+        return cell
+
+    def require(self, cells: Sequence[tuple[str, str]]) -> None:
+        """Raise unless every cell can be used; the first that cannot is named."""
+        problems = []
+        for task, method in cells:
+            try:
+                self.cell(task, method)
+            except NotTestedError as error:
+                problems.append(str(error))
+        if problems:
+            raise NotTestedError(
+                f"{len(problems)} of {len(cells)} cells are missing or too small: "
+                f"{problems[0]}{', ...' if len(problems) > 1 else ''}"
+            )
+
+
+def cell_problem(
+    cell: Mapping[str, Any], task: TaskConfig, min_seeds: int
+) -> str | None:
+    """Return why a cell cannot decide a claim about D4RL, or None."""
+    source = cell["dataset"].get("source")
+    if source != "d4rl":
+        return f"its data are not D4RL's (source: {source})"
+    if cell["physics"] != "d4rl":
+        return f"evaluated in {cell['physics']} physics"
+    if cell["scale"] != SCALE:
+        return f"made at scale {cell['scale']}, needs scale {SCALE}"
+    for key in ("num_gradient_steps", "num_evaluation_episodes"):
+        ours, needed = cell["sizes"][key], getattr(task, key)
+        if needed and ours < needed:
+            return f"needs {needed:,} {key[4:].replace('_', ' ')}, has {ours:,}"
+    finished = len(cell["seeds"]) + len(cell["diverged"])
+    if finished < min_seeds:
+        return f"needs {min_seeds} seeds, has {finished}"
+    return None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found: satisfied or not, in words, with the numbers."""
+
+    satisfied: bool
+    words: str
+    numbers: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Average:
+    """A method's average over tasks; per seed (num_seeds,) where it was run here."""
+
+    mean: float
+    standard_error: float | None
+    per_seed: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a claim is judged on."""
+
+    source: Source
+    tasks: Sequence[str]
+    selection: Selection
+
+    def average(self, method: str, selection: Selection | None = None) -> Average:
+        """Return the average over all tasks; one without a number raises."""
+        selection = selection or self.selection
+        found = [self.source.scores(task, method, selection) for task in self.tasks]
+        mean = float(np.mean([score.mean for score in found]))
+        seeds = set.intersection(*(set(score.per_seed) for score in found))
+        if not seeds:
+            errors = [score.standard_error for score in found]
+            known = None not in errors
+            total = float(np.sqrt(np.square(errors).sum())) if known else None
+            return Average(mean, total and total / len(found), np.array([]))
+        order = sorted(seeds, key=int)
+        values = np.array([[score.per_seed[seed] for seed in order] for score in found])
+        averages = values.mean(axis=0)
+        return Average(mean, standard_error(averages), averages)

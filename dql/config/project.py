@@ -1,0 +1,242 @@
+"""The configuration in `workflow/config`, and every run resolved from it.
+
+`config.yaml` chooses the scale; `tasks.yaml` and `methods.yaml` say what exists;
+`scales/<scale>.yaml` says which of it runs, with which seeds and for how long. A
+setting's value comes from, later ones winning: the agent's default, the method, the
+method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dql.agents.registry import SETTINGS
+from dql.config.resolution import resolve_all_tasks, resolve_tasks, resolve_training
+from dql.config.schema import (
+    MethodConfig,
+    MethodsFile,
+    ProjectConfig,
+    RunConfig,
+    ScaleFile,
+    Settings,
+    SuiteName,
+    SuiteScale,
+    TaskConfig,
+    TasksFile,
+)
+from dql.config.validation import (
+    ALIASES,
+    merge,
+    parse_yaml,
+    read_yaml,
+    setting_names,
+    validate,
+    validate_settings,
+)
+from dql.errors import UserError, nearest
+from dql.paths import CONFIG
+
+VARIANT = re.compile(r"([A-Za-z_]\w*)=([\w.+-]+)", re.ASCII)
+
+
+class RunKey(NamedTuple):
+    """The three names that identify a run, and its folder."""
+
+    task: str
+    method: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """The validated configuration at one scale."""
+
+    config: ProjectConfig
+    scale: ScaleFile
+    tasks: Mapping[str, TaskConfig]
+    methods: Mapping[str, MethodConfig]
+
+    def task(self, name: str) -> TaskConfig:
+        """Return a task's configuration with the scale's sizes; unknown names raise."""
+        if name not in self.tasks:
+            raise UserError(f"Unknown task '{name}'{nearest(name, self.tasks)}")
+        return self.tasks[name]
+
+    def suite(self, name: str) -> SuiteScale:
+        """Return what the scale runs of a suite."""
+        if name not in self.scale.suites:
+            raise UserError(
+                f"Unknown suite '{name}' at scale '{self.config.scale}'"
+                f"{nearest(name, self.scale.suites)}"
+            )
+        return self.scale.suites[name]
+
+    def method(self, name: str) -> tuple[MethodConfig, Settings]:
+        """Split `method@key=value` into its row and the variant's settings."""
+        base, _, variant = name.partition("@")
+        if base not in self.methods:
+            raise UserError(f"Unknown method '{base}'{nearest(base, self.methods)}")
+        if "@" in name and not variant:
+            raise UserError(f"Method '{name}': write method@key=value")
+        settings = {}
+        for assignment in variant.split(",") if variant else []:
+            match = VARIANT.fullmatch(assignment)
+            if not match:
+                raise UserError(
+                    f"Method '{name}': '{assignment}' is not of the form key=value"
+                )
+            key, value = match.groups()
+            settings[ALIASES.get(key, key)] = parse_yaml(value, assignment)
+        return self.methods[base], settings
+
+    def label(self, method: str) -> str:
+        """Return the method's name for readers, its variant in parentheses."""
+        row, _ = self.method(method)
+        variant = method.partition("@")[2]
+        if not variant:
+            return row.label
+        return f"{row.label} ({variant.replace('=', ' = ').replace(',', ', ')})"
+
+    def settings(self, task: str, method: str) -> Settings:
+        """Return the complete, validated agent settings of a method on a task."""
+        row, variant = self.method(method)
+        suite = self.task(task).suite
+        if row.serves is not None and suite not in row.serves:
+            raise UserError(
+                f"Method '{method}' does not serve task '{task}' of suite '{suite}'. "
+                f"It serves the suites {', '.join(row.serves)}."
+            )
+        scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
+        names = setting_names(row.agent)
+        chosen = row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {})
+        chosen |= {key: value for key, value in scaled.items() if key in names}
+        chosen |= variant
+        return validate_settings(row.agent, chosen, f"method '{method}' on '{task}'")
+
+    def run_config(self, task: str, method: str, seed: int) -> RunConfig:
+        """Return everything that decides one run; an unknown name or seed raises."""
+        environment = self.task(task)
+        settings = self.settings(task, method)
+        suite = self.suite(environment.suite)
+        if seed not in suite.seeds:
+            raise self._unknown_seed(environment, seed)
+        if suite.max_evaluation_steps:
+            horizon = min(environment.horizon, suite.max_evaluation_steps)
+            environment = environment.model_copy(update={"horizon": horizon})
+        return RunConfig(
+            task=task,
+            method=method,
+            label=self.label(method),
+            seed=seed,
+            suite=environment.suite,
+            scale=self.config.scale,
+            agent=self.method(method)[0].agent,
+            settings=settings,
+            training=resolve_training(suite, environment),
+            environment=environment,
+        )
+
+    def _unknown_seed(self, task: TaskConfig, seed: int) -> UserError:
+        scale, seeds = self.config.scale, self.suite(task.suite).seeds
+        if not seeds:
+            return UserError(
+                f"Task '{task.name}': suite '{task.suite}' has no runs at scale "
+                f"'{scale}'. Use --scale paper (Snakemake: --config scale=paper)."
+            )
+        closest = min(seeds, key=lambda candidate: abs(candidate - seed))
+        return UserError(
+            f"Unknown seed {seed} for suite '{task.suite}' at scale '{scale}': the "
+            f"nearest is {closest}. Its seeds are {', '.join(map(str, seeds))}."
+        )
+
+    def runs(self) -> list[RunKey]:
+        """List every run of the scale, suite by suite."""
+        return [
+            RunKey(task, method, seed)
+            for suite in self.scale.suites.values()
+            for task, method in suite.cells()
+            for seed in suite.seeds
+        ]
+
+    def cells(self, suites: Iterable[str]) -> list[tuple[str, str]]:
+        """List the (task, method) pairs that the scale trains in these suites."""
+        return [
+            cell
+            for suite in map(self.suite, suites)
+            if suite.seeds
+            for cell in suite.cells()
+        ]
+
+    def table_suites(self, table: str) -> list[SuiteName]:
+        """List the suites of a table; an unknown table raises."""
+        tables = self.config.tables
+        if table not in tables:
+            raise UserError(f"Unknown table '{table}'{nearest(table, tables)}")
+        return tables[table]
+
+
+def load_project(
+    config_dir: Path = CONFIG,
+    scale: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Project:
+    """Read and check the configuration; `scale` and `overrides` win over its files."""
+    chosen = dict(overrides or {}) | ({"scale": scale} if scale else {})
+    values = merge(read_yaml(config_dir / "config.yaml"), chosen)
+    config = validate(ProjectConfig, values, "config.yaml")
+    scales = [path.stem for path in sorted((config_dir / "scales").glob("*.yaml"))]
+    if config.scale not in scales:
+        raise UserError(
+            f"Unknown scale '{config.scale}'{nearest(config.scale, scales)}"
+        )
+    scale_name = f"scales/{config.scale}.yaml"
+    merged = merge(read_yaml(config_dir / scale_name), {"suites": config.suites})
+    scale_file = validate(ScaleFile, merged, scale_name)
+    tasks = validate(TasksFile, read_yaml(config_dir / "tasks.yaml"), "tasks.yaml")
+    methods = validate(
+        MethodsFile, read_yaml(config_dir / "methods.yaml"), "methods.yaml"
+    )
+    resolved = dict(resolve_tasks(config, scale_file, tasks.tasks))
+    scale_file = resolve_all_tasks(scale_file, resolved)
+    project = Project(config, scale_file, resolved, methods.methods)
+    _check_references(project)
+    return project
+
+
+def _check_references(project: Project) -> None:
+    """Raise unless every name in methods and scale exists, with valid settings."""
+    for name, method in project.methods.items():
+        if method.agent not in SETTINGS:
+            raise UserError(
+                f"methods.yaml: {name}: unknown agent '{method.agent}'"
+                f"{nearest(method.agent, SETTINGS)}"
+            )
+        for task in method.tasks:
+            project.settings(task, name)
+        for suite, settings in method.suites.items():
+            where = f"methods.yaml: {name}, suite '{suite}'"
+            validate_settings(method.agent, method.settings | settings, where)
+    for suite_name, suite in project.scale.suites.items():
+        for task in (*suite.tasks, *suite.task_methods):
+            if project.task(task).suite != suite_name:
+                raise UserError(
+                    f"scales/{project.config.scale}.yaml: task '{task}' is of suite "
+                    f"'{project.task(task).suite}', not '{suite_name}'"
+                )
+        for task, method in suite.cells():
+            project.settings(task, method)
+        known = {
+            name
+            for _, method in suite.cells()
+            for name in setting_names(project.method(method)[0].agent)
+        }
+        for key in suite.settings:
+            if key not in known:
+                raise UserError(
+                    f"scales/{project.config.scale}.yaml: {suite_name}: no method has "
+                    f"a setting '{key}'{nearest(key, known)}"
+                )

@@ -1,0 +1,164 @@
+"""The rows of D4RL's HDF5 files, as episodes, read block by block.
+
+`d4rl.qlearning_dataset` reads the flat file, so only the flags decide what is trained
+on: rows of a timeout are dropped, and where a file has no timeouts (Kitchen), one is
+counted out every `horizon` steps, as D4RL counts. Where episodes are split for Minari
+does not change those rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from dql.data.minari_files import DIMENSIONS, Episode
+from dql.errors import UserError
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
+
+REQUIRED = ("observations", "actions", "rewards", "terminals")
+OPTIONAL = ("timeouts", "next_observations")
+BLOCK_ROWS = 50_000
+
+LARGEST_ANTMAZE_STEP = 2.0
+"""An ant moves less than this in one step, in maze units; more is a new episode."""
+
+Block = dict[str, np.ndarray]
+
+
+def dimensions(environment: str) -> tuple[int, int]:
+    """Return D4RL's observation and action dimension in an environment."""
+    family = next(name for name in DIMENSIONS if environment.startswith(name))
+    return DIMENSIONS[family]
+
+
+def check_structure(source: h5py.File, task: TaskConfig, file: Path) -> int:
+    """Return the number of rows to read; raise unless the arrays fit the task."""
+    missing = [
+        name for name in REQUIRED if not isinstance(source.get(name), h5py.Dataset)
+    ]
+    if missing:
+        raise UserError(f"{file} lacks the array(s) {', '.join(missing)}")
+    num_rows = source["rewards"].shape[0]
+    observation_dim, action_dim = dimensions(task.environment)
+    widths = {
+        "observations": (observation_dim,),
+        "next_observations": (observation_dim,),
+        "actions": (action_dim,),
+    }
+    for name in (*REQUIRED, *OPTIONAL):
+        if name not in source:
+            continue
+        shape, width = source[name].shape, widths.get(name, ())
+        # D4RL accepts a column where a vector is meant.
+        if shape not in {(num_rows, *width), (num_rows, *(width or (1,)))}:
+            raise UserError(
+                f"{file}: {name} has shape {shape}, task '{task.name}' needs "
+                f"{(num_rows, *width)}"
+            )
+    if task.dataset.num_transitions:
+        num_rows = min(num_rows, task.dataset.num_transitions)
+    return num_rows
+
+
+def blocks(source: h5py.File, task: TaskConfig, num_rows: int) -> Iterator[Block]:
+    """Yield the file's rows block by block, with timeouts whether stored or not."""
+    step = 0
+    for first in range(0, num_rows, BLOCK_ROWS):
+        rows = slice(first, min(first + BLOCK_ROWS, num_rows))
+        block = {name: source[name][rows] for name in REQUIRED}
+        for name in ("rewards", "terminals"):
+            block[name] = block[name].reshape(-1)
+        block["terminals"] = block["terminals"].astype(bool)
+        for name in OPTIONAL:
+            if name in source:
+                block[name] = source[name][rows]
+        if "timeouts" in block:
+            block["timeouts"] = block["timeouts"].reshape(-1).astype(bool)
+        else:
+            timeouts, step = counted_timeouts(block["terminals"], task.horizon, step)
+            block["timeouts"] = timeouts
+        yield block
+
+
+def counted_timeouts(
+    terminals: np.ndarray, horizon: int, step: int
+) -> tuple[np.ndarray, int]:
+    """Count timeouts out as D4RL does in files that store none.
+
+    After a terminal the count restarts at one, not zero: `qlearning_dataset` resets it
+    before it adds the row. Returns the flags and the count to go on with.
+    """
+    timeouts = np.zeros(len(terminals), dtype=bool)
+    for row, terminal in enumerate(terminals):
+        if step == horizon - 1:
+            timeouts[row] = True
+            step = 0
+        else:
+            step = 1 if terminal else step + 1
+    return timeouts, step
+
+
+def episodes(source: h5py.File, task: TaskConfig, num_rows: int) -> Iterator[Episode]:
+    """Yield the file's episodes; only the one at hand is held."""
+    is_antmaze = task.environment.startswith("antmaze")
+    pieces: list[Block] = []
+    last: Block | None = None
+    for block in blocks(source, task, num_rows):
+        starts = episode_starts(block, last, is_antmaze)
+        last = {name: array[-1:] for name, array in block.items()}
+        bounds = [0, *np.flatnonzero(starts), len(starts)]
+        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+            if starts[begin : begin + 1].any() and pieces:
+                yield joined(pieces)
+                pieces = []
+            if end > begin:
+                pieces.append({name: array[begin:end] for name, array in block.items()})
+    if pieces:
+        yield joined(pieces, is_last=True)
+
+
+def episode_starts(block: Block, last: Block | None, is_antmaze: bool) -> np.ndarray:
+    """Return which rows begin an episode, (n,), given the row before the block.
+
+    An ant that has reached its goal goes on, so its terminals end no episode; the first
+    release of AntMaze lacks timeouts, where a leap tells the next start.
+    """
+    ends = block["timeouts"] if is_antmaze else block["timeouts"] | block["terminals"]
+    starts = np.zeros(len(ends), dtype=bool)
+    starts[1:] = ends[:-1]
+    positions = block["observations"][:, :2]
+    leaps = np.linalg.norm(np.diff(positions, axis=0), axis=1) > LARGEST_ANTMAZE_STEP
+    if is_antmaze:
+        starts[1:] |= leaps
+    if last is not None:
+        was_end = last["timeouts"] | (last["terminals"] & (not is_antmaze))
+        leap = np.linalg.norm(positions[0] - last["observations"][0, :2])
+        starts[0] = was_end[0] or (is_antmaze and leap > LARGEST_ANTMAZE_STEP)
+    return starts
+
+
+def joined(pieces: list[Block], *, is_last: bool = False) -> Episode:
+    """Join the pieces of an episode that may span blocks.
+
+    Where the file does not tell the final observation, the last one stands in: nothing
+    is trained on it.
+    """
+    rows = {
+        name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]
+    }
+    final = rows.get("next_observations", rows["observations"])[-1:]
+    is_open = not (rows["timeouts"][-1] or rows["terminals"][-1])
+    return Episode(
+        np.concatenate((rows["observations"], final)),
+        rows["actions"],
+        rows["rewards"],
+        rows["terminals"],
+        rows["timeouts"],
+        is_cut=is_last and is_open,
+    )

@@ -1,0 +1,226 @@
+"""Transitions on disk and in memory: Minari files to flat arrays, and their manifests.
+
+Rows are those of `d4rl.qlearning_dataset`: the stored rows in order, each followed by
+the next stored observation, without truncated rows and without the last of all. A
+terminal row is thus followed by the next episode's first observation, which no
+bootstrapped target reads.
+
+A Minari file holds a few small arrays for every episode, and opening thousands of them
+is what a load costs. The first one therefore leaves the flat arrays in one file beside
+the Minari data, which later loads take if its digest is the manifest's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from dql import paths
+from dql.errors import UserError, nearest
+from dql.files import locked, write_bytes
+from dql.results.manifests import read_manifest, remedy
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
+
+logger = logging.getLogger(__name__)
+
+ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
+STORED = ("observations", "actions", "rewards", "terminations", "truncations")
+REWARD_TRANSFORMS = ("none", "normalize", "cql_antmaze")
+ACTION_TOLERANCE = 1e-5
+"""Actions may pass [-1, 1] by the rounding of a simulator's float32."""
+NUM_BANDIT_TRANSITIONS = 10_000
+DATA_FILE = Path("data") / "main_data.hdf5"
+FLAT_FILE = "flat.safetensors"
+"""Made from the data file, so .dvcignore names it."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Flat float32 transitions, n rows, with the manifest they belong to."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    next_observations: np.ndarray
+    terminations: np.ndarray
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
+    """Load a task's transitions; they must be those its manifest was written for."""
+    if task.dataset.source == "bandit":
+        return bandit_dataset(task)
+    folder = root / paths.minari_id(task.name)
+    with locked(folder):
+        manifest = read_manifest(task, root)
+        dataset = read_flat(folder / FLAT_FILE, manifest)
+        if dataset is None:
+            dataset = read_transitions(folder / DATA_FILE, task.name, manifest)
+            check_digest(dataset, task, folder)
+            _check_finite(dataset, task.name)
+            write_flat(folder / FLAT_FILE, dataset)
+    return dataset
+
+
+def check_digest(dataset: Dataset, task: TaskConfig, folder: Path) -> None:
+    """Raise unless the transitions are those that their manifest describes."""
+    found, expected = digest(dataset), dataset.manifest["digest"]
+    if found != expected:
+        raise UserError(
+            f"the data of '{task.name}' in {folder} are not those its manifest "
+            f"describes (digest {found[:12]}, expected {expected[:12]}); "
+            f"make them again with: {remedy(task)}"
+        )
+
+
+def read_flat(path: Path, manifest: dict[str, Any]) -> Dataset | None:
+    """Read the flat arrays that an earlier load left; None if they are of no use."""
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        dataset = Dataset(**arrays, manifest=manifest)
+        is_whole = digest(dataset) == manifest["digest"]
+    except (OSError, SafetensorError, TypeError, IndexError):
+        return None
+    return dataset if is_whole else None
+
+
+def write_flat(path: Path, dataset: Dataset) -> None:
+    """Leave the flat arrays for the next load; where that cannot be, go on without."""
+    arrays = {name: getattr(dataset, name) for name in ARRAYS}
+    try:
+        write_bytes(path, safetensors.numpy.save(arrays))
+    except OSError as error:
+        logger.info("%s cannot be written (%s); the next load reads anew", path, error)
+
+
+def _check_finite(dataset: Dataset, name: str) -> None:
+    """Raise unless every number is finite; name the training row that is not."""
+    for key in ARRAYS:
+        array = getattr(dataset, key)
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise UserError(
+                f"{name}: {key} is not finite at training row {row}; nothing can be "
+                "learned from such data"
+            )
+
+
+def bandit_dataset(task: TaskConfig) -> Dataset:
+    """Draw the bandit's transitions: one step each, so every one terminates."""
+    from dql.environments.bandit import OBSERVATION_DIM, sample_data
+
+    num_transitions = task.dataset.num_transitions or NUM_BANDIT_TRANSITIONS
+    actions, rewards = sample_data(task.layout, num_transitions, task.dataset.seed)
+    observations = np.zeros((num_transitions, OBSERVATION_DIM), dtype=np.float32)
+    terminations = np.ones(num_transitions, dtype=np.float32)
+    arrays = (observations, actions, rewards, observations.copy(), terminations)
+    found = digest(Dataset(*arrays))
+    manifest = {"task": task.name, "source": "bandit", "digest": found}
+    return Dataset(*arrays, manifest=manifest)
+
+
+def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset:
+    """Read a Minari file into flat arrays, row for row as D4RL's Q-learning data."""
+    try:
+        blocks = list(transition_blocks(path))
+        flat = [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+    except FileNotFoundError:
+        raise UserError(f"task '{task}': its data file {path} is missing") from None
+    except PermissionError as error:
+        raise UserError(f"task '{task}': {path}: {error.strerror}") from None
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        # What h5py and numpy raise for a file whose bytes are not as written.
+        raise UserError(
+            f"task '{task}': {path} is damaged ({error}); remove it and make the data "
+            "again"
+        ) from None
+    return Dataset(*flat, manifest=manifest)
+
+
+def transition_blocks(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield each episode's training rows, the five `ARRAYS` in order, float32."""
+    episodes = stored_episodes(path)
+    episode = next(episodes)
+    while episode is not None:
+        following = next(episodes, None)
+        # The final observation is not a row's own: what follows the last row is
+        # the first of the next episode, and nothing follows the last row of all.
+        num_rows = len(episode["rewards"])
+        rows = episode["observations"][:num_rows]
+        successor = rows[:0] if following is None else following["observations"][:1]
+        next_rows = np.concatenate((rows[1:], successor))
+        kept = ~episode["truncations"].astype(bool)[: len(next_rows)]
+        arrays = (
+            rows[: len(kept)],
+            episode["actions"][: len(kept)],
+            episode["rewards"][: len(kept)],
+            next_rows,
+            episode["terminations"][: len(kept)],
+        )
+        yield tuple(array[kept].astype(np.float32) for array in arrays)
+        episode = following
+
+
+def stored_episodes(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the `STORED` arrays of every episode of a Minari file, as they stand."""
+    with h5py.File(path, "r") as file:
+        if not len(file):
+            raise KeyError("it holds no episode")
+        for index in range(len(file)):
+            # h5py's own objects for a group and its arrays cost twice the reading.
+            group = h5py.h5g.open(file.id, f"episode_{index}".encode())
+            yield {name: _read_array(group, name) for name in STORED}
+
+
+def _read_array(group: h5py.h5g.GroupID, name: str) -> np.ndarray:
+    stored = h5py.h5d.open(group, name.encode())
+    array = np.empty(stored.shape, stored.dtype)
+    stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+    return array
+
+
+def digest(dataset: Dataset) -> str:
+    """Return the sha256 over the names, shapes and contents of the arrays."""
+    hashes = [hashlib.sha256() for _ in ARRAYS]
+    for hasher, name in zip(hashes, ARRAYS, strict=True):
+        hasher.update(np.ascontiguousarray(getattr(dataset, name), dtype="<f4").data)
+    widths = dataset.observations.shape[1], dataset.actions.shape[1]
+    return combined_digest(hashes, len(dataset), widths)
+
+
+def combined_digest(hashes: list[Any], num_rows: int, widths: tuple[int, int]) -> str:
+    """Combine the arrays' running hashes, so that a stream gives the same digest."""
+    combined = hashlib.sha256(f"{num_rows} {widths[0]} {widths[1]}".encode())
+    for name, hasher in zip(ARRAYS, hashes, strict=True):
+        combined.update(f"{name} {hasher.hexdigest()}".encode())
+    return combined.hexdigest()
+
+
+def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
+    """Return the rewards an agent trains on, float32, (n,)."""
+    if name == "none":
+        return rewards
+    if name == "normalize":
+        # The released code's torch.std is the unbiased one.
+        values = rewards.astype(np.float64)
+        return ((values - values.mean()) / values.std(ddof=1)).astype(np.float32)
+    if name == "cql_antmaze":
+        return ((rewards - 0.5) * 4.0).astype(np.float32)
+    raise UserError(
+        f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
+    )

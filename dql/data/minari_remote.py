@@ -1,0 +1,135 @@
+"""Datasets that Minari publishes, by their id: fetched, checked, apart from D4RL's.
+
+They were generated anew, with other policies and simulators, also where an id names
+D4RL. So they make a suite of their own, are evaluated in today's physics, and never
+stand beside published numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dql import paths
+from dql.bars import progress_bar
+from dql.data.d4rl import DOWNLOADS, VERSIONED
+from dql.data.d4rl_rows import dimensions
+from dql.data.minari_files import Episode, write_dataset
+from dql.errors import UserError
+from dql.files import locked
+from dql.results.provenance import versions
+
+if TYPE_CHECKING:
+    import minari
+
+    from dql.config.schema import TaskConfig
+
+FOLDER = "minari"
+"""Of the downloads: the root that Minari is given."""
+FLAT = ("observations", "actions")
+
+
+def fetch(
+    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+) -> dict[str, Any]:
+    """Bring a Minari dataset here and write it as the task's; return its manifest.
+
+    What is in results/downloads/minari already, in Minari's layout, is used.
+    """
+    folder = downloads / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / task.name), _minari_root(folder):
+        published = _open(task, folder)
+        num_rows = int(published.total_steps)
+        with progress_bar(f"converting {task.name}", num_rows) as progress:
+
+            def watched() -> Iterator[Episode]:
+                for episode in _episodes(published, task):
+                    progress(len(episode.rewards))
+                    yield episode
+
+            return write_dataset(
+                task.name,
+                watched(),
+                root=root,
+                dimensions=dimensions(task.environment),
+                description=_describe(published, task),
+            )
+
+
+@contextmanager
+def _minari_root(folder: Path) -> Iterator[None]:
+    """Let Minari keep its files in `folder`; it takes the root from the environment."""
+    name, before = "MINARI_DATASETS_PATH", os.environ.get("MINARI_DATASETS_PATH")
+    os.environ[name] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def _open(task: TaskConfig, folder: Path) -> minari.MinariDataset:
+    """Open the published dataset, downloaded before if it is not in the folder."""
+    import minari
+
+    name = task.dataset.id
+    try:
+        if not (folder / name / "data").is_dir():
+            minari.download_dataset(name)
+        return minari.load_dataset(name)
+    except ImportError as error:
+        reason, remedy = str(error), "pip install 'minari[hf]', then run it again"
+    except Exception as error:
+        # Each of Minari's remotes fails in its own way without a network.
+        reason = f"{type(error).__name__}: {error}"
+        remedy = "without a network, put the dataset there or run a task made here"
+    raise UserError(
+        f"task '{task.name}': Minari's dataset '{name}' could not be opened in or "
+        f"fetched to {folder / name} ({reason}). Remedy: {remedy}, for example "
+        "dql data generate local-hopper-medium-expert"
+    ) from None
+
+
+def _episodes(published: minari.MinariDataset, task: TaskConfig) -> Iterator[Episode]:
+    for episode in published.iterate_episodes():
+        for name in FLAT:
+            if not isinstance(getattr(episode, name), np.ndarray):
+                raise UserError(
+                    f"task '{task.name}': the {name} of Minari's '{task.dataset.id}' "
+                    "are not one flat array; such datasets are not supported"
+                )
+        yield Episode(
+            episode.observations,
+            episode.actions,
+            np.asarray(episode.rewards),
+            np.asarray(episode.terminations, dtype=bool),
+            np.asarray(episode.truncations, dtype=bool),
+        )
+
+
+def _describe(published: minari.MinariDataset, task: TaskConfig) -> dict[str, Any]:
+    metadata = published.storage.metadata
+    scores = {key: metadata.get(f"ref_{key}_score") for key in ("min", "max")}
+    has_scores = None not in scores.values()
+    source = {"source": f"metadata of Minari's {task.dataset.id}"}
+    specification = published.spec.env_spec
+    return {
+        "source": "minari",
+        "description": f"Minari's {task.dataset.id}; not D4RL's",
+        "algorithm_name": metadata.get("algorithm_name"),
+        "licence": "as its publisher says (https://minari.farama.org)",
+        "minari_id": task.dataset.id,
+        "recorded_in": specification.id if specification else None,
+        "reference_scores": {**scores, **source} if has_scores else None,
+        "environment": task.environment,
+        "horizon": task.horizon,
+        "physics": task.physics,
+        "versions": {name: versions()[name] for name in VERSIONED},
+    }

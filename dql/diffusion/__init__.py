@@ -1,0 +1,7 @@
+"""The conditional diffusion policy (Section 3), its chain, and the flow policy.
+
+Noise schedule, noise predictor, the reverse chain with its written-out derivative, a
+fast deterministic sampler. Imports `dql.core` only.
+
+Public: `policy.Diffusion`, `noise_predictor.NoisePredictor`, `flow`, `dpm_solver`.
+"""

@@ -1,0 +1,184 @@
+"""Every figure by name: what it shows, what it is drawn from, and by which module.
+
+Figures of the bandit are drawn from runs and their summary; figures of a suite, one
+for each suite with cells, from cells. Importing this module costs nothing: the plotting
+library is loaded when drawing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+
+from dql.errors import UserError, nearest
+from dql.config.schema import SuiteName
+
+CLONING_METHODS = ("bc_mle", "bc_cvae", "bc_mmd", "bc_diffusion")
+IMPROVEMENT_METHODS = ("td3_bc", "bcq", "bear_mmd", "diffusion_ql")
+RELEASED_METHODS = ("td3_bc_as_released", "bcq_as_released")
+DIFFUSION_METHODS = ("bc_diffusion", "diffusion_ql")
+LAYOUT_NAMES = ("axes", "corners")
+
+
+SUITE_FIGURES = (
+    "learning_curves",
+    "loss_against_score",
+    "selection_gap",
+    "performance_profiles",
+)
+"""Kinds of figures that every suite with cells has, each a module of this package."""
+
+
+ACTION_MODES = "action_modes"
+"""One more kind, for suites where a task has enough values of eta: `eta_cells`."""
+
+MIN_ETAS = 3
+
+
+@dataclass(frozen=True)
+class FigureContent:
+    """What a figure of the bandit shows: layouts, methods, the setting that may vary.
+
+    It needs `min_values` values of that setting on a layout, the default's included,
+    and one of the methods `required`, if there are any. `common` is the variant that all
+    its methods are of, such as N=5.
+    """
+
+    module: str
+    layouts: tuple[str, ...]
+    methods: tuple[str, ...]
+    varied: str | None = None
+    min_values: int = 1
+    common: str = ""
+    required: tuple[str, ...] = ()
+
+    def uses(self, task: str, method: str) -> bool:
+        """Return whether the figure shows a method (with its variant) on a task."""
+        if task not in {f"bandit-{layout}" for layout in self.layouts}:
+            return False
+        base, _, variant = method.partition("@")
+        if base not in self.methods:
+            return False
+        if variant == self.common:
+            return True
+        common = f"{self.common}," if self.common else ""
+        key, _, _ = variant.removeprefix(common).partition("=")
+        num_commas = common.count(",")
+        return (
+            variant.startswith(common)
+            and key == self.varied
+            and variant.count(",") == num_commas
+        )
+
+
+PANEL_METHODS = CLONING_METHODS + IMPROVEMENT_METHODS
+
+FIGURES: dict[str, FigureContent] = {
+    "bandit_axes": FigureContent("bandit_panels", ("axes",), PANEL_METHODS),
+    "bandit_corners": FigureContent("bandit_panels", ("corners",), PANEL_METHODS),
+    "bandit_denoising_steps": FigureContent(
+        "bandit_denoising_steps", LAYOUT_NAMES, DIFFUSION_METHODS, varied="N",
+        min_values=2,
+    ),  # fmt: skip
+    "bandit_eta": FigureContent(
+        "bandit_eta", LAYOUT_NAMES, ("diffusion_ql", "bc_diffusion"), varied="eta",
+        min_values=2,
+    ),  # fmt: skip
+    "bandit_as_released": FigureContent(
+        "bandit_as_released", LAYOUT_NAMES, ("td3_bc", "bcq", *RELEASED_METHODS),
+        required=RELEASED_METHODS,
+    ),  # fmt: skip
+    "bandit_modes": FigureContent(
+        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta",
+        min_values=MIN_ETAS, common="N=5",
+    ),  # fmt: skip
+    "bandit_trajectories": FigureContent(
+        "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS
+    ),
+}
+
+
+def figure_content(name: str) -> FigureContent:
+    """Return what a figure of the bandit shows; an unknown name raises."""
+    if name not in FIGURES:
+        names = [*FIGURES, *(suite_figure("local", kind) for kind in SUITE_FIGURES)]
+        raise UserError(f"unknown figure {name!r}{nearest(name, names)}")
+    return FIGURES[name]
+
+
+def suite_figure(suite: str, kind: str) -> str:
+    """Return the name of a suite's figure of some kind: local_learning_curves."""
+    return f"{suite}_{kind}"
+
+
+def split_suite_figure(name: str) -> tuple[str, str] | None:
+    """Return the suite and the kind of a suite's figure, None for any other name."""
+    suite, _, kind = name.partition("_")
+    suites = set(get_args(SuiteName)) - {"bandit"}
+    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES)
+    return (suite, kind) if suite in suites and is_kind else None
+
+
+def eta_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return Diffusion-QL's cells that differ in eta alone, three of a task or more."""
+    shown = [
+        (task, method)
+        for task, method in cells
+        if re.fullmatch(r"diffusion_ql(@eta=[^,]+)?", method)
+    ]
+    counts = Counter(task for task, _ in shown)
+    return [cell for cell in shown if counts[cell[0]] >= MIN_ETAS]
+
+
+def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those of the given (task, method) pairs that a figure shows.
+
+    There are none where fewer values of its setting are among them than it needs, or
+    none of the methods it cannot do without.
+    """
+    content = figure_content(name)
+    shown = [(task, method) for task, method in cells if content.uses(task, method)]
+    counts = Counter((task, method.partition("@")[0]) for task, method in shown)
+    if content.required and not {method for _, method in shown} & {*content.required}:
+        return []
+    return shown if max(counts.values(), default=0) >= content.min_values else []
+
+
+def draw_figure(
+    name: str,
+    run_directories: Sequence[Path],
+    summary: Path,
+    outputs: Sequence[Path],
+) -> None:
+    """Draw a figure of the bandit from stored runs; suffixes decide the formats."""
+    content = figure_content(name)
+    runs = import_module("dql.figures.bandit_runs").BanditRuns.load(
+        run_directories, summary, content
+    )
+    _draw(content.module, outputs, runs, content)
+
+
+def draw_suite_figure(
+    kind: str, cells: Sequence[Path], outputs: Sequence[Path]
+) -> None:
+    """Draw a suite's figure from its cells; suffixes decide the formats."""
+    loaded = import_module("dql.figures.suite_cells").SuiteCells.load(cells)
+    _draw(kind, outputs, loaded)
+
+
+def draw_action_modes(samples: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Draw the modes kept as eta grows from action samples; suffixes decide formats."""
+    _draw(ACTION_MODES, outputs, samples)
+
+
+def _draw(module: str, outputs: Sequence[Path], *arguments: object) -> None:
+    """Draw with a module of this package, in the one style of all figures."""
+    drawing = import_module(f"dql.figures.{module}")
+    style = import_module("dql.figures.style")
+    with style.paper_style():
+        style.save_figure(drawing.draw(*arguments), outputs)

@@ -1,0 +1,9 @@
+"""What runs left on disk: read, checked, judged and counted.
+
+Runs and their provenance, cells over seeds, selection rules, statistics, the paper's
+numbers, manifests of datasets. Reads files that others wrote and computes no gradient;
+imports the schema of the configuration and the bandit's geometry.
+
+Public: `runs`, `cells`, `selection`, `statistics`, `published`, `provenance`,
+`manifests`, `bandit_summary`.
+"""

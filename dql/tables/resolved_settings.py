@@ -1,0 +1,81 @@
+"""The settings that the configuration resolves for a task, and the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dql import paths
+from dql.errors import UserError
+from dql.results.published import read_rows
+from dql.results.selection import kept_rank
+
+if TYPE_CHECKING:
+    from dql.config.project import Project
+
+ORIGINS = ("paper", "released code")
+OF_TRAINING = (
+    "num_gradient_steps", "batch_size", "evaluation_interval", "num_evaluation_episodes"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PublishedSetting:
+    """A published hyperparameter of Diffusion-QL; `origin` is one of `ORIGINS`."""
+
+    task: str
+    setting: str
+    value: Any
+    origin: str
+    source: str
+    note: str
+
+
+def load_settings(directory: Path = paths.PUBLISHED) -> list[PublishedSetting]:
+    """Return the published settings; an unknown origin raises and names the row."""
+    path = directory / "hyperparameters.csv"
+    settings = []
+    for row in read_rows(path):
+        if row["origin"] not in ORIGINS:
+            raise UserError(
+                f"{path}: {row['task']}, {row['setting']}: unknown origin "
+                f"{row['origin']!r}; known: {', '.join(ORIGINS)}"
+            )
+        settings.append(PublishedSetting(**row | {"value": parse(row["value"])}))
+    return settings
+
+
+def parse(text: str) -> Any:
+    """Return a value as YAML reads it, numbers such as 3e-05 included."""
+    value = yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any]:
+    """Return all that the configuration decides about training a method on a task."""
+    from dql.config.resolution import resolve_training
+
+    config = project.task(task)
+    training = resolve_training(project.suite(config.suite), config)
+    values = project.settings(task, method)
+    values |= {name: getattr(training, name) for name in OF_TRAINING}
+    rank = kept_rank(config.offline_selection_rank, project.config.selection_rule)
+    return values | {
+        "offline_selection_rank": rank,
+        "reward_transform": config.reward_transform,
+    }
+
+
+def resolved_table(project: Project, table: str) -> Iterator[tuple[str, str, dict]]:
+    """Yield task, method and resolved settings of a table's suites, run or not."""
+    for name in project.table_suites(table):
+        suite = project.suite(name)
+        for task, method in suite.cells():
+            yield task, method, resolved_settings(project, task, method)

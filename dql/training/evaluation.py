@@ -1,0 +1,157 @@
+"""Roll out the policies of a block: a thread's episodes of all runs step together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+
+import numpy as np
+import torch
+
+from dql.agents.agent import Agent
+from dql.core.noise import BLOCK_STEPS, NoiseStreams
+from dql.environments.batch import BatchEnvironment
+
+SEED_OFFSET = 100
+"""The official protocol seeds evaluation with the run's seed + 100, every time."""
+
+EPISODE_STRIDE = 10_000
+"""Distance of the environment seeds of two runs: more than anyone's episodes."""
+
+
+EPISODES_PER_CALL = 250
+"""Episodes of a run that the policy decides for at once, which bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The episodes of one run at one evaluation."""
+
+    episode_returns: np.ndarray  # (E,), undiscounted
+    episode_lengths: np.ndarray  # (E,)
+    first_actions: np.ndarray  # (E, A): the whole episode, where it has one step
+    first_rewards: np.ndarray  # (E,)
+
+
+def episode_seeds(seed: int, num_episodes: int) -> list[int]:
+    """Return the environment seeds of a run's episodes, equal at every evaluation."""
+    start = (seed + SEED_OFFSET) * EPISODE_STRIDE
+    return list(range(start, start + num_episodes))
+
+
+def evaluate(
+    agent: Agent,
+    environments: Sequence[BatchEnvironment],
+    gradient_step: int,
+    excluded: Sequence[int] = (),
+    num_threads: int = 1,
+) -> list[Evaluation]:
+    """Run every episode of every run to its end and keep its return.
+
+    `environments[r]` holds the E episodes of run r; `excluded` runs do not play. The
+    noise comes from a stream of its own, so evaluating leaves training as it was.
+    Threads share the episodes: policy and physics leave Python's lock while they work.
+    """
+    play = _Play(agent, environments, excluded)
+    horizon = environments[0].horizon
+    streams = NoiseStreams(
+        agent.spec.seeds,
+        agent.evaluation_draws(environments[0].num_environments),
+        "evaluation",
+        gradient_step,
+        device=agent.spec.device,
+        block_steps=min(BLOCK_STEPS, horizon),
+    )
+    with ThreadPoolExecutor(num_threads) as pool:
+        share = pool.map if num_threads > 1 else map
+        for start in range(0, horizon, streams.block_steps):
+            playing = np.flatnonzero(play.active.any(axis=0))
+            if len(playing) == 0:
+                break
+            noise = streams.block(start // streams.block_steps)
+            stop = min(start + streams.block_steps, horizon)
+            # Those still playing are dealt out anew: a thread would run out of them.
+            groups = max(num_threads, math.ceil(len(playing) / EPISODES_PER_CALL))
+            advance = partial(play.advance, noise, range(start, stop))
+            list(share(advance, np.array_split(playing, min(groups, len(playing)))))
+    return play.evaluations()
+
+
+class _Play:
+    """The episodes of all runs: R runs of E each."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        environments: Sequence[BatchEnvironment],
+        excluded: Sequence[int],
+    ) -> None:
+        self.agent, self.environments = agent, environments
+        # A run's environment is one object; threads call it one after the other.
+        self.locks = [Lock() for _ in environments]
+        shape = len(environments), environments[0].num_environments
+        self.observations = np.stack(
+            [
+                environment.reset(episode_seeds(seed, shape[1]))
+                for environment, seed in zip(
+                    environments, agent.spec.seeds, strict=True
+                )
+            ]
+        )
+        self.active = np.ones(shape, dtype=bool)
+        self.active[list(excluded)] = False
+        self.returns, self.first_rewards = np.zeros(shape), np.zeros(shape)
+        self.lengths = np.zeros(shape, dtype=int)
+        self.first_actions = np.zeros((*shape, agent.spec.action_dim))
+
+    def advance(
+        self, noise: dict[str, torch.Tensor], times: range, group: np.ndarray
+    ) -> None:
+        """Play the episodes of a group, the same of every run, for a block of steps."""
+        for offset, time in enumerate(times):
+            playing = group[self.active[:, group].any(axis=0)]
+            if len(playing) == 0:
+                return
+            actions = self.decide(playing, noise, offset)
+            if time == 0:
+                self.first_actions[:, playing] = actions[:, playing]
+            for run in np.flatnonzero(self.active[:, playing].any(axis=1)):
+                self.step(run, playing, actions[run])
+            if time == 0:
+                self.first_rewards[:, playing] = self.returns[:, playing]
+
+    def decide(
+        self, playing: np.ndarray, noise: dict[str, torch.Tensor], offset: int
+    ) -> np.ndarray:
+        """Ask the policy about some episodes; return actions (R, E, A), 0 elsewhere."""
+        device = self.agent.spec.device
+        index = torch.from_numpy(playing).to(device)
+        inputs = torch.from_numpy(self.observations[:, playing]).float().to(device)
+        draws = {
+            n: values[offset].index_select(1, index) for n, values in noise.items()
+        }
+        actions = np.zeros_like(self.first_actions)
+        actions[:, playing] = self.agent.sample_actions(inputs, draws).cpu().numpy()
+        return actions
+
+    def step(self, run: int, playing: np.ndarray, actions: np.ndarray) -> None:
+        """Step those of some episodes of a run that are active."""
+        chosen = playing[self.active[run, playing]]
+        mask = np.zeros(self.active.shape[1], dtype=bool)
+        mask[chosen] = True
+        with self.locks[run]:
+            outcome = self.environments[run].step(actions, mask)
+        observations, rewards, terminated, truncated = outcome
+        self.observations[run, chosen] = observations[chosen]
+        self.returns[run, chosen] += rewards[chosen]
+        self.lengths[run, chosen] += 1
+        self.active[run, chosen] = ~(terminated | truncated)[chosen]
+
+    def evaluations(self) -> list[Evaluation]:
+        """Return what every run has played."""
+        values = self.returns, self.lengths, self.first_actions, self.first_rewards
+        return [Evaluation(*of_run) for of_run in zip(*values, strict=True)]

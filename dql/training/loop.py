@@ -1,0 +1,250 @@
+"""The training loop: a block of runs in lock step, each with its own files.
+
+It knows no agent by name. A run's folder is the same whether it trained alone or in
+company, and a run that was stopped goes on from its checkpoint as if it had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dql.agents.agent import Agent, AgentSpec
+from dql.agents.registry import SETTINGS, agent_class
+from dql.config.schema import RunConfig
+from dql.core.batch import TransitionStore
+from dql.data.datasets import transform_rewards
+from dql.environments.batch import make_environments
+from dql.errors import UserError
+from dql.files import locked, remove_temporaries
+from dql.training.checkpoint import promote, save_checkpoint, stack_states
+from dql.training.evaluation import evaluate
+from dql.training.gradient_steps import make_steps, training_streams
+from dql.training.process import (
+    StopSignals,
+    choose_device,
+    keep_freed_memory,
+    readable_device_errors,
+    set_precision,
+)
+from dql.training.progress import Progress
+from dql.training.records import Clock, MetricSums
+from dql.training.run_files import write_finished, write_records, write_start
+from dql.training.runs import Run, check_block, prepare_runs
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    *,
+    foreign_checkpoint: Literal["refuse", "discard"] = "refuse",
+    device: str = "auto",
+    num_threads: int = 1,
+) -> None:
+    """Train runs of one agent side by side and write their folders.
+
+    Finished runs are left alone, interrupted ones resumed. Runs that stand at
+    different steps train one group after the other. While another process trains one
+    of the runs, this one waits and then takes over what is left to do. A gradient step
+    uses one thread of the processor, an evaluation `num_threads`.
+    """
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    check_block(configs)
+    training = configs[0].training
+    with ExitStack() as locks:
+        for directory in sorted(set(directories)):
+            locks.enter_context(locked(directory))
+            remove_temporaries(directory)
+        runs = prepare_runs(configs, directories, foreign_checkpoint)
+        with StopSignals() as signals:
+            for step in sorted({run.step for run in runs}):
+                if signals.received:
+                    signals.stop("stopped between two groups of runs")
+                group = [run for run in runs if run.step == step]
+                with readable_device_errors(len(group), training.batch_size):
+                    chosen = choose_device(device)
+                    set_precision(training.precision, chosen)
+                    Block(group, chosen, num_threads).train(signals)
+
+
+class Block:
+    """Runs that train in lock step through one set of stacked parameters."""
+
+    def __init__(
+        self, runs: Sequence[Run], device: torch.device, num_threads: int = 1
+    ) -> None:
+        self.runs, self.num_threads = list(runs), num_threads
+        self.start = runs[0].step
+        self.device = device
+        self.training = runs[0].config.training
+        self.store = make_store(runs, device)
+        self.agent = make_agent(runs, self.store, device)
+        if self.start > 0:
+            checkpoints = [run.checkpoint for run in runs]
+            tensors = stack_states([c.tensors for c in checkpoints])
+            self.agent.load_state(tensors, checkpoints[0].num_updates)
+        self.environments = [
+            make_environments(
+                run.config.environment, self.training.num_evaluation_episodes
+            )
+            for run in runs
+        ]
+        self.metrics = MetricSums([run.records.pending for run in runs])
+        self.clock = Clock()
+
+    def train(self, signals: StopSignals) -> None:
+        """Take the remaining gradient steps, recording at the intervals."""
+        streams = training_streams(self.agent, self.store, self.training.batch_size)
+        for run in self.runs:
+            write_start(run.directory, run.config)
+        last = self.training.num_gradient_steps
+        steps = make_steps(self.agent, self.store)
+        with Progress(self.runs, self.start, last) as progress:
+            for step in range(self.start, last):
+                self.metrics.add(steps.take(step, streams.at(step)))
+                progress.advance(step + 1)
+                self._record(step + 1, progress, signals)
+                if self.all_diverged:
+                    break
+        for run in self.runs:
+            write_records(run.directory, run.config, run.records)
+            write_finished(
+                run.directory,
+                run.config,
+                run.records,
+                identity=run.identity,
+                reference_scores=run.dataset.manifest.get("reference_scores"),
+                device=self.device,
+                diverged=run.diverged,
+            )
+
+    @property
+    def all_diverged(self) -> bool:
+        """Tell whether no run of the block is left to train."""
+        return all(run.diverged for run in self.runs)
+
+    def _record(self, done: int, progress: Progress, signals: StopSignals) -> None:
+        """Do what is due after `done` steps: log, evaluate, save, stop."""
+        is_last = done == self.training.num_gradient_steps
+        evaluates = is_last or done % self.training.evaluation_interval == 0
+        if evaluates or done % self.training.log_interval == 0:
+            self._log(done)
+        if evaluates and not self.all_diverged:
+            self.clock.stop_training()
+            progress.score = self._evaluate(done)
+            self.clock.start_training()
+        is_due = done % self.training.checkpoint_interval == 0
+        stops = signals.received is not None  # once: one may arrive while saving
+        if is_last or is_due or stops or self.all_diverged:
+            self._save(done)
+        if stops and not is_last and not self.all_diverged:
+            signals.stop(f"stopped at step {done}; the checkpoint is written")
+
+    def _log(self, step: int) -> None:
+        """Record each run's mean metrics and mark the runs that left the numbers."""
+        means = self.metrics.means_and_reset()
+        for position, run in enumerate(self.runs):
+            if run.diverged:
+                continue
+            row = {name: float(values[position]) for name, values in means.items()}
+            bad = [name for name, value in row.items() if not np.isfinite(value)]
+            if not bad:
+                run.records.metrics.append({"gradient_step": step, **row})
+                continue
+            run.diverged = {"step": step, "term": bad[0]}
+            logger.error(
+                "%s seed %s on %s diverged: %s is not finite at step %s",
+                run.config.method,
+                run.config.seed,
+                run.config.task,
+                bad[0],
+                step,
+            )
+
+    def _evaluate(self, step: int) -> float:
+        """Evaluate and record every run that is still sound; return the mean return."""
+        excluded = [i for i, run in enumerate(self.runs) if run.diverged]
+        evaluations = evaluate(
+            self.agent, self.environments, step, excluded, self.num_threads
+        )
+        returns = []
+        for run, evaluation in zip(self.runs, evaluations, strict=True):
+            if not run.diverged:
+                run.records.add_evaluation(evaluation, step)
+                returns.append(evaluation.episode_returns.mean())
+        return float(np.mean(returns))
+
+    def _save(self, step: int) -> None:
+        """Write checkpoints and records; a diverged run keeps its last good one."""
+        training_seconds, wall_seconds = self.clock.read_and_reset()
+        for position, run in enumerate(self.runs):
+            run.records.training_seconds += training_seconds
+            run.records.wall_seconds += wall_seconds
+            if not run.diverged:
+                run.records.pending = self.metrics.of_run(position)
+                save_checkpoint(
+                    run.directory,
+                    self.agent,
+                    position,
+                    step,
+                    run.records,
+                    run.identity,
+                )
+        for run in self.runs:
+            if not run.diverged:
+                promote(run.directory)
+        for run in self.runs:
+            write_records(run.directory, run.config, run.records)
+
+
+def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
+    """Put each dataset of the block on the device once."""
+    tasks = list(dict.fromkeys(run.config.task for run in runs))
+    by_task = {run.config.task: run for run in runs}
+    datasets = []
+    for task in tasks:
+        dataset, config = by_task[task].dataset, by_task[task].config
+        rewards = transform_rewards(
+            dataset.rewards, config.environment.reward_transform
+        )
+        datasets.append(dataclasses.replace(dataset, rewards=rewards))
+        shape = (dataset.observations.shape[1], dataset.actions.shape[1])
+        first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])
+        if shape != first:
+            raise UserError(
+                f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
+                f" action) {first}, {task} has {shape}"
+            )
+    return TransitionStore(
+        datasets, [tasks.index(run.config.task) for run in runs], device
+    )
+
+
+def make_agent(
+    runs: Sequence[Run], store: TransitionStore, device: torch.device
+) -> Agent:
+    """Build the stacked agent of a block at step 0."""
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=store.observation_dim,
+        action_dim=store.action_dim,
+        seeds=tuple(run.config.seed for run in runs),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean.to(device),
+        observation_std=std.to(device),
+        bootstraps=store.bootstraps,
+        device=device,
+    )
+    name = runs[0].config.agent
+    settings = [SETTINGS[name](**run.config.settings) for run in runs]
+    return agent_class(name)(spec, settings)

@@ -1,0 +1,216 @@
+"""What a scale would train, and what that costs on this machine, before it is spent.
+
+Gradient steps of every distinct kind of run are timed here, 80 of each:
+same agent, dimensions, block size and device as the run itself, on random transitions.
+Evaluation is not in the estimate; neither are downloads and the local datasets.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dql import paths
+from dql.agents.agent import NUMERIC_SETTINGS, Agent, AgentSpec
+from dql.agents.registry import SETTINGS, agent_class
+from dql.config.project import Project
+from dql.config.schema import RunConfig
+from dql.core.batch import TransitionStore
+from dql.core.noise import BLOCK_STEPS, NoiseStreams
+from dql.environments.batch import make_environments
+from dql.results.files import UnusableRunError, read_json
+from dql.training.gradient_steps import make_steps, training_streams
+
+NUM_TRANSITIONS = 1000
+FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")
+"""Settings whose value does not change what a step costs, unless it is absent or 0."""
+
+
+@dataclass
+class Work:
+    """The unfinished runs of a suite by one method, and their cost."""
+
+    suite: str
+    method: str
+    num_runs: int = 0
+    num_finished: int = 0
+    num_gradient_steps: int = 0
+    hours: float = 0.0
+    checkpoint_bytes: int = 0
+    milliseconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a block costs per step, and its checkpoint."""
+
+    seconds_per_step: float
+    checkpoint_bytes: int
+
+
+def make_works(project: Project, device: torch.device) -> list[Work]:
+    """Return the work of every method in every suite of the scale."""
+    costs: dict[str, Cost] = {}
+    works: dict[tuple[str, str], Work] = {}
+    for key in project.runs():
+        run = project.run_config(*key)
+        suite = project.suite(run.suite)
+        work = works.setdefault((run.suite, run.method), Work(run.suite, run.method))
+        work.num_runs += 1
+        if is_stored(run):
+            work.num_finished += 1
+            continue
+        kind = cost_key(run, suite.seeds_per_job)
+        if kind not in costs:
+            costs[kind] = measure(run, suite.seeds_per_job, device)
+        steps = run.training.num_gradient_steps
+        work.num_gradient_steps += steps
+        work.hours += steps * costs[kind].seconds_per_step / 3600
+        work.checkpoint_bytes += costs[kind].checkpoint_bytes
+        work.milliseconds.append(1e3 * costs[kind].seconds_per_step)
+    return list(works.values())
+
+
+def is_stored(run: RunConfig) -> bool:
+    """Tell whether the run has finished with this configuration; code aside."""
+    folder = paths.run_directory(run.task, run.method, run.seed)
+    if not (folder / paths.PROVENANCE_FILE).is_file():
+        return False
+    try:
+        stored = read_json(folder / paths.CONFIG_FILE)
+    except UnusableRunError:
+        return False
+    return decisive(stored) == decisive(run.model_dump(mode="json"))
+
+
+def decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """Leave off what only names a run."""
+    return {k: v for k, v in config.items() if k not in ("label", "scale")}
+
+
+def cost_key(run: RunConfig, block_size: int) -> str:
+    """Name what decides the cost of a step: runs of equal keys are timed once."""
+    settings = {
+        name: bool(value) if name in FREE_SETTINGS else value
+        for name, value in run.settings.items()
+    }
+    environment = run.environment.environment
+    values = [run.agent, environment, run.training.batch_size, block_size, settings]
+    return json.dumps(values, sort_keys=True)
+
+
+def measure(run: RunConfig, block_size: int, device: torch.device) -> Cost:
+    """Time steps of a block of such runs; cost is of one run of it."""
+    environment = make_environments(run.environment, 1)
+    dims = environment.observation_dim, environment.action_dim
+    ends = run.environment.horizon == 1
+    dataset = random_dataset(*dims, ends=ends)
+    store = TransitionStore([dataset], [0] * block_size, device)
+    settings = SETTINGS[run.agent](**run.settings)
+    agent = build_agent(run.agent, [settings] * block_size, store, device)
+    state = agent.state().values()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in state)
+    steps = make_steps(agent, store)
+    streams = training_streams(agent, store, run.training.batch_size)
+    seconds = seconds_per_step(steps.take, streams, device)
+    return Cost(seconds / block_size, size // block_size)
+
+
+def random_dataset(
+    observation_dim: int,
+    action_dim: int,
+    *,
+    ends: bool = False,
+    size: int = NUM_TRANSITIONS,
+) -> SimpleNamespace:
+    """Return random transitions; with `ends`, each is an episode of its own."""
+    generator = np.random.default_rng(0)
+    normal = generator.standard_normal
+    return SimpleNamespace(
+        observations=normal((size, observation_dim), dtype=np.float32),
+        actions=generator.uniform(-1, 1, (size, action_dim)),
+        rewards=normal(size, dtype=np.float32),
+        next_observations=normal((size, observation_dim), dtype=np.float32),
+        terminations=np.full(size, float(ends), dtype=np.float32),
+    )
+
+
+def build_agent(
+    name: str, settings: list, store: TransitionStore, device: torch.device
+) -> Agent:
+    """Build an agent for the store's dimensions, with seeds 0 to R - 1."""
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=store.observation_dim,
+        action_dim=store.action_dim,
+        seeds=tuple(range(len(settings))),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean.to(device),
+        observation_std=std.to(device),
+        bootstraps=store.bootstraps,
+        device=device,
+    )
+    return agent_class(name)(spec, settings)
+
+
+def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float:
+    """Return the best mean of a few blocks of noise, the first one left out."""
+    means = []
+    for block in range(4):
+        start = time.perf_counter()
+        for step in range(block * BLOCK_STEPS, (block + 1) * BLOCK_STEPS):
+            take(step, streams.at(step))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        means.append((time.perf_counter() - start) / BLOCK_STEPS)
+    return min(means[1:])
+
+
+def totals(works: Iterable[Work]) -> Work:
+    """Add everything up."""
+    total = Work("all", "")
+    for work in works:
+        for name in asdict(total):
+            if name not in ("suite", "method", "milliseconds"):
+                setattr(total, name, getattr(total, name) + getattr(work, name))
+    return total
+
+
+def print_plan(works: list[Work], device: torch.device) -> None:
+    """Print the work by suite and method, and its sum."""
+    table = Table(title="To train, with this machine's time per gradient step")
+    table.add_column("suite", no_wrap=True)
+    table.add_column("method", overflow="fold")  # where space is short; never a number
+    for name in ("runs", "done", "k steps", "ms/step", "hours", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for work in (*works, totals(works)):
+        if work.suite == "all":
+            table.add_section()
+        rounded = sorted({float(f"{value:.2g}") for value in work.milliseconds})
+        spread = [f"{value:g}" for value in rounded]
+        table.add_row(
+            work.suite,
+            work.method,
+            str(work.num_runs),
+            str(work.num_finished),
+            f"{work.num_gradient_steps / 1000:,.0f}",
+            " to ".join(dict.fromkeys([*spread[:1], *spread[-1:]])),
+            f"{work.hours:,.2f}",
+            f"{work.checkpoint_bytes / 1e6:,.0f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"Hours are of one job at a time on {device}, one thread; jobs side by side"
+        " divide them. Not included: evaluation, downloads, making local data.",
+        highlight=False,
+    )

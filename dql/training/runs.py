@@ -1,0 +1,144 @@
+"""The runs of a block before they train: what is finished, interrupted or refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dql.config.schema import RunConfig
+from dql.data.datasets import Dataset, load_dataset
+from dql.errors import UserError
+from dql.files import remove
+from dql.results.provenance import training_fingerprint
+from dql.training.checkpoint import (
+    Checkpoint,
+    DamagedCheckpointError,
+    ForeignCheckpointError,
+    checkpoint_file,
+    load_checkpoint,
+    next_checkpoint_file,
+    promote,
+)
+from dql.training.records import Records
+from dql.training.run_files import is_finished
+
+logger = logging.getLogger(__name__)
+
+IDENTITY_EXCLUDES = {
+    "label": True,
+    "scale": True,
+    "training": {"num_gradient_steps", "checkpoint_interval"},
+}
+"""Configuration that may change between a checkpoint and its continuation.
+
+A longer run continues a shorter one; records keep the intervals they were made with.
+"""
+
+
+@dataclass
+class Run:
+    """One run of a block: what it is, where it writes, what it has measured."""
+
+    config: RunConfig
+    directory: Path
+    dataset: Dataset
+    identity: dict[str, Any]
+    checkpoint: Checkpoint | None = None
+    records: Records = field(default_factory=Records)
+    diverged: dict[str, Any] | None = None
+
+    @property
+    def step(self) -> int:
+        """Return the gradient steps that the checkpoint has taken."""
+        return self.checkpoint.step if self.checkpoint else 0
+
+
+def prepare_runs(
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    foreign_checkpoint: Literal["refuse", "discard"],
+) -> list[Run]:
+    """Return the unfinished runs with their data and checkpoints.
+
+    A checkpoint of another configuration, dataset or code, or a damaged one, is
+    refused, or discarded.
+    """
+    datasets: dict[str, Dataset] = {}
+    runs = []
+    for config, directory in zip(configs, directories, strict=True):
+        if config.task not in datasets:
+            datasets[config.task] = load_dataset(config.environment)
+        dataset = datasets[config.task]
+        identity = {
+            "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
+            "dataset": dataset.manifest["digest"],
+            "code": training_fingerprint(config.agent, config.environment.environment),
+        }
+        if is_finished(directory, config, identity):
+            logger.info("%s is finished, nothing to train", directory)
+            continue
+        runs.append(Run(config, directory, dataset, identity))
+    _resume(runs, foreign_checkpoint)
+    return runs
+
+
+def check_block(configs: Sequence[RunConfig]) -> None:
+    """Refuse runs that cannot go in lock step, before any time is spent."""
+    if not configs:
+        raise UserError("no runs to train")
+    first = configs[0]
+    for other in configs[1:]:
+        for name in ("agent", "training"):
+            here, there = getattr(first, name), getattr(other, name)
+            if here != there:
+                raise UserError(
+                    f"runs of one block differ in {name!r}: {first.task}"
+                    f" {first.method} has {here}, {other.task} {other.method} {there}"
+                )
+
+
+def _resume(runs: Sequence[Run], foreign: str) -> None:
+    """Give each run its checkpoint: the latest step that all of them have.
+
+    A block that was killed while its new checkpoints took the place of the old ones has
+    some of both; its runs must go on from the same step, in the same company.
+    """
+    found = [_find_checkpoints(run, foreign) for run in runs]
+    common = set.intersection(*map(set, found)) if found else set()
+    for run, checkpoints in zip(runs, found, strict=True):
+        if checkpoints:
+            step = max(common or checkpoints)
+            path, run.checkpoint = checkpoints[step]
+            run.records = run.checkpoint.records
+            if path == next_checkpoint_file(run.directory):
+                promote(run.directory)
+
+
+def _find_checkpoints(run: Run, foreign: str) -> dict[int, tuple[Path, Checkpoint]]:
+    """Return the run's checkpoint and the one that waits to replace it, by step."""
+    found = {}
+    for path in (checkpoint_file(run.directory), next_checkpoint_file(run.directory)):
+        try:
+            checkpoint = load_checkpoint(path, run.identity)
+        except DamagedCheckpointError as error:
+            if foreign == "refuse":
+                raise UserError(
+                    f"{error}; start again to go on without it, from an earlier "
+                    "checkpoint or from the start"
+                ) from None
+            logger.warning("%s; going on without it", error)
+            continue
+        except ForeignCheckpointError as error:
+            if foreign == "refuse":
+                raise
+            logger.warning("%s; starting afresh", error)
+            remove(path)
+            continue
+        if checkpoint and checkpoint.step > run.config.training.num_gradient_steps:
+            logger.warning("%s is past the run's last step", path)
+        elif checkpoint:
+            found[checkpoint.step] = path, checkpoint
+    return found

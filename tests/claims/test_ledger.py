@@ -1,0 +1,186 @@
+"""Every claim of the project: what it takes for each verdict, and readable mistakes."""
+
+import json
+
+import pytest
+from stored_results import write_d4rl_cell
+
+from dql import paths
+from dql.claims.file import CLAIMS, FAILS, HOLDS, UNTESTED, VERDICTS
+from dql.claims.ledger import D4RL_SUITES, RUNS, judge_all
+from dql.claims.page import write_claims
+from dql.config.project import load_project
+from dql.errors import UserError
+
+GYM = [n for n, t in load_project(scale="paper").tasks.items() if t.suite == "gym"]
+
+
+@pytest.fixture(scope="module")
+def untested(tmp_path_factory):
+    """Return the records where nothing has been run."""
+    return judge_all(tmp_path_factory.mktemp("empty"))
+
+
+def record(records, name, where=RUNS):
+    found = [r for r in records if r["name"] == name and r["where"].startswith(where)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_without_runs_nothing_that_needs_runs_is_decided(untested):
+    for claim in untested:
+        if claim["section"] == "bandit" or claim["where"] == RUNS:
+            assert claim["verdict"] == UNTESTED and claim["reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "verdict", "number"),
+    [
+        ("best-on-most-tasks", "published table 1", HOLDS, "best in 16 of 20"),
+        ("highest-gym-average", "published table 1", HOLDS, "CQL: difference 10.3"),
+        ("gym-average", "published table 1", HOLDS, "87.91"),
+        ("kitchen-average", "published table 1", UNTESTED, "no source prints"),
+        ("expressiveness-contributes", "published table 2", UNTESTED, "inferred"),
+        (
+            "coupling-contributes",
+            "published table 2",
+            HOLDS,
+            "difference 0.9 (standard error 0.6)",
+        ),
+        ("antmaze-average-69.8", "published table 1", FAILS, "69.63, stated 69.8"),
+        ("best-variant-on-every-task", "published table 2", FAILS, "2 of 3"),
+        ("one-protocol-in-both-tables", "published table 2", FAILS, "97.2 / 96.8"),
+        ("table-two-selects-online", "published table 2", HOLDS, "all are the same"),
+        ("no-spread-reported", "published table 1", FAILS, "9 of 90"),
+        ("number-of-models", "published table 1", UNTESTED, "Appendix C says 6"),
+        ("offline-selection-is-near-online", "published", HOLDS, "widest 6.1"),
+        ("weight-is-one-everywhere", "settings", FAILS, "0.005 (3 of 20)"),
+        ("weight-is-one-on-gym", "settings", HOLDS, "1 (9 of 9)"),
+        ("epochs-elsewhere", "settings", FAILS, "250,000 (1 of 11)"),
+        ("second-or-third-lowest-loss", "settings", FAILS, "0 (3 of 20)"),
+        ("no-clipping", "settings", FAILS, "1 (2 of 20)"),
+        ("no-schedule", "settings", HOLDS, "none (20 of 20)"),
+    ],
+)
+def test_print_and_settings_decide_without_runs(untested, name, where, verdict, number):
+    claim = record(untested, name, where)
+    assert claim["verdict"] == verdict
+    assert number in claim["reason"]
+    assert claim["cost"]["num_runs"] == 0
+
+
+def test_costs_follow_the_configuration(untested):
+    gym = record(untested, "gym-average")
+    seeds = len(load_project(scale="paper").suite("gym").seeds)
+    assert gym["cost"] == {
+        "scale": "paper",
+        "num_runs": 9 * seeds,
+        "num_gradient_steps": 9 * seeds * 2_000_000,
+    }
+    assert gym["target"].startswith("results/cells/{halfcheetah-medium-v2,hopper-")
+    assert gym["target"].endswith("/diffusion_ql.json")
+    modes = record(untested, "diffusion-covers-all-modes", "axes")
+    assert modes["cost"]["num_gradient_steps"] == 3 * 4000
+    rises = record(untested, "cloning-sharper-with-steps", "axes")
+    assert rises["cost"]["num_runs"] == 3 * 5
+
+
+def gym_cells(root, means, **changes):
+    for index, task in enumerate(GYM):
+        write_d4rl_cell(root, task, "diffusion_ql", means(index), **changes)
+
+
+def published_like(index):
+    return [87.0, 88.0, 88.0, 88.0, 89.0]
+
+
+@pytest.mark.parametrize(
+    ("means", "average", "highest"),
+    [
+        (published_like, HOLDS, HOLDS),
+        (lambda index: [49.0, 50.0, 50.0, 51.0, 50.0], FAILS, FAILS),
+        (lambda index: [20.0, 150.0, 40.0, 130.0, 100.0], UNTESTED, UNTESTED),
+    ],
+)
+def test_runs_at_the_papers_protocol_decide(tmp_path, means, average, highest):
+    gym_cells(tmp_path, means)
+    records = judge_all(tmp_path)
+    assert record(records, "gym-average")["verdict"] == average
+    claim = record(records, "highest-gym-average")
+    assert claim["verdict"] == highest
+    assert "interval" in claim["reason"]
+    assert record(records, "antmaze-average")["verdict"] == UNTESTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scale": "quick"}, "made at scale quick"),
+        ({"num_gradient_steps": 6000}, "needs 2,000,000 gradient steps, has 6,000"),
+        ({"num_evaluation_episodes": 2}, "needs 10 evaluation episodes, has 2"),
+        ({"physics": "stock"}, "stock physics"),
+        ({"source": "local"}, "not D4RL's (source: local)"),
+    ],
+)
+def test_smaller_or_other_runs_decide_nothing(tmp_path, changes, reason):
+    gym_cells(tmp_path, published_like, **changes)
+    claim = record(judge_all(tmp_path), "gym-average")
+    assert claim["verdict"] == UNTESTED and reason in claim["reason"]
+
+
+def test_four_seeds_decide_nothing(tmp_path):
+    gym_cells(tmp_path, lambda index: [88.0, 87.0, 88.0, 88.5])
+    claim = record(judge_all(tmp_path), "gym-average")
+    assert claim["verdict"] == UNTESTED and "needs 5 seeds, has 4" in claim["reason"]
+
+
+def test_all_three_files_are_written_and_agree(tmp_path):
+    records = write_claims(tmp_path)
+    content = json.loads((tmp_path / paths.ALL_CLAIMS).read_text())
+    assert sum(content["counts"].values()) == len(content["claims"]) == len(records)
+    assert set(content["counts"]) == set(VERDICTS)
+    text = (tmp_path / paths.ALL_CLAIMS.with_suffix(".md")).read_text()
+    page = (tmp_path / paths.ALL_CLAIMS.with_suffix(".html")).read_text()
+    assert "**holds in the published table**" in text
+    assert "120 runs, 169,500,000 gradient steps" in text
+    assert page.count("<tr>") == len(records) + text.count("| claim | where |")
+    assert "http" not in page
+
+
+def test_every_claim_is_of_a_known_source_and_suite(untested):
+    assert {claim["origin"] for claim in untested} == {"paper", "circulating"}
+    names = {(claim["name"], claim["where"]) for claim in untested}
+    assert len(names) == len(untested)
+    assert set(D4RL_SUITES) == {"gym", "antmaze", "adroit", "kitchen"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("best_in: 11", "best_at: 11", "best-on-most-tasks.*'best_at'.*'best_in'"),
+        ("- average_is: 87.9\n          method: diffusion_ql",
+         "- average_is: 87.9\n          method: difusion_ql",
+         "gym-average.*method.*'difusion_ql'.*'diffusion_ql'"),
+        ("others: [bcq_diffusion]", "others: [BCQ-Difusion]", "Did you mean 'BCQ-Dif"),
+        ("      source: Table 1, Gym\n", "", "highest-gym-average.*source.*required"),
+        ("average_is: 69.6\n          method: diffusion_ql", "average_is: 69.6",
+         "antmaze-average.*average_is.*method.*required"),
+        ("suites: [gym]\n      table: table4", "suites: [gim]\n      table: table4",
+         "offline-selection.*suites.*'gim'.*'gym'"),
+        ("        - walker2d-medium-expert-v2", "        - local-hopper-medium-expert",
+         "expressiveness.*no task of D4RL"),
+        ("every_task: {q_normalizer: [none]}", "every_task: {q_normaliser: [none]}",
+         "raw-q.*'q_normaliser'.*'q_normalizer'"),
+        ("name: raw-q", "name: no-clipping", "'no-clipping' is there twice"),
+        ("min_seeds: 5", "min_seed: 5", "d4rl: .*'min_seed'.*'min_seeds'"),
+        ("settings:\n", "setings:\n", "section 'setings'.*'settings'"),
+        ("methods: [bc_mle]", "methods: [bc_mele]", "mle-is-unimodal.*'bc_mele'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_claim_key_and_nearest(tmp_path, old, new, message):
+    text = CLAIMS.read_text()
+    assert old in text
+    path = tmp_path / "claims.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        judge_all(tmp_path, path)

@@ -1,0 +1,182 @@
+"""What is on disk is told, and a fault in it is found and named by file and row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from dql import paths
+from dql.cli.main import main
+from dql.config.schema import DatasetConfig, TaskConfig
+from dql.data import checks as dataset_checks
+from dql.data import minari_files
+from dql.data.datasets import DATA_FILE
+from dql.errors import UserError
+
+URL = "http://127.0.0.1:9/file.hdf5"
+
+
+def make_task(source: str = "local", **dataset) -> TaskConfig:
+    """Make a hopper task."""
+    return TaskConfig(
+        name=f"{source}-hopper",
+        suite="local",
+        environment="bandit" if source == "bandit" else "hopper",
+        layout="axes",
+        horizon=5,
+        dataset=DatasetConfig(source=source, **dataset),
+    )
+
+
+def make_episode(length: int) -> minari_files.Episode:
+    """Make an episode that is truncated at its end."""
+    generator = np.random.default_rng(length)
+    return minari_files.Episode(
+        generator.standard_normal((length + 1, 11)),
+        generator.uniform(-1, 1, (length, 3)),
+        generator.standard_normal(length),
+        np.zeros(length, dtype=bool),
+        np.arange(length) == length - 1,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Write a dataset of three episodes, 12 rows."""
+    minari_files.write_dataset(
+        "local-hopper",
+        [make_episode(length) for length in (3, 4, 5)],
+        root=tmp_path,
+        dimensions=(11, 3),
+        description={"source": "local", "licence": "ours"},
+    )
+    return tmp_path
+
+
+def data_file(root: Path) -> Path:
+    return root / "local-hopper-v0" / DATA_FILE
+
+
+def state(task: TaskConfig, root: Path) -> str:
+    return dataset_checks.dataset_state(task, root, root / "downloads").state
+
+
+def test_the_state_follows_what_is_on_disk(root: Path, tmp_path: Path) -> None:
+    task = make_task()
+    found = dataset_checks.dataset_state(task, root)
+    assert (found.state, found.num_transitions) == ("generated", 12)
+    assert found.licence == "ours"
+    assert found.num_bytes == data_file(root).stat().st_size
+    assert state(task, tmp_path / "elsewhere") == "absent"
+    assert state(make_task("bandit"), root) == "generated"
+    data_file(root).unlink()
+    assert state(task, root) == "partial"
+    (root / "local-hopper.json").unlink()
+    assert state(task, root) == "partial"
+
+
+def test_a_download_that_was_cut_is_partial(tmp_path: Path) -> None:
+    task = make_task("d4rl", url=URL, num_bytes=7)
+    assert state(task, tmp_path) == "absent"
+    assert dataset_checks.dataset_state(task, tmp_path).num_bytes == 7
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "file.hdf5.part").write_bytes(b"abc")
+    assert state(task, tmp_path) == "partial"
+
+
+def test_a_good_dataset_passes(root: Path) -> None:
+    manifest = dataset_checks.verify(make_task(), root)
+    assert manifest == json.loads((root / "local-hopper.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("array", "row", "value", "message"),
+    [
+        ("episode_1/rewards", 2, np.nan, "rewards is not finite at row 5;"),
+        ("episode_2/actions", 1, 3.0, "actions has 3 at row 8, outside"),
+        ("episode_2/truncations", 0, True, "truncations is set at row 7"),
+        ("episode_0/observations", 1, 0.5, "digest is .* its manifest says"),
+    ],
+)
+def test_faults_are_named_with_file_and_row(
+    root: Path, array: str, row: int, value: object, message: str
+) -> None:
+    with h5py.File(data_file(root), "r+") as file:
+        file[array][row] = value
+    with pytest.raises(UserError, match=f"main_data.hdf5: {message}") as caught:
+        dataset_checks.verify(make_task(), root)
+    assert "dql data generate local-hopper" in str(caught.value)
+
+
+def test_missing_and_damaged_files_are_named(root: Path) -> None:
+    with h5py.File(data_file(root), "r+") as file:
+        del file["episode_1/actions"]
+    with pytest.raises(UserError, match="main_data.hdf5 is damaged"):
+        dataset_checks.verify(make_task(), root)
+    data_file(root).write_bytes(data_file(root).read_bytes()[:100])
+    with pytest.raises(UserError, match="main_data.hdf5 is damaged"):
+        dataset_checks.verify(make_task(), root)
+    data_file(root).unlink()
+    with pytest.raises(UserError, match="main_data.hdf5 is missing"):
+        dataset_checks.verify(make_task(), root)
+    with pytest.raises(UserError, match="no data yet"):
+        dataset_checks.verify(make_task("d4rl"), root)
+    with pytest.raises(UserError, match="no file to verify"):
+        dataset_checks.verify(make_task("bandit"), root)
+
+
+def test_a_foreign_manifest_is_found_out(root: Path) -> None:
+    path = root / "local-hopper.json"
+    manifest = json.loads(path.read_text()) | {"num_episodes": 4}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="num_episodes is 3, its manifest says 4"):
+        dataset_checks.verify(make_task(), root)
+
+
+def call(*arguments: str) -> int:
+    """Run the command line in this process and return its exit code."""
+    try:
+        main(list(arguments))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch) -> Path:
+    """Stand in a folder that has the data of one real task."""
+    monkeypatch.chdir(tmp_path)
+    minari_files.write_dataset(
+        "local-hopper-medium-expert",
+        [make_episode(length) for length in (3, 4)],
+        root=paths.DATASETS,
+        dimensions=(11, 3),
+        description={"source": "local", "reference_scores": {"min": 0, "max": 10}},
+    )
+    return tmp_path
+
+
+def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
+    assert call("data", "list", "--json") == 0
+    rows = {row["task"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["local-hopper-medium-expert"]["state"] == "generated"
+    assert rows["hopper-medium-v2"]["state"] == "absent"
+    assert rows["hopper-medium-v2"]["num_bytes"] == 152756557
+    assert call("data", "list") == 0
+    listed = capsys.readouterr().out
+    assert "local-halfcheetah-medium-expert" in listed
+    assert "…" not in listed  # a pipe has no width to cut at
+    assert call("data", "verify") == 0
+    assert "7 transitions as in the manifest" in capsys.readouterr().out
+    assert call("data", "describe", "local-hopper-medium-expert", "--figure") == 0
+    assert "7 transitions in 2 episodes" in capsys.readouterr().out
+    drawn = project / "figures/data/data_local-hopper-medium-expert.png"
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    with h5py.File(paths.dataset_file("local-hopper-medium-expert"), "r+") as file:
+        file["episode_0/rewards"][1] = np.inf
+    assert call("data", "verify") == 2
+    assert "rewards is not finite at row 1" in capsys.readouterr().err

@@ -1,0 +1,297 @@
+"""Figures of a suite: drawn from cells, byte-stable, honest about what is missing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from math import ceil
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+from stored_results import make_config, write_run
+
+from dql.cli.main import main
+from dql.errors import UserError
+from dql.figures import panels, style
+from dql.figures import registry as figures
+from dql.figures.registry import SUITE_FIGURES, draw_suite_figure
+from dql.figures.suite_cells import SuiteCells
+from dql.results.cells import aggregate_cell
+
+TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
+METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
+LOSSES = (0.2, 0.1, 0.3)
+"""Stop at the third; the second lowest is the first: step 100."""
+
+
+def write_cell(root, task, method, num_seeds=3, *, losses=LOSSES, **options):
+    """Write a cell; a method of `METHODS` scores a tenth of its number, 2 x, 1.5 x."""
+    best = METHODS.get(method, 50.0)
+    configs = [make_config(task, method, seed, **options) for seed in range(num_seeds)]
+    folders = [
+        root / "runs" / task / method / f"seed{seed}" for seed in range(num_seeds)
+    ]
+    for config, folder in zip(configs, folders, strict=True):
+        returns = [best + 10 * config["seed"], 2 * best, 1.5 * best]
+        write_run(folder, config, returns, losses=None if method == "iql" else losses)
+    output = root / "cells" / task / f"{method}.json"
+    aggregate_cell(configs, folders, output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Write cells of three methods on two tasks."""
+    root = tmp_path_factory.mktemp("suite")
+    return [write_cell(root, task, method) for task in TASKS for method in METHODS]
+
+
+def drawn(kind, cells):
+    """Return a figure."""
+    from importlib import import_module
+
+    with style.paper_style():
+        module = import_module(f"dql.figures.{kind}")
+        return module.draw(SuiteCells.load(cells))
+
+
+def printed(figure):
+    """Return every text of a figure: titles, notes, labels, the legend."""
+    texts = [text.get_text() for text in figure.texts]
+    for axes in figure.axes:
+        texts += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
+        texts += [text.get_text() for text in [*axes.texts, *axes.get_yticklabels()]]
+    for legend in figure.legends:
+        texts += [text.get_text() for text in legend.get_texts()]
+    return " | ".join(texts)
+
+
+@pytest.mark.parametrize("kind", SUITE_FIGURES)
+def test_every_figure_is_drawn_and_byte_stable(cells, tmp_path, kind):
+    first = [tmp_path / f"first.{suffix}" for suffix in ("pdf", "png")]
+    again = [tmp_path / f"again.{suffix}" for suffix in ("pdf", "png")]
+    draw_suite_figure(kind, cells, first)
+    draw_suite_figure(kind, cells, again)
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert first[0].read_bytes().startswith(b"%PDF")
+    assert first[1].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", SUITE_FIGURES)
+def test_sizes_and_the_origin_of_the_data_are_printed(cells, kind):
+    text = printed(drawn(kind, cells)).replace("\n", " ")
+    assert "3 seeds, 300 gradient steps, 2 episodes each" in text
+    assert "not D4RL's" in text
+
+
+def test_curves_are_means_over_seeds(cells):
+    figure = drawn("learning_curves", cells)
+    assert [axes.get_title() for axes in figure.axes] == list(TASKS)
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == len(METHODS)
+    assert lines[0].get_xdata() == pytest.approx([100, 200, 300])
+    assert lines[0].get_ydata() == pytest.approx([11.0, 20.0, 15.0], abs=1e-3)
+    assert len(figure.axes[0].collections) == len(METHODS)  # one band each
+
+
+def test_many_methods_share_no_panel(tmp_path):
+    names = [f"bc_diffusion@N={steps}" for steps in range(2, 13)]
+    many = [write_cell(tmp_path, TASKS[0], name, num_seeds=1) for name in names]
+    figure = drawn("learning_curves", many)
+    named = [
+        [text.get_text() for text in axes.get_legend().get_texts()]
+        for axes in figure.axes
+    ]
+    assert [len(group) for group in named] == [6, 5]
+    assert sum(named, []) == names
+    for axes, group in zip(figure.axes, named, strict=True):
+        colors = [line.get_color() for line in axes.get_lines()]
+        assert colors.count(style.MODE_COLOR) == len(names) - len(group)
+        assert len(set(colors) - {style.MODE_COLOR}) == len(group)
+
+
+def test_two_seeds_are_drawn_as_themselves(tmp_path):
+    cell = write_cell(tmp_path, TASKS[0], "diffusion_ql", num_seeds=2)
+    figure = drawn("learning_curves", [cell])
+    assert not figure.axes[0].collections
+    assert len(figure.axes[0].get_lines()) == 3
+    assert "too few for an interval" in printed(figure)
+
+
+def test_the_chosen_checkpoints_are_marked(cells):
+    figure = drawn("loss_against_score", cells)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == f"{TASKS[0]}\nbc_diffusion"
+    assert not any("iql" in title for title in titles)
+    curve, offline, online = figure.axes[0].get_lines()[:3]
+    assert curve.get_xdata() == pytest.approx(LOSSES)
+    assert (offline.get_xdata(), offline.get_ydata()) == (
+        pytest.approx([0.2]),
+        pytest.approx([10.0]),
+    )
+    assert online.get_ydata() == pytest.approx([20.0])
+
+
+def test_titles_of_many_panels_do_not_meet(tmp_path):
+    tasks = ("local-halfcheetah-medium-expert", "local-walker2d-medium-expert")
+    names = [f"bc_diffusion@N={steps}" for steps in range(2, 9)]
+    many = [write_cell(tmp_path, t, name, num_seeds=1) for t in tasks for name in names]
+    figure = drawn("loss_against_score", many)
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.title.get_window_extent().padded(5, 0) for axes in figure.axes]
+    boxes += [axes.xaxis.get_tightbbox() for axes in figure.axes]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+
+def test_the_gap_and_its_luck_are_drawn_per_cell(cells):
+    figure = drawn("selection_gap", cells)
+    cell = json.loads(cells[0].read_text())["selection_gap"]
+    gap, luck = cell["online_minus_offline"], cell["luck"]
+    points = [line.get_xdata()[0] for line in figure.axes[0].get_lines()]
+    assert gap["mean"] == pytest.approx(9.0, abs=1e-3)
+    for value in (
+        gap["mean"],
+        luck["mean"],
+        *(c["interval_95"][0] for c in (gap, luck)),
+    ):
+        assert any(np.isclose(value, point) for point in points)
+    text = printed(figure)
+    assert f"{TASKS[0]}, bc_diffusion" in text
+    assert text.count("no offline choice") == 2  # a text per cell of iql
+
+
+def test_profiles_and_the_probability_of_improvement(cells):
+    figure = drawn("performance_profiles", cells)
+    profiles, improvement = figure.axes
+    for line in profiles.get_lines():
+        assert line.get_ydata()[0] == 1.0 and line.get_ydata()[-1] == 0.0
+    labels = [label.get_text() for label in improvement.get_yticklabels()]
+    assert labels == ["bc_diffusion", "iql"]
+    values = [line.get_xdata()[0] for line in improvement.get_lines()]
+    assert values.count(1.0) == 4  # points and intervals: always better
+    assert "P(diffusion_ql scores above" in printed(figure)
+
+
+def test_a_method_that_lacks_a_task_is_left_out_by_name(cells):
+    figure = drawn("performance_profiles", cells[:4])
+    assert "Not run on every task: iql, diffusion_ql." in printed(figure)
+    assert "only method" in printed(figure)
+
+
+@pytest.mark.parametrize("kind", SUITE_FIGURES)
+def test_cells_without_runs_say_so_instead_of_empty_axes(tmp_path, kind):
+    cell = write_cell(tmp_path, TASKS[0], "diffusion_ql")
+    configs = [make_config(TASKS[0], "diffusion_ql", seed) for seed in range(3)]
+    shutil.rmtree(tmp_path / "runs")
+    aggregate_cell(configs, [tmp_path / "gone"] * 3, cell)
+    figure = drawn(kind, [cell])
+    assert not figure.axes
+    assert "local suite: nothing to draw" in printed(figure)
+
+
+def test_no_logged_loss_is_said(cells):
+    figure = drawn("loss_against_score", [path for path in cells if "iql" in path.name])
+    assert not figure.axes
+    assert "actor/bc_loss" in printed(figure)
+
+
+def test_missing_runs_are_named(tmp_path):
+    cell = write_cell(tmp_path, TASKS[0], "diffusion_ql")
+    configs = [make_config(TASKS[0], "diffusion_ql", seed) for seed in range(4)]
+    folders = [
+        tmp_path / "runs" / TASKS[0] / "diffusion_ql" / f"seed{seed}"
+        for seed in range(4)
+    ]
+    aggregate_cell(configs, folders, cell)
+    text = printed(drawn("learning_curves", [cell])).replace("\n", " ")
+    assert f"Missing or diverged runs: diffusion_ql on {TASKS[0]}." in text
+
+
+def test_a_cell_of_an_older_version_says_how_to_remake_it(cells, tmp_path):
+    old = json.loads(cells[0].read_text())
+    del old["curves"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(old))
+    with pytest.raises(UserError, match=f"dql aggregate {TASKS[0]} bc_diffusion"):
+        SuiteCells.load([path])
+
+
+def test_a_figure_shows_one_suite(cells, tmp_path):
+    other = write_cell(tmp_path, "hopper-medium-v2", "td3_bc", suite="gym")
+    with pytest.raises(UserError, match="a figure shows one suite"):
+        SuiteCells.load([cells[0], other])
+
+
+def test_names_of_suite_figures():
+    assert figures.split_suite_figure("gym_learning_curves") == (
+        "gym",
+        "learning_curves",
+    )
+    for name in (
+        "bandit_axes",
+        "bandit_learning_curves",
+        "gym_axes",
+        "learning_curves",
+    ):
+        assert figures.split_suite_figure(name) is None
+    with pytest.raises(UserError, match="Did you mean 'local_learning_curves'"):
+        figures.figure_content("local_learning_curve")
+
+
+def test_looks_differ_without_colour_and_stay_with_the_method():
+    methods = ["bc_diffusion", "diffusion_ql", "diffusion_ql@N=2", "bcq", "my_method"]
+    looks = style.method_looks(methods)
+    assert len({look.marker for look in looks.values()}) == len(methods)
+    assert looks["diffusion_ql@N=2"].color == looks["diffusion_ql"].color
+    assert looks["diffusion_ql@N=2"].linestyle != looks["diffusion_ql"].linestyle
+    alone = style.method_looks(["diffusion_ql"])["diffusion_ql"]
+    assert alone == looks["diffusion_ql"]
+
+
+def test_the_command_names_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, words in (
+        ("local_learning_curves", "snakemake results/cells/local-"),
+        ("gym_learning_curves", "no runs at scale 'smoke'"),
+        ("local_learning_curvs", "Did you mean 'local_learning_curves'"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["figure", name, "--scale", "smoke"])
+        assert stopped.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_drawing_loads_no_torch():
+    modules = ["suite_cells", "bandit_modes", "bandit_trajectories", *SUITE_FIGURES]
+    script = (
+        "import sys\nfrom importlib import import_module\n"
+        f"for name in {modules}:\n    import_module(f'dql.figures.{{name}}')\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("num_labels", [1, 4, 12, 31])
+def test_a_legend_of_long_names_fits_the_page(num_labels):
+    labels = [f"Diffusion-QL (num_candidates = {index})" for index in range(num_labels)]
+    with style.paper_style():
+        columns = panels.legend_columns(labels)
+        rows = ceil(num_labels / columns)
+        figure, _ = panels.panel_rows(
+            1, max_columns=1, height=1.0, legend_rows=rows, footnote=["Note."]
+        )
+        handles = [Line2D([], [], marker="o", label=label) for label in labels]
+        panels.draw_legend(figure, handles, ["Note."], columns)
+        FigureCanvasAgg(figure).draw()
+        box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert num_labels < 3 or columns > 1
+
+
+def test_short_names_share_a_row():
+    with style.paper_style():
+        assert panels.legend_columns(["BC", "IQL", "AWR", "CQL", "BCQ", "EDP"]) == 5

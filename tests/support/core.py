@@ -1,0 +1,141 @@
+"""Small agents and batches for the tests of the training core."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from dql.agents.agent import AgentSpec
+from dql.agents.registry import SETTINGS, agent_class
+from dql.core.adam import Adam
+from dql.core.batch import TransitionStore
+from dql.core.noise import Draw, NoiseStreams
+
+SMALL = {
+    "bc_mle": {"hidden_dim": 16},
+    "bc_mdn": {"hidden_dim": 16},
+    "bc_cvae": {"hidden_dim": 16},
+    "bc_mmd": {"hidden_dim": 16, "num_mmd_samples": 4},
+    "bc_diffusion": {"hidden_dim": 16, "num_denoising_steps": 4},
+    "td3_bc": {"hidden_dim": 16},
+    "ql_mle": {"hidden_dim": 16},
+    "ql_mdn": {"hidden_dim": 16},
+    "bcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_candidates": 5},
+    "bcq_diffusion": {
+        "hidden_dim": 16,
+        "behavior_hidden_dim": 16,
+        "num_denoising_steps": 4,
+        "num_candidates": 5,
+    },
+    "bear_mmd": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_mmd_samples": 4},
+    "cvae_ql": {"hidden_dim": 16, "behavior_hidden_dim": 16, "actor_ema_start": 3},
+    "diffusion_ql": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "edp": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_solver_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "idql": {"hidden_dim": 16, "num_denoising_steps": 4, "num_candidates": 5},
+    "dtql": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 20,
+        "num_pretraining_steps": 2,
+        "num_candidates": 5,
+        "likelihood_coefficient": 0.1,
+    },
+    "iql": {"hidden_dim": 16},
+    # From its own e^-3, moments of Adam reach thousands: rounding above the tolerance.
+    "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
+    "awr": {"hidden_dim": 16},
+    "onestep": {"hidden_dim": 16, "num_value_samples": 4},
+    "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
+    "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
+    "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
+}
+
+
+def make_dataset(num_transitions=300, observation_dim=5, action_dim=3, *, seed=0):
+    """Return random transitions, one in ten terminal."""
+    generator = np.random.default_rng(seed)
+    shape = (num_transitions, observation_dim)
+    return SimpleNamespace(
+        observations=generator.standard_normal(shape).astype(np.float32),
+        actions=generator.uniform(-1, 1, (num_transitions, action_dim)),
+        rewards=generator.standard_normal(num_transitions),
+        next_observations=generator.standard_normal(shape).astype(np.float32),
+        terminations=(generator.random(num_transitions) < 0.1).astype(float),
+    )
+
+
+def make_agent(name, seeds=(0, 1), *, settings=(), dataset=None, device="cpu"):
+    """Build an agent for a small dataset; `settings` holds one dict for each run."""
+    store = TransitionStore([dataset or make_dataset()], [0] * len(seeds), device)
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=store.observation_dim,
+        action_dim=store.action_dim,
+        seeds=tuple(seeds),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean,
+        observation_std=std,
+        bootstraps=store.bootstraps,
+        device=torch.device(device),
+    )
+    each = settings or [{}] * len(seeds)
+    chosen = [SETTINGS[name](**(SMALL[name] | extra)) for extra in each]
+    return agent_class(name)(spec, chosen), store
+
+
+def training_steps(agent, store, num_steps, batch_size=16, start=0):
+    """Yield (step, batch, noise) as the training loop does."""
+    draws = agent.training_draws(batch_size)
+    draws["row"] = Draw((batch_size,), "integer", store.run_sizes)
+    streams = NoiseStreams(agent.spec.seeds, draws, "training")
+    for step in range(start, start + num_steps):
+        noise = streams.at(step)
+        yield step, store.gather(noise["row"]), noise
+
+
+def train_steps(agent, store, num_steps, start=0):
+    """Take gradient steps; return the last metrics."""
+    metrics = {}
+    for step, batch, noise in training_steps(agent, store, num_steps, start=start):
+        metrics = agent.update(batch, noise, agent.phase(step))
+    return metrics
+
+
+def state_of_run(agent, run):
+    """Return one run's share of the agent's state, as numpy arrays."""
+    num_runs = agent.spec.num_runs
+    return {
+        name: tensor.unflatten(0, (num_runs, -1))[run].numpy().copy()
+        for name, tensor in agent.state().items()
+    }
+
+
+def to_double(agent):
+    """Turn an agent's networks to float64, before its first step."""
+    for module in agent.modules.values():
+        module.double()
+    for name, adam in agent.optimizers.items():
+        agent.optimizers[name] = Adam(adam.parameters, adam.initial_learning_rate)
+    return agent
+
+
+def double(values):
+    """Turn floating-point tensors of a mapping to float64."""
+    return {k: v.double() if v.is_floating_point() else v for k, v in values.items()}
+
+
+def batch_of_run(batch, run):
+    """Return one run's transitions as a mapping of float64 tensors."""
+    return {name: value[run].to(torch.float64) for name, value in vars(batch).items()}

@@ -1,0 +1,93 @@
+"""The plan counts runs and steps, and times what a step costs."""
+
+import json
+
+import pytest
+import torch
+
+from dql import paths
+from dql.config.project import load_project
+from dql.errors import UserError
+from dql.training import plan
+from dql.training.plan import Cost, cost_key, make_works, totals
+from dql.training.process import choose_device
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def project():
+    return load_project(scale="smoke")
+
+
+@pytest.fixture
+def fixed_cost(monkeypatch):
+    """Replace the timing; return the blocks it was asked for."""
+    asked = []
+
+    def measure(run, block_size, device):
+        asked.append((run.agent, block_size))
+        return Cost(seconds_per_step=0.36, checkpoint_bytes=1000)
+
+    monkeypatch.setattr(plan, "measure", measure)
+    return asked
+
+
+def test_it_adds_up_all_runs_of_the_scale(project, fixed_cost, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    works = make_works(project, CPU)
+    total = totals(works)
+    runs = [project.run_config(*key) for key in project.runs()]
+    steps = sum(run.training.num_gradient_steps for run in runs)
+    assert total.num_runs == len(runs)
+    assert total.num_gradient_steps == steps
+    assert total.hours == pytest.approx(steps * 0.36 / 3600)
+    assert total.checkpoint_bytes == 1000 * len(runs)
+    assert len(fixed_cost) < len(runs)  # equal kinds are timed once
+
+
+def test_finished_runs_cost_nothing(project, fixed_cost, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = project.run_config(*project.runs()[0])
+    folder = paths.run_directory(run.task, run.method, run.seed)
+    folder.mkdir(parents=True)
+    (folder / paths.PROVENANCE_FILE).write_text("{}")
+    stored = run.model_dump(mode="json") | {"label": "another"}
+    (folder / paths.CONFIG_FILE).write_text(json.dumps(stored))
+    assert totals(make_works(project, CPU)).num_finished == 1
+    stored["settings"] |= {"hidden_dim": 7}
+    (folder / paths.CONFIG_FILE).write_text(json.dumps(stored))
+    assert totals(make_works(project, CPU)).num_finished == 0
+
+
+def test_what_changes_no_cost_is_timed_once(project):
+    first = project.run_config("bandit-axes", "diffusion_ql", 0)
+    corners = project.run_config("bandit-corners", "diffusion_ql", 0)
+    shorter = project.run_config("bandit-axes", "diffusion_ql@N=2", 0)
+    assert cost_key(first, 3) == cost_key(corners, 3)
+    assert cost_key(first, 3) != cost_key(first, 1)
+    assert cost_key(first, 3) != cost_key(shorter, 3)
+    unguided = project.run_config("bandit-axes", "diffusion_ql@eta=0", 0)
+    assert cost_key(first, 3) != cost_key(unguided, 3)  # the chain is not run
+
+
+def test_cost_is_of_one_run(project):
+    run = project.run_config("bandit-axes", "bc_mle", 0)
+    alone, company = plan.measure(run, 1, CPU), plan.measure(run, 3, CPU)
+    assert alone.checkpoint_bytes == company.checkpoint_bytes > 0
+    assert 0 < company.seconds_per_step < 1
+
+
+def test_it_is_printed(project, fixed_cost, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    plan.print_plan(make_works(project, CPU), CPU)
+    printed = capsys.readouterr().out
+    assert "bandit" in printed
+    assert "Not included: evaluation" in printed
+
+
+@pytest.mark.parametrize(("name", "word"), [("gpu", "unknown"), ("cuda", "no CUDA")])
+def test_a_device_that_is_not_there_is_named(name, word, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=word):
+        choose_device(name)

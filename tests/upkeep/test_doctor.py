@@ -1,0 +1,251 @@
+"""The doctor: each fault is found, named with its remedy, and hides no other line."""
+
+import fcntl
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from dql import paths
+from dql.cli.main import main
+from dql.config.project import load_project
+from dql.upkeep import doctor, doctor_machine, doctor_project
+from dql.upkeep.doctor import as_json, examine, is_usable
+from dql.upkeep.findings import Finding
+from dql.upkeep.locks import is_locked
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory without GPUs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "results").mkdir()
+    return tmp_path
+
+
+def only(check) -> Finding:
+    (finding,) = check()
+    return finding
+
+
+def statuses(findings) -> dict[str, str]:
+    return {finding.name: finding.status for finding in findings}
+
+
+def program(folder, name: str, text: str, monkeypatch) -> None:
+    """Put a shell script of this name before all other programs."""
+    file = folder / "bin" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(file.parent), prepend=":")
+
+
+def test_only_what_is_ok_goes_without_a_remedy():
+    Finding("a", "ok", "fine")
+    with pytest.raises(ValueError, match="without a remedy"):
+        Finding("a", "warning", "odd")
+
+
+def test_every_check_answers_on_this_machine(folder):
+    found = statuses(examine())
+    assert {"python", "packages", "torch", "mujoco", "c kernels", "disk"} <= set(found)
+    assert found["python"] == found["mujoco"] == found["configuration"] == "ok"
+
+
+def test_what_cannot_be_imported_is_a_line_among_the_others(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    checks = [doctor_machine.check_torch, doctor_machine.check_python]
+    found = examine(checks)
+    assert statuses(found) == {"torch": "problem", "python": "ok"}
+    assert found[0].remedy == "install all that is needed: make setup"
+    assert not is_usable(found)
+
+
+def test_a_check_that_breaks_is_a_line_as_well():
+    def check_stars():
+        raise OSError("too far")
+
+    (found,) = examine([check_stars])
+    assert (found.name, found.status) == ("stars", "problem")
+    assert "too far" in found.found
+
+
+def test_a_python_too_new_is_a_problem(monkeypatch):
+    class Version(tuple):
+        pass
+
+    monkeypatch.setattr(sys, "version_info", Version((3, 13, 0)))
+    assert only(doctor_machine.check_python).status == "problem"
+
+
+def test_packages_are_held_against_their_pins(monkeypatch):
+    pins = {"numpy": "0.1", "no-such-package": "1.0"}
+    monkeypatch.setattr(doctor_machine, "_pins", lambda: pins)
+    missing, other = doctor_machine.check_packages()
+    assert (missing.status, other.status) == ("problem", "warning")
+    assert "no-such-package" in missing.found
+    assert "instead of 0.1" in other.found
+
+
+def test_another_mujoco_is_a_problem(monkeypatch):
+    import mujoco
+
+    monkeypatch.setattr(mujoco, "__version__", "3.9.9")
+    finding = only(doctor_machine.check_mujoco)
+    assert finding.status == "problem" and "3.9.9 instead of" in finding.found
+
+
+def test_gpus_are_listed_with_id_and_memory(folder, monkeypatch):
+    rows = "printf 'H200, GPU-a, 1000, 10\\nH200, GPU-b, 1000, 900\\n'"
+    program(folder, "nvidia-smi", rows, monkeypatch)
+    free, full = doctor_machine.check_gpus()
+    assert (free.status, full.status) == ("ok", "warning")
+    assert "GPU-a" in free.found and "900 MiB in use" in full.found
+
+
+def test_a_torch_that_cannot_use_the_gpus_is_a_warning(folder, monkeypatch):
+    import torch
+
+    program(folder, "nvidia-smi", "echo H200", monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert only(doctor_machine.check_torch).status == "warning"
+
+
+def test_kernels_that_are_off_or_cannot_be_built_are_a_warning(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "no C compiler" in only(doctor_machine.check_kernels).found
+    monkeypatch.setenv("DQL_KERNELS", "off")
+    assert only(doctor_machine.check_kernels).status == "warning"
+
+
+@pytest.mark.parametrize(
+    ("free", "status"), [(1e3, "problem"), (1e15, "ok"), (None, "warning")]
+)
+def test_space_is_held_against_what_is_to_come(folder, monkeypatch, free, status):
+    needed = doctor_project.missing_bytes(load_project())
+    usage = SimpleNamespace(free=1.5 * needed if free is None else free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert only(doctor_project.check_disk).status == status
+
+
+def test_finished_runs_need_no_more_space(folder):
+    project = load_project(scale="smoke")
+    before = doctor_project.missing_bytes(project)
+    run = paths.run_directory(*project.runs()[0])
+    run.mkdir(parents=True)
+    (run / paths.PROVENANCE_FILE).touch()
+    saved = before - doctor_project.missing_bytes(project)
+    assert saved == doctor_project.RUN_BYTES["bandit"]
+
+
+def test_a_lock_that_no_snakemake_holds_is_a_problem(folder):
+    assert statuses(doctor_project.check_locks())["snakemake's lock"] == "ok"
+    lock = folder / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    left, _ = doctor_project.check_locks()
+    assert left.status == "problem" and "--unlock" in left.remedy
+
+
+def test_results_without_records_are_to_be_adopted(folder):
+    paths.RUNS.mkdir()
+    assert not list(doctor_project.check_records())
+    (folder / "snakemake.lock").touch()
+    assert "dql adopt" in only(doctor_project.check_records).remedy
+    (folder / ".snakemake" / "metadata").mkdir(parents=True)
+    assert not list(doctor_project.check_records())
+
+
+def test_locks_count_while_their_process_lives(folder):
+    file = folder / "results" / "datasets" / ".a.lock"
+    file.parent.mkdir()
+    file.touch()
+    assert not is_locked(file)
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_locked(file)
+        *_, line = doctor_project.check_locks()
+        assert line.found.startswith("1 held")
+    assert not is_locked(file)
+
+
+def test_a_lease_on_a_gpu_that_is_gone_is_a_warning(folder, monkeypatch):
+    from dql.training import gpus
+
+    monkeypatch.setattr(gpus, "LEASES", folder)
+    monkeypatch.setattr(gpus, "available_gpus", lambda: ["GPU-b"])
+    for name in ("GPU-a.0.lock", "GPU-b.12.lock"):
+        (folder / name).touch()
+    with (folder / "GPU-b.12.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert only(doctor_project.check_gpu_leases).found == "1 held on 1 GPUs"
+    with (folder / "GPU-a.0.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert only(doctor_project.check_gpu_leases).status == "warning"
+
+
+def test_git_says_what_is_not_committed(folder):
+    assert only(doctor_project.check_git).status == "warning"
+    author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for words in (
+        ["init", "-q"],
+        [*author, "commit", "-q", "--allow-empty", "-m", "a"],
+    ):
+        subprocess.run(["git", *words], check=True)
+    assert only(doctor_project.check_git).status == "ok"
+    (folder / "new").touch()
+    assert "1 files uncommitted" in only(doctor_project.check_git).found
+
+
+def test_dvc_wants_a_remote_that_can_be_written(folder):
+    assert only(doctor_project.check_dvc).status == "warning"
+    config = folder / ".dvc" / "config"
+    config.parent.mkdir()
+    config.write_text("[core]\n    no_scm = true\n")
+    assert "no remote" in only(doctor_project.check_dvc).found
+    remote = f"    remote = copy\n['remote \"copy\"']\n    url = {folder}/copy\n"
+    config.write_text(config.read_text() + remote)
+    assert only(doctor_project.check_dvc).status == "ok"
+    (folder / "copy").write_text("a file, no folder")
+    assert "not a writable folder" in only(doctor_project.check_dvc).found
+
+
+def test_data_that_the_scale_trains_on_are_named_when_absent(folder, monkeypatch):
+    assert only(doctor_project.check_d4rl_files).status == "ok"
+    project = load_project(scale="paper")
+    monkeypatch.setattr("dql.config.project.load_project", lambda: project)
+    paths.DATASETS.mkdir()
+    paths.dataset_manifest("hopper-medium-v2").touch()
+    finding = only(doctor_project.check_d4rl_files)
+    assert finding.status == "warning" and finding.found.startswith("1 of 20")
+    assert "hopper-medium-v2," not in finding.found
+    assert "hopper-medium-replay-v2" in finding.found
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_exit_code_is_1_with_a_problem(monkeypatch, capsys, options):
+    def check_well():
+        yield Finding("well", "ok", "[deep]")
+
+    def check_ill():
+        yield Finding("ill", "problem", "broken", "mend it")
+
+    monkeypatch.setattr(doctor.examine, "__defaults__", ((check_well,),))
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", *options])
+    assert not end.value.code
+    assert "[deep]" in capsys.readouterr().out
+    monkeypatch.setattr(doctor.examine, "__defaults__", ((check_well, check_ill),))
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", *options])
+    assert end.value.code == 1
+    printed = capsys.readouterr().out
+    assert "mend it" in printed
+    if options:
+        assert json.loads(printed) == as_json(examine())
