@@ -91,7 +91,8 @@ class Adam:
         """Return the step's numbers; both moments begin at 0, which it corrects."""
         step_size = self.learning_rate / (1 - BETA1**count)
         second_scale = 1 / math.sqrt(1 - BETA2**count)
-        return Numbers(step_size, second_scale, BETA1, BETA2, EPSILON)
+        weights = 1 - BETA1, 1 - BETA2
+        return Numbers(step_size, second_scale, BETA2, *weights, EPSILON)
 
     def state(self) -> dict[str, Tensor]:
         """Return both moments of every parameter by `index.name`, run axis first."""

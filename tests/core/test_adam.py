@@ -51,6 +51,31 @@ def test_every_step_is_pytorchs_own(arithmetic):
             torch.testing.assert_close(mine, other, rtol=1e-5, atol=2e-7)
 
 
+def float64_adam(step_gradients, rate):
+    """Return the move and both moments of one parameter, written out."""
+    move, first, second = (torch.zeros_like(step_gradients[0]).double() for _ in "mvp")
+    for step, gradient in enumerate(step_gradients, start=1):
+        gradient = gradient.double()
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        corrected = first / (1 - 0.9**step), second / (1 - 0.999**step)
+        move = move - rate * corrected[0] / (corrected[1].sqrt() + 1e-8)
+    return move, first, second
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 50])
+def test_moves_and_moments_are_those_of_double_precision(arithmetic, num_steps):
+    """1 - 0.999 in float32, of a float32 0.999, would be 1.3e-5 too small."""
+    parameter = torch.zeros(2, 200, requires_grad=True)
+    given = [gradients([parameter], step)[0].abs() for step in range(num_steps)]
+    adam = Adam([parameter], 3e-3)
+    for gradient in given:
+        adam.step([gradient])
+    found = parameter.detach(), adam.first_moments[0], adam.second_moments[0]
+    for mine, exact in zip(found, float64_adam(given, 3e-3), strict=True):
+        torch.testing.assert_close(mine.double(), exact, rtol=1e-6, atol=0)
+
+
 def test_each_run_is_clipped_as_pytorch_clips_one(arithmetic):
     """Lengths that are no multiple of the kernel's block, runs of two members."""
     shapes = [(6, 7, 11), (6, 1, 11), (6, 3)]

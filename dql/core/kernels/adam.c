@@ -21,7 +21,8 @@ typedef struct {
     float *norms;           /* (runs), before clipping */
     /* learning rate / (1 - beta1^t) and 1 / sqrt(1 - beta2^t), at step t */
     float step_size, second_scale;
-    float beta1, beta2, epsilon;
+    /* beta2 and what a new gradient weighs: 1 - beta1, 1 - beta2, each rounded once */
+    float beta2, first_weight, second_weight, epsilon;
 } adam;
 
 #define SUMS 32
@@ -57,8 +58,8 @@ static void step(const adam *a, float factor, int64_t size, float *restrict p,
 {
     for (int64_t i = 0; i < size; i++) {
         float g = factor * gradient[i];
-        first[i] += (1.0f - a->beta1) * (g - first[i]);
-        second[i] = a->beta2 * second[i] + (1.0f - a->beta2) * g * g;
+        first[i] += a->first_weight * (g - first[i]);
+        second[i] = a->beta2 * second[i] + a->second_weight * g * g;
         p[i] -= a->step_size * first[i]
                 / (sqrtf(second[i]) * a->second_scale + a->epsilon);
     }

@@ -14,12 +14,13 @@ from dql.core.kernels.pointers import POINTER, SIZE, pointers_to
 
 
 class Numbers(NamedTuple):
-    """What a step does with numbers; names as in adam.c."""
+    """What a step does with numbers, as Python has them; names as in adam.c."""
 
     step_size: float
     second_scale: float
-    beta1: float
     beta2: float
+    first_weight: float
+    second_weight: float
     epsilon: float
 
 
