@@ -128,10 +128,10 @@ class FQL(Agent):
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Take one gradient step on all three, from the same weights, then targets."""
         actor_loss, metrics = self.actor_loss(batch, noise)
-        losses = {
-            "critic": self.critic_loss(batch, noise),
-            "behavior_policy": self.behavior_loss(batch, noise),
+        losses = {  # stepped in this order: the actor's loss goes through the critic
             "actor": actor_loss,
+            "behavior_policy": self.behavior_loss(batch, noise),
+            "critic": self.critic_loss(batch, noise),
         }
         for name, loss in losses.items():
             gradient_step(self.optimizers[name], loss.sum(), self.spec.num_runs)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from dql.core.kernels.adam import Numbers, adam_step
 from dql.core.kernels.pointers import kernels_apply
@@ -57,10 +58,14 @@ class Adam:
 
         With `max_norms` (R,) each run's gradients are clipped first; returns their
         norms before that, (R,).
+        A loss made of the parameters before is one of other weights now: PyTorch raises
+        where its gradient is asked for.
         """
         self.count += 1
         # PyTorch's kernel takes memory in its order, whatever the strides say.
         gradients = [gradient.contiguous() for gradient in gradients]
+        # Neither kernel tells automatic differentiation what it writes to.
+        increment_version(self.parameters)
         if kernels_apply(*self.parameters, *gradients):
             numbers = self._numbers(int(self.count))
             moments = self.first_moments, self.second_moments

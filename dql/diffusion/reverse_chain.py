@@ -99,8 +99,8 @@ class _ReverseChain(torch.autograd.Function):
     def forward(ctx, schedule: ChainSchedule, *tensors: Tensor) -> Tensor:
         keeps = any(ctx.needs_input_grad)
         actions, ctx.inputs, ctx.tape = _forward(schedule, keeps, *tensors)
-        if ctx.inputs is None:
-            ctx.schedule = schedule
+        ctx.schedule = schedule
+        if keeps:
             ctx.save_for_backward(*tensors)
         return actions
 
@@ -108,10 +108,11 @@ class _ReverseChain(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs, tape = ctx.inputs, ctx.tape
         del ctx.inputs, ctx.tape
+        tensors = ctx.saved_tensors  # raises where one was written to meanwhile
         if inputs is not None:
             gradients = chain_backward(inputs, tape, gradient)
         else:
-            gradients = _backward(ctx.schedule, tape, gradient, *ctx.saved_tensors)
+            gradients = _backward(ctx.schedule, tape, gradient, *tensors)
         return None, None, None, *gradients
 
 

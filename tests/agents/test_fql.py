@@ -84,6 +84,26 @@ def test_the_actors_loss_weighs_distillation_and_value():
     torch.testing.assert_close(loss.detach(), expected)
 
 
+def test_all_three_descend_from_the_same_weights():
+    """The actor's gradient is at the critics in front of the step, not behind it."""
+    agent, store = make_agent("fql")
+    _, batch, noise = next(training_steps(agent, store, 1))
+    losses = {
+        "actor": agent.actor_loss(batch, noise)[0],
+        "behavior_policy": agent.behavior_loss(batch, noise),
+        "critic": agent.critic_loss(batch, noise),
+    }
+    expected = {
+        name: torch.autograd.grad(loss.sum(), agent.optimizers[name].parameters)
+        for name, loss in losses.items()
+    }
+    agent.update(batch, noise, "step")
+    for name, gradients in expected.items():
+        moments = agent.optimizers[name].first_moments  # a tenth of the first gradient
+        for moment, gradient in zip(moments, gradients, strict=True):
+            torch.testing.assert_close(moment, 0.1 * gradient, rtol=1e-6, atol=1e-9)
+
+
 def test_the_value_does_not_reach_the_flow():
     agent, store = make_agent("fql")
     _, batch, noise = next(training_steps(agent, store, 1))

@@ -76,6 +76,15 @@ def test_moves_and_moments_are_those_of_double_precision(arithmetic, num_steps):
         torch.testing.assert_close(mine.double(), exact, rtol=1e-6, atol=0)
 
 
+def test_a_loss_of_weights_that_have_moved_is_refused(arithmetic):
+    """Its gradient would be taken at other weights than its value."""
+    parameter = torch.ones(1, 3, requires_grad=True)
+    loss = (parameter**2).sum()
+    Adam([parameter], 0.01).step([torch.ones(1, 3)])
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, [parameter])
+
+
 def test_each_run_is_clipped_as_pytorch_clips_one(arithmetic):
     """Lengths that are no multiple of the kernel's block, runs of two members."""
     shapes = [(6, 7, 11), (6, 1, 11), (6, 3)]

@@ -114,6 +114,18 @@ def test_mlp_in_c_equals_double_precision(activation, dims, num_rows, members):
     torch.testing.assert_close(silent, ours[0], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("changed", ["weight", "inputs"])
+def test_mlp_in_c_goes_back_at_the_values_it_went_forward_at(changed):
+    kernels_or_skip()
+    network = MLP([3, 16, 2], generators(2), activation="mish")
+    inputs = torch.randn(2, 5, 3, requires_grad=True)
+    loss = network(inputs).sum()
+    with torch.no_grad():
+        {"weight": network.layers[0].weight, "inputs": inputs}[changed].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, [inputs])
+
+
 def test_frozen_mlp_gives_the_inputs_gradient_alone():
     kernels_or_skip()
     network = MLP([3, 16, 2], generators(2), activation="mish")

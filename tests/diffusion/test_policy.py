@@ -174,6 +174,20 @@ def test_chain_in_c_equals_double_precision(
     torch.testing.assert_close(silent, results[0][0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(torch.float32, marks=needs_compiler), torch.float64]
+)
+def test_chain_goes_back_at_the_weights_it_went_forward_at(dtype):
+    diffusion = make_wide(2, 16).to(dtype)
+    drawn = torch.randn(2, 6, 5, 2, dtype=dtype)
+    loss = diffusion.sample(torch.zeros(2, 5, 3, dtype=dtype), drawn).sum()
+    parameters = list(diffusion.parameters())
+    with torch.no_grad():
+        parameters[-1].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, parameters)
+
+
 @needs_compiler
 def test_chain_in_c_passes_nan_on():
     diffusion = make_wide(2, 16)

@@ -112,6 +112,7 @@ class _FusedMLP(torch.autograd.Function):
         out = call.forward()
         if keeps:
             ctx.call = call
+            ctx.save_for_backward(inputs, *parameters)
         else:
             ctx.mark_non_differentiable(out)
         return out
@@ -119,6 +120,7 @@ class _FusedMLP(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         call = ctx.call
+        ctx.saved_tensors  # noqa: B018 raises where one was written to meanwhile
         for_inputs = for_parameters = None
         gradient = gradient.contiguous()
         to = _Gradients(gradient.data_ptr())
