@@ -234,6 +234,28 @@ def test_paper_scale_is_the_papers_protocol():
         assert run.training.num_gradient_steps == 1000 * int(row["num_epochs"])
         assert run.training.evaluation_interval == 1000 * int(row["eval_freq_epochs"])
         assert run.training.num_evaluation_episodes == int(row["eval_episodes"])
+        clone = project.settings(row["task"], "bc_diffusion")
+        assert clone["learning_rate"] == float(row["lr_actor"])
+        assert clone["max_gradient_norm"] is None
+
+
+def test_the_clone_learns_at_diffusion_qls_rate_on_every_d4rl_task():
+    project = load_project(scale="paper")
+    rates = {}
+    for task, config in project.tasks.items():
+        if config.dataset.source == "d4rl":
+            rates[task], guided = (
+                project.settings(task, method)["learning_rate"]
+                for method in ("bc_diffusion", "diffusion_ql")
+            )
+            assert rates[task] == guided
+    others = {task: rate for task, rate in rates.items() if rate != 3e-4}
+    assert len(rates) == 20
+    assert others == {
+        "antmaze-medium-play-v0": 1e-3,
+        "pen-human-v1": 3e-5,
+        "pen-cloned-v1": 3e-5,
+    }
 
 
 def test_tasks_have_d4rls_reference_scores_and_files():
