@@ -15,9 +15,13 @@ from dql.core.networks import MLP, Generators, StackedLinear
 
 
 def sinusoidal_embedding(num_steps: int, dim: int) -> Tensor:
-    """Embed the indices 0..N-1 by sines and cosines of geometric rates, (N, dim)."""
+    """Embed the indices 0..N-1 by sines and cosines of geometric rates, (N, dim).
+
+    In float64: in float32 the angles of late steps are off by more than rounding.
+    """
     half = dim // 2
-    rates = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
+    powers = torch.arange(half, dtype=torch.float64)
+    rates = torch.exp(powers * (-math.log(10000) / (half - 1)))
     angles = torch.arange(num_steps)[:, None] * rates[None]
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
@@ -67,7 +71,7 @@ class NoisePredictor(nn.Module):
             generators,
             activation="mish",
         )
-        embedding = sinusoidal_embedding(num_denoising_steps, time_dim)
+        embedding = sinusoidal_embedding(num_denoising_steps, time_dim).float()
         embedding = embedding.expand(len(generators), -1, -1).clone()
         self.register_buffer("embedding", embedding, persistent=False)
         one_hot = torch.eye(num_denoising_steps)

@@ -93,15 +93,14 @@ def follow(agent, store, precise):
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_double_precision_core_equals_the_literal_reference(settings):
     agent, store = make_agent("diffusion_ql", settings=[settings] * 2)
-    # The schedule is kept in float32, which is all that separates the two.
-    assert follow(to_double(agent), store, precise=True) < 2e-6
+    assert follow(to_double(agent), store, precise=True) < 1e-13
 
 
 def test_single_precision_core_follows_the_literal_reference():
     agent, store = make_agent("diffusion_ql")
     moved = agent.actor.predictor.mlp.layers[0].weight.detach().clone()
-    assert follow(agent, store, precise=False) < 2e-4
-    # The tolerance means something: fifty steps move weights a hundred times as far.
+    assert follow(agent, store, precise=False) < 2e-6
+    # The tolerance means something: fifty steps move weights a thousand times as far.
     moved -= agent.actor.predictor.mlp.layers[0].weight.detach()
     assert moved.abs().max() > 5e-3
 
@@ -109,7 +108,7 @@ def test_single_precision_core_follows_the_literal_reference():
 def test_runs_with_their_own_coefficients_follow_their_own_reference():
     settings = [{"q_coefficient": 0.5}, {"q_coefficient": 4.0}]
     agent, store = make_agent("diffusion_ql", settings=settings)
-    assert follow(to_double(agent), store, precise=True) < 2e-6
+    assert follow(to_double(agent), store, precise=True) < 1e-13
 
 
 def test_reference_notices_a_wrong_step():

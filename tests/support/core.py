@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from dql.agents.agent import AgentSpec
+from dql.agents.agent import NUMERIC_SETTINGS, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.core.adam import Adam
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams
+from dql.diffusion.noise_predictor import NoisePredictor, sinusoidal_embedding
+from dql.diffusion.policy import Diffusion
 
 SMALL = {
     "bc_mle": {"hidden_dim": 16},
@@ -123,9 +125,20 @@ def state_of_run(agent, run):
 
 
 def to_double(agent):
-    """Turn an agent's networks to float64, before its first step."""
+    """Turn an agent to float64 before its first step, constants included."""
     for module in agent.modules.values():
         module.double()
+        for part in module.modules():
+            if isinstance(part, Diffusion):
+                cumprod = part.alphas_cumprod
+                part.scales = torch.tensor(np.sqrt([cumprod, 1 - cumprod]).T)
+            if isinstance(part, NoisePredictor):
+                _, num_steps, dim = part.embedding.shape
+                part.embedding.copy_(sinusoidal_embedding(num_steps, dim))
+    for name in NUMERIC_SETTINGS:
+        if isinstance(getattr(agent, name, None), torch.Tensor):
+            values = [getattr(settings, name) for settings in agent.all_settings]
+            setattr(agent, name, torch.tensor(values, dtype=torch.float64))
     for name, adam in agent.optimizers.items():
         agent.optimizers[name] = Adam(adam.parameters, adam.initial_learning_rate)
     return agent
