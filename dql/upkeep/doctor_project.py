@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dql import paths
 from dql.upkeep.doctor_machine import INSTALL, output_of
 from dql.upkeep.findings import Finding, ok, problem, warning
-from dql.upkeep.locks import is_locked, running_snakemakes
+from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
 
 if TYPE_CHECKING:
     from dql.config.project import Project
@@ -149,7 +149,7 @@ def check_dvc() -> Iterator[Finding]:
 
 def check_locks() -> Iterator[Finding]:
     """Look for Snakemake's lock, and for runs and data that a process is writing."""
-    if any(Path(".snakemake/locks").glob("*")):
+    if has_snakemake_lock():
         if running := running_snakemakes():
             yield ok("snakemake's lock", f"held by process {running[0]}")
         else:

@@ -18,8 +18,8 @@ from dql import paths
 from dql.config.project import Project, load_project
 from dql.errors import UserError
 from dql.results.files import UnusableRunError, read_json
-from dql.upkeep.locks import is_locked, running_snakemakes
-from dql.upkeep.versioned import has_md5, held_twice
+from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
+from dql.upkeep.versioned import has_md5, held_twice, tracked_files
 
 LOGS = paths.RESULTS / "logs"
 DOWNLOADS = paths.RESULTS / "downloads"
@@ -58,10 +58,7 @@ def find_garbage(days: float = 30.0) -> list[Item]:
 
 def delete(items: Iterable[Item]) -> int:
     """Delete the items and the folders this empties; return the bytes freed."""
-    if running := running_snakemakes():
-        raise UserError(
-            f"Snakemake works here (process {running[0]}); wait for its end"
-        )
+    refuse_beside_snakemake()
     tracked, freed = tracked_files(), 0
     for item in items:
         if is_protected(item.path, tracked):
@@ -179,12 +176,17 @@ def all_scales() -> list[Project]:
     return [load_project(scale=path.stem) for path in scales]
 
 
-def tracked_files() -> frozenset[Path]:
-    """Return the files of the working directory that git tracks, absolute."""
-    command = ["git", "ls-files", "-z"]
-    listed = subprocess.run(command, capture_output=True, text=True)
-    names = listed.stdout.split("\0") if listed.returncode == 0 else []
-    return frozenset(Path(name).absolute() for name in names if name)
+def refuse_beside_snakemake() -> None:
+    """Raise where a Snakemake works here, another user's included, or may do so."""
+    if running := running_snakemakes():
+        raise UserError(
+            f"Snakemake works here (process {running[0]}); wait for its end"
+        )
+    if has_snakemake_lock():
+        raise UserError(
+            "Snakemake has locked this folder (.snakemake/locks): wait for its end or, "
+            "if no user's runs any more, snakemake --unlock. Nothing was deleted"
+        )
 
 
 def is_protected(path: Path, tracked: frozenset[Path]) -> bool:

@@ -7,8 +7,13 @@ import os
 from pathlib import Path
 
 
+def has_snakemake_lock(folder: Path = Path()) -> bool:
+    """Tell whether any user's Snakemake works in the folder, or was killed there."""
+    return any((folder / ".snakemake/locks").glob("*"))
+
+
 def running_snakemakes(folder: Path = Path()) -> list[int]:
-    """Return the ids of the Snakemake processes that work in the folder."""
+    """Return the ids of the user's own Snakemake processes that work in the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -21,8 +26,12 @@ def running_snakemakes(folder: Path = Path()) -> list[int]:
 
 
 def is_locked(file: Path) -> bool:
-    """Tell whether a living process holds a lock file."""
-    with file.open("rb") as opened:
+    """Tell whether a living process holds a lock file, or may: one not to be read."""
+    try:
+        opened = file.open("rb")
+    except PermissionError:
+        return True
+    with opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

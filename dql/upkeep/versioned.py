@@ -1,15 +1,18 @@
-"""What DVC holds of this folder, read with DVC's own library."""
+"""What git tracks and DVC holds of this folder; DVC's own library says the latter."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dql.errors import UserError
 
 REMOTE_SECONDS = 5.0
 
@@ -41,6 +44,37 @@ class Remote:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return ""
+
+
+def tracked_files() -> frozenset[Path]:
+    """Return the files of the working directory that git tracks, absolute.
+
+    Inside a repository that git does not list, nobody knows what is kept: an error.
+    """
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True)
+    except OSError as error:
+        reason = f"git does not start: {error.strerror}"
+    else:
+        if listed.returncode == 0:
+            names = map(os.fsdecode, listed.stdout.split(b"\0"))
+            return frozenset(Path(name).absolute() for name in names if name)
+        reason = os.fsdecode(listed.stderr).strip() or f"git: {listed.returncode}"
+    if not is_in_repository():
+        return frozenset()
+    raise UserError(
+        "Nothing is deleted: git does not say which files it keeps here, and they must "
+        f"stay. `git ls-files` has to work first; now: {reason}"
+    )
+
+
+def is_in_repository() -> bool:
+    """Tell without git whether the working directory belongs to a repository."""
+    here = Path().absolute()
+    folders = (here, *here.parents)
+    return "GIT_DIR" in os.environ or any(
+        os.path.lexists(folder / ".git") for folder in folders
+    )
 
 
 def default_remote(root: Path = Path()) -> Remote | None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -121,7 +122,11 @@ def test_an_unfinished_run_keeps_its_checkpoint(project):
     assert listed() == {}
 
 
-def test_reruns_logs_and_downloads_kept_aside_are_listed(project):
+def forbidden(path, *arguments, **options):
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_reruns_logs_and_downloads_kept_aside_are_listed(project, monkeypatch):
     rerun = write_run(KNOWN, root=paths.RERUN)
     old = write(garbage.LOGS / "train" / "a.log")
     write(garbage.LOGS / "train" / "b.log", days=1)
@@ -138,6 +143,9 @@ def test_reruns_logs_and_downloads_kept_aside_are_listed(project):
     with lock.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert str(part) not in listed()
+    with monkeypatch.context() as another_users:
+        another_users.setattr(Path, "open", forbidden)
+        assert part not in [item.path for item in garbage.kept_aside_downloads()]
     delete(find_garbage())
     left = {file.name for file in garbage.files_below(paths.RESULTS)}
     assert left == {"b.log", "c.hdf5", ".a.hdf5.lock"}
@@ -166,6 +174,73 @@ def test_what_git_tracks_and_what_is_kept_stays(project):
         with pytest.raises(UserError, match="kept by git"):
             delete([item])
     assert tracked.is_file()
+
+
+@pytest.fixture(params=["another owner's", "broken", "no git"])
+def mute_git(project, monkeypatch, request):
+    """A committed log in a repository whose files git does not list any more."""
+    tracked = write(garbage.LOGS / "a.log")
+    subprocess.run(["git", "add", "-f", str(tracked)], check=True)
+    if request.param == "another owner's":  # as git is told to see it
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        return tracked, "safe.directory"
+    if request.param == "broken":
+        (project / ".git" / "HEAD").unlink()
+        return tracked, "not a git repository"
+    monkeypatch.setenv("PATH", str(project / "nothing"))
+    return tracked, "git does not start"
+
+
+@pytest.mark.parametrize("where", [".", "inside"])
+def test_nothing_goes_where_git_does_not_say_what_it_keeps(
+    mute_git, where, capsys, monkeypatch
+):
+    tracked, reason = mute_git
+    tracked = tracked.absolute()
+    Path(where).mkdir(exist_ok=True)
+    monkeypatch.chdir(where)
+    monkeypatch.setattr(garbage, "LOGS", tracked.parent)
+    with pytest.raises(UserError, match="Nothing is deleted: git does not say") as end:
+        find_garbage()
+    assert reason in str(end.value)
+    with pytest.raises(UserError, match="Nothing is deleted"):
+        delete([garbage.Item(tracked, "log", 1, "never")])
+    with pytest.raises(SystemExit) as end:
+        main(["gc", "--yes"])
+    assert end.value.code
+    assert "Traceback" not in capsys.readouterr().err
+    assert tracked.is_file()
+
+
+def test_outside_of_a_repository_git_is_not_needed(project, monkeypatch):
+    shutil.rmtree(project / ".git")
+    old = write(garbage.LOGS / "a.log")
+    assert listed() == {str(old): "log"}
+    monkeypatch.setenv("PATH", str(project / "nothing"))
+    delete(find_garbage())
+    assert not old.exists()
+
+
+def test_names_that_are_no_text_are_git_s_as_well(project):
+    tracked = write(garbage.LOGS / os.fsdecode(b"\xff.log"))
+    subprocess.run(["git", "add", "-f", str(garbage.LOGS)], check=True)
+    assert listed() == {}
+    assert tracked.is_file()
+
+
+def test_nothing_goes_under_a_lock_of_another_users_snakemake(project, monkeypatch):
+    """Whose working directory the system does not tell."""
+    file = write(garbage.LOGS / "a.log")
+    lock = write(Path(".snakemake/locks/0.input.lock"))
+    monkeypatch.setattr(garbage, "running_snakemakes", lambda: [])
+    with pytest.raises(UserError, match="snakemake --unlock"):
+        delete(find_garbage())
+    assert file.is_file()
+    lock.unlink()
+    delete(find_garbage())
+    assert not file.exists()
 
 
 def test_nothing_goes_while_snakemake_works_here(project, monkeypatch):
