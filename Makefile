@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer evidence report bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -57,6 +57,11 @@ methods: setup  ## every method on two more datasets made here, below .methods (
 longer: setup  ## a few methods for 40,000 steps on data made here, below .longer (an hour; resumes)
 	@snakemake all --cores $(CORES) --directory .longer --config scale=longer
 	@dql keep longer --from .longer
+
+evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes)
+	@snakemake all --cores $(CORES) --keep-going --directory .evidence \
+	  --config scale=evidence
+	@dql keep evidence --from .evidence
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
 # holds both locks, and dvc pull with dql adopt brings a clone to the same state.

@@ -59,6 +59,12 @@ rule local_runs:
         run_files(PROJECT.cells(["local"])),
 
 
+rule remade_runs:
+    input:
+        run_files(REMADE_CELLS),
+        [str(paths.cell_file(*cell)) for cell in REMADE_CELLS],
+
+
 rule local_datasets:
     input:
         [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],

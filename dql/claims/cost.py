@@ -29,8 +29,8 @@ def runs_cost(project: Project, tasks: Sequence[str], methods: Sequence[str]) ->
     """Return the cost of all seeds of the methods on the tasks."""
     num_runs = num_steps = 0
     for task in tasks:
-        seeds = project.suite(project.task(task).suite).seeds
         for method in methods:
+            seeds = project.seeds(task, method)
             steps = project.run_config(task, method, seeds[0]).training
             num_runs += len(seeds)
             num_steps += len(seeds) * steps.num_gradient_steps

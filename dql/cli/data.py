@@ -50,12 +50,17 @@ def behavior(
 def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Roll out behavior policies into the task's dataset, in Minari's layout.
 
-    Needs the policies of dql data behavior; point mazes have a controller instead.
-    Files go to results/datasets.
+    Local tasks need the policies of dql data behavior; point mazes have a controller
+    instead. Remade tasks need those of dql data policies. Files go to results/datasets.
 
     Example: dql data generate local-hopper-medium-expert --scale smoke
     """
     chosen = load(scale, changes).task(task)
+    if chosen.dataset.source == "remade":
+        from dql.data import remade
+
+        remade.generate(chosen)
+        return
     if chosen.environment.startswith("pointmaze"):
         from dql.data import pointmaze as pointmaze_data
 
@@ -64,6 +69,41 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     from dql.data import local as local_data
 
     local_data.generate(chosen)
+
+
+@app.command("policies")
+def policies(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Policies, or remade tasks for all of theirs."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--from", help="Look here first; default: $DQL_POLICY_DIR."),
+    ] = None,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Fetch published policies that data are remade with; without names, list them.
+
+    Each is checked against the digest of its arrays and kept in results/policies. A
+    folder that has its file, as published or as npz, spares the download.
+
+    Example: dql data policies remade-hopper-medium-expert --from downloads
+    """
+    from dql.data import policy_weights
+
+    if not names:
+        for entry in policy_weights.catalogue().values():
+            state = "ready" if entry.stored.is_file() else "absent"
+            typer.echo(f"{entry.name:38} {state:7} {entry.kind:12} {entry.url}")
+        return
+    project = load(scale, changes)
+    for name in names:
+        task = project.tasks.get(name)
+        parts = [part.policy for part in task.dataset.parts or []] if task else []
+        for policy in parts or [name]:
+            typer.echo(policy_weights.store_weights(policy, folder))
 
 
 @app.command("fetch")

@@ -64,7 +64,7 @@ def action_samples(
     Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
     """
     project = load(scale, changes)
-    seeds = project.suite(project.task(task).suite).seeds
+    seeds = project.seeds(task, method)
     # Without seeds, asking for one is the error that names a scale with some.
     configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
     from dql.diagnostics.action_samples import store_action_samples

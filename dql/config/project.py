@@ -3,7 +3,8 @@
 `config.yaml` chooses the scale; `tasks.yaml` and `methods.yaml` say what exists;
 `scales/<scale>.yaml` says which of it runs, with which seeds and for how long. A
 setting's value comes from, later ones winning: the agent's default, the method, the
-method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`).
+method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`). Remade
+data take the suite's and the task's settings of their D4RL namesake.
 """
 
 from __future__ import annotations
@@ -105,14 +106,20 @@ class Project:
         """Return the complete, validated agent settings of a method on a task."""
         row, variant = self.method(method)
         suite = self.task(task).suite
-        if row.serves is not None and suite not in row.serves:
+        twin = self.tasks.get(self.task(task).namesake or "")
+        suites = [twin.suite, suite] if twin else [suite]
+        if row.serves is not None and not {*suites} & {*row.serves}:
             raise UserError(
                 f"Method '{method}' does not serve task '{task}' of suite '{suite}'. "
                 f"It serves the suites {', '.join(row.serves)}."
             )
         scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
         names = setting_names(row.agent)
-        chosen = row.settings | row.suites.get(suite, {}) | row.tasks.get(task, {})
+        chosen = dict(row.settings)
+        for name in suites:
+            chosen |= row.suites.get(name, {})
+        for name in ([twin.name] if twin else []) + [task]:
+            chosen |= row.tasks.get(name, {})
         chosen |= {key: value for key, value in scaled.items() if key in names}
         chosen |= variant
         return validate_settings(row.agent, chosen, f"method '{method}' on '{task}'")
@@ -122,8 +129,9 @@ class Project:
         environment = self.task(task)
         settings = self.settings(task, method)
         suite = self.suite(environment.suite)
-        if seed not in suite.seeds:
-            raise self._unknown_seed(environment, seed)
+        seeds = suite.seeds_of(task, method)
+        if seed not in seeds:
+            raise self._unknown_seed(environment, method, seed, seeds)
         if suite.max_evaluation_steps:
             horizon = min(environment.horizon, suite.max_evaluation_steps)
             environment = environment.model_copy(update={"horizon": horizon})
@@ -140,8 +148,10 @@ class Project:
             environment=environment,
         )
 
-    def _unknown_seed(self, task: TaskConfig, seed: int) -> UserError:
-        scale, seeds = self.config.scale, self.suite(task.suite).seeds
+    def _unknown_seed(
+        self, task: TaskConfig, method: str, seed: int, seeds: list[int]
+    ) -> UserError:
+        scale = self.config.scale
         if not seeds:
             return UserError(
                 f"Task '{task.name}': suite '{task.suite}' has no runs at scale "
@@ -156,11 +166,12 @@ class Project:
     def runs(self) -> list[RunKey]:
         """List every run of the scale, suite by suite."""
         return [
-            RunKey(task, method, seed)
-            for suite in self.scale.suites.values()
-            for task, method in suite.cells()
-            for seed in suite.seeds
+            RunKey(*run) for suite in self.scale.suites.values() for run in suite.runs()
         ]
+
+    def seeds(self, task: str, method: str) -> list[int]:
+        """Return the seeds that the scale trains of a cell."""
+        return self.suite(self.task(task).suite).seeds_of(task, method)
 
     def cells(self, suites: Iterable[str]) -> list[tuple[str, str]]:
         """List the (task, method) pairs that the scale trains in these suites."""

@@ -12,6 +12,7 @@ from dql.config.schema import (
     TrainingConfig,
 )
 from dql.config.validation import validate
+from dql.errors import UserError, nearest
 
 
 def resolve_tasks(
@@ -22,12 +23,21 @@ def resolve_tasks(
         suite = scale.suites.get(task.suite)
         dataset, behavior = task.dataset, task.behavior
         if suite and suite.num_transitions:
-            size = {"num_transitions": suite.num_transitions}
+            size = {"num_transitions": _num_transitions(task, suite.num_transitions)}
             dataset = dataset.model_copy(update=size)
         if suite and suite.behavior and dataset.source == "local":
             behavior = suite.behavior
         # What Minari publishes was recorded in today's physics, whatever D4RL's was.
-        physics = "stock" if dataset.source == "minari" else config.physics
+        # Clones of D4RL's data belong to the physics those were recorded in.
+        always = {"minari": "stock", "remade": "d4rl"}
+        physics = always.get(dataset.source, config.physics)
+        twin = tasks.get(task.namesake) if task.namesake else None
+        if task.namesake and (twin is None or twin.dataset.source != "d4rl"):
+            raise UserError(
+                f"tasks.yaml: {name}: namesake '{task.namesake}' is no D4RL task"
+                f"{nearest(task.namesake, tasks)}"
+            )
+        rank = (twin or task).offline_selection_rank
         yield (
             name,
             task.model_copy(
@@ -36,9 +46,16 @@ def resolve_tasks(
                     "physics": physics,
                     "dataset": dataset,
                     "behavior": behavior,
+                    "offline_selection_rank": rank,
                 }
             ),
         )
+
+
+def _num_transitions(task: TaskConfig, of_scale: int) -> int:
+    """Return a scale's size of a dataset; remade data have D4RL's at most."""
+    own = task.dataset.num_transitions
+    return min(own, of_scale) if task.suite == "remade" and own else of_scale
 
 
 def resolve_all_tasks(scale: ScaleFile, tasks: Mapping[str, TaskConfig]) -> ScaleFile:

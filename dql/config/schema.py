@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from dql.errors import nearest
 
-SuiteName = Literal["bandit", "local", "gym", "antmaze", "adroit", "kitchen", "minari"]
+SuiteName = Literal[
+    "bandit", "local", "remade", "gym", "antmaze", "adroit", "kitchen", "minari"
+]
 RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
@@ -24,6 +26,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A word that is safe as a folder, a file and an argument of a shell command."""
 Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=,+-]*$")]
 """A method's name with the settings of a variant: `diffusion_ql@eta=0`."""
+
+
+def _is_absent(value: Any) -> bool:
+    """Leave a key that a task has no use for out of its stored configuration."""
+    return value is None
 
 
 class Strict(BaseModel):
@@ -43,10 +50,25 @@ class Strict(BaseModel):
         return values
 
 
+Range = tuple[float, float]
+
+
+class PolicyPart(Strict):
+    """Transitions of one published policy, and how its actions are disturbed.
+
+    Each episode draws its own disturbances, uniform in the given ranges.
+    """
+
+    policy: Name
+    share: float = Field(gt=0, description="of the dataset's transitions")
+    noise_std: Range = Field((0.0, 0.0), description="of Gaussian noise on actions")
+    random_share: Range = Field((0.0, 0.0), description="of uniform random actions")
+
+
 class DatasetConfig(Strict):
     """Where the transitions of a task come from."""
 
-    source: Literal["bandit", "local", "d4rl", "minari"]
+    source: Literal["bandit", "local", "remade", "d4rl", "minari"]
     id: str | None = Field(None, description="of a dataset that Minari publishes")
     url: str | None = Field(
         None,
@@ -58,6 +80,11 @@ class DatasetConfig(Strict):
     quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
     seed: Seed = 0
     num_transitions: Count | None = Field(None, description="None: all there are")
+    parts: list[PolicyPart] | None = Field(
+        None,
+        exclude_if=_is_absent,
+        description="of remade data: the published policies behind them",
+    )
 
 
 class BehaviorConfig(Strict):
@@ -74,6 +101,12 @@ class TaskConfig(Strict):
     suite: SuiteName
     environment: Name
     layout: Literal["axes", "corners"] | None = None
+    namesake: Name | None = Field(
+        None,
+        exclude_if=_is_absent,
+        description="the D4RL task whose settings of methods, checkpoint rank and "
+        "published numbers go with remade data",
+    )
     horizon: Count
     physics: Physics = "d4rl"
     reward_transform: RewardTransform = "none"
@@ -98,6 +131,22 @@ class TaskConfig(Strict):
             )
         if is_minari != (self.dataset.id is not None):
             raise ValueError("source 'minari', and no other, needs a dataset id")
+        return self
+
+    @model_validator(mode="after")
+    def _keep_remade_apart(self) -> TaskConfig:
+        facts = {
+            "source 'remade'": self.dataset.source == "remade",
+            "suite 'remade'": self.suite == "remade",
+            "a namesake": self.namesake is not None,
+            "parts of its dataset": bool(self.dataset.parts),
+        }
+        if len(set(facts.values())) > 1:
+            missing = next(name for name, is_there in facts.items() if not is_there)
+            raise ValueError(
+                f"{', '.join(facts)} belong together, apart from D4RL's own data; "
+                f"this task lacks {missing}"
+            )
         return self
 
 
@@ -147,13 +196,35 @@ class TrainingScale(TrainingConfig):
     num_evaluation_episodes: Count | Literal["from_task"]
 
 
-class SuiteScale(Strict):
-    """What a scale runs of one suite; no seeds: nothing is trained."""
+class Stage(Strict):
+    """Cells and seeds that a campaign runs together, before the stages after it."""
 
+    tasks: list[str]
+    methods: list[str]
     seeds: list[Seed]
+
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Return every (task, method, seed), task by task."""
+        return [
+            (task, method, seed)
+            for task in self.tasks
+            for method in self.methods
+            for seed in self.seeds
+        ]
+
+
+class SuiteScale(Strict):
+    """What a scale runs of one suite; no seeds: nothing is trained.
+
+    Either every cell has the suite's seeds, or `stages` list cells with seeds of their
+    own, in the order in which they are wanted.
+    """
+
+    seeds: list[Seed] = []
+    stages: list[Stage] = []
     seeds_per_job: Count = 1
     tasks: list[str] | Literal["all"] = "all"
-    methods: list[str]
+    methods: list[str] = []
     task_methods: dict[str, list[str]] = Field(
         {}, description="further methods of single tasks"
     )
@@ -167,13 +238,47 @@ class SuiteScale(Strict):
         None, description="cuts evaluation episodes below the task's horizon"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_names_from_stages(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("stages"):
+            return values
+        for key in ("seeds", "tasks", "methods", "task_methods"):
+            if key in values:
+                raise ValueError(f"stages and {key} cannot both say what runs")
+        stages = TypeAdapter(list[Stage]).validate_python(values["stages"])
+        seeds = {seed for stage in stages for seed in stage.seeds}
+        tasks = dict.fromkeys(task for stage in stages for task in stage.tasks)
+        found = {"stages": stages, "seeds": sorted(seeds), "tasks": list(tasks)}
+        return {**values, **found}
+
     def methods_of(self, task: str) -> list[str]:
         """Return what is run of a task, each method once."""
+        if self.stages:
+            found = [name for s in self.stages if task in s.tasks for name in s.methods]
+            return list(dict.fromkeys(found))
         return list(dict.fromkeys([*self.methods, *self.task_methods.get(task, [])]))
 
     def cells(self) -> list[tuple[str, str]]:
         """Return every (task, method); `tasks` must be resolved to names."""
         return [(task, name) for task in self.tasks for name in self.methods_of(task)]
+
+    def seeds_of(self, task: str, method: str) -> list[int]:
+        """Return the seeds of a cell; of one that no stage lists, all of them."""
+        found = {
+            seed
+            for stage in self.stages
+            if task in stage.tasks and method in stage.methods
+            for seed in stage.seeds
+        }
+        return sorted(found) or self.seeds
+
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Return every (task, method, seed) once, the first wanted first."""
+        if self.stages:
+            found = [run for stage in self.stages for run in stage.runs()]
+            return list(dict.fromkeys(found))
+        return [(*cell, seed) for cell in self.cells() for seed in self.seeds]
 
 
 class ScaleFile(Strict):

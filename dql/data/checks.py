@@ -16,13 +16,19 @@ from dql.data.d4rl_rows import dimensions
 from dql.data.datasets import DATA_FILE, read_manifest, remedy, stored_episodes
 from dql.data.local import LICENCE as LOCAL_LICENCE
 from dql.data.minari_files import Episode, check_episode, stream_digest
+from dql.data.policy_weights import REMADE_LICENCE
 from dql.errors import UserError
 from dql.files import locked
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
-LICENCES = {"bandit": LOCAL_LICENCE, "local": LOCAL_LICENCE, "d4rl": D4RL_LICENCE}
+LICENCES = {
+    "bandit": LOCAL_LICENCE,
+    "local": LOCAL_LICENCE,
+    "remade": REMADE_LICENCE,
+    "d4rl": D4RL_LICENCE,
+}
 """By source, for what is not on disk; a manifest tells its own."""
 
 
@@ -54,7 +60,7 @@ def dataset_state(
         state = "partial" if is_begun or _is_downloading(task, downloads) else "absent"
     else:
         is_whole = source == "bandit" or (folder / DATA_FILE).is_file()
-        made_here = source in ("bandit", "local")
+        made_here = source in ("bandit", "local", "remade")
         state = ("generated" if made_here else "ready") if is_whole else "partial"
     file = folder / DATA_FILE
     return DatasetState(

@@ -18,9 +18,10 @@ import numpy as np
 
 from dql import paths
 from dql.bars import progress_bar
-from dql.behavior.linear import Episodes, LinearPolicies, roll_out, stack_policies
+from dql.behavior.linear import LinearPolicies, roll_out, stack_policies
 from dql.behavior.policies import POLICIES_FILE, Behavior, load_behavior
 from dql.behavior.search import perturbed
+from dql.data.episode_rows import cut, split
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.errors import UserError, nearest
@@ -166,38 +167,6 @@ def _explored(
             for row in range(len(policies))
         ]
     ).select(list(range(0, 2 * len(policies), 2)))
-
-
-def split(episodes: Episodes) -> Iterator[Episode]:
-    """Yield the episodes of a batch without their padding."""
-    for index, length in enumerate(episodes.lengths):
-        terminations = np.zeros(length, dtype=bool)
-        terminations[-1] = episodes.terminated[index]
-        truncations = np.zeros(length, dtype=bool)
-        truncations[-1] = not episodes.terminated[index]
-        yield Episode(
-            episodes.observations[index, : length + 1],
-            episodes.actions[index, :length],
-            episodes.rewards[index, :length],
-            terminations,
-            truncations,
-        )
-
-
-def cut(episode: Episode, num_rows: int) -> Episode:
-    """Return the episode, ended by a truncation if it is longer than `num_rows`."""
-    if len(episode.rewards) <= num_rows:
-        return episode
-    truncations = np.zeros(num_rows, dtype=bool)
-    truncations[-1] = True
-    return Episode(
-        episode.observations[: num_rows + 1],
-        episode.actions[:num_rows],
-        episode.rewards[:num_rows],
-        np.zeros(num_rows, dtype=bool),
-        truncations,
-        is_cut=True,
-    )
 
 
 def _describe(task: TaskConfig, behavior: Behavior, folder: Path) -> dict[str, Any]:

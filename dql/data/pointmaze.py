@@ -17,13 +17,12 @@ import numpy as np
 from dql import paths
 from dql.bars import progress_bar
 from dql.behavior.linear import Episodes
+from dql.data.episode_rows import cut, split
 from dql.data.local import (
     BATCH_SIZE,
     DEFAULT_NUM_TRANSITIONS,
     LICENCE,
     VERSIONED,
-    cut,
-    split,
 )
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.environments.pointmaze import (

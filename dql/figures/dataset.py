@@ -15,6 +15,7 @@ from dql.figures import style
 HEIGHT = 2.1
 FOOTNOTES = {
     "local": "made by this workflow, not D4RL's",
+    "remade": "remade from published clones, not D4RL's file",
     "d4rl": "D4RL",
     "bandit": "drawn by every run",
     "minari": "published by Minari, not D4RL's",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REMEDIES = {
     "local": "dql data generate",
+    "remade": "dql data generate",
     "d4rl": "dql data fetch",
     "minari": "dql data fetch",
 }

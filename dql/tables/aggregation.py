@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 def aggregate(project: Project, task: str, method: str) -> dict[str, Any]:
     """Write and return the cell of a method on a task over the scale's seeds."""
-    seeds = project.suite(project.task(task).suite).seeds
+    seeds = project.seeds(task, method)
     first = project.run_config(task, method, seeds[0] if seeds else 0)
     config = first.model_dump(mode="json")
     manifest = paths.dataset_manifest(task)

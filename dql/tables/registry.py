@@ -140,7 +140,7 @@ def _foreign(project: Project, task: str, method: str, path: Path) -> str:
     wanted = {
         "task": task,
         "method": method,
-        "expected_seeds": sorted(suite.seeds),
+        "expected_seeds": sorted(project.seeds(task, method)),
         "physics": config.physics,
         "num_gradient_steps": training.num_gradient_steps,
         "batch_size": training.batch_size,
@@ -160,7 +160,7 @@ def expected_runs(project: Project, name: str) -> Sequence:
 
     cells = []
     for task, method in table_runs(project, name):
-        seeds = project.suite(project.task(task).suite).seeds
+        seeds = project.seeds(task, method)
         config = project.run_config(task, method, seeds[0]).model_dump(mode="json")
         folders = {seed: paths.run_directory(task, method, seed) for seed in seeds}
         cells.append(CellRuns(config, folders))

@@ -2,8 +2,12 @@
 
 
 def behavior_policies(wildcards):
-    """Return the policies that a local task's data are rolled out with, if any."""
-    environment = PROJECT.task(wildcards.task).environment
+    """Return the policies that a task's data are rolled out with, if any."""
+    task = PROJECT.task(wildcards.task)
+    environment = task.environment
+    if task.dataset.parts:
+        names = [part.policy for part in task.dataset.parts]
+        return [str(published_weights(name).stored) for name in names]
     if environment.startswith("pointmaze"):
         return []
     folder = paths.behavior_directory(environment)
@@ -36,6 +40,7 @@ def dataset_parameters(wildcards):
     task = PROJECT.task(wildcards.task)
     maker = {
         "local": "dql.data.local",
+        "remade": "dql.data.remade",
         "d4rl": "dql.data.d4rl",
         "minari": "dql.data.minari_remote",
     }[task.dataset.source]
@@ -43,7 +48,19 @@ def dataset_parameters(wildcards):
         maker = "dql.data.pointmaze"
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = provenance.other_families(task.environment)
+    if task.dataset.parts:  # however the weights came, their digest is checked
+        others |= {
+            "dql.data.download",
+            "dql.data.policy_weights",
+            "dql.results.published",
+        }
+        decided += f"-{file_sha256(paths.PUBLISHED / STATES_FILE)[:16]}"
     return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
+
+
+def weights_parameters(wildcards):
+    """Return what decides a published policy's arrays: their digest."""
+    return published_weights(wildcards.policy).arrays_sha256
 
 
 def data_figure_parameters(wildcards):
@@ -54,6 +71,8 @@ def data_figure_parameters(wildcards):
 
 DATA_FIGURE_TARGETS = [
     str(paths.figure_file(paths.data_figure(task), extension))
-    for task in PROJECT.suite("local").tasks
+    for suite in ("local", "remade")
+    if suite in PROJECT.scale.suites
+    for task in PROJECT.suite(suite).tasks
     for extension in ("pdf", "png")
 ]

@@ -46,7 +46,8 @@ def table_parameters(name):
     return f"{code}-{digest(published, settings)}"
 
 
-D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in ("bandit", "local")]
+OTHER_DATA = ("bandit", "local", "remade")
+D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in OTHER_DATA]
 CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES)]
 CLAIM_TARGETS = [
     str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")

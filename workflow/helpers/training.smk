@@ -67,21 +67,48 @@ def run_parameters(wildcards):
             PROJECT.run_config(
                 wildcards.task,
                 wildcards.method,
-                PROJECT.suite(PROJECT.task(wildcards.task).suite).seeds[0],
+                PROJECT.seeds(wildcards.task, wildcards.method)[0],
             )
         )
     except UserError as error:
         raise WorkflowError(str(error))
 
 
-def training_priority(wildcards):
-    """Return a job's priority: the longer, the higher.
+REMADE_CELLS = PROJECT.cells({"remade"} & PROJECT.scale.suites.keys())
+CAMPAIGN = {
+    run: position
+    for suite in PROJECT.scale.suites.values()
+    if suite.stages
+    for position, run in enumerate(reversed(suite.runs()))
+}
+"""Runs of stages, the first wanted with the highest number."""
+CAMPAIGN_PRIORITY = 1000
+"""Above all that has no stage."""
+
+
+def training_priority(seeds):
+    """Return the function for a job's priority: stages in order, then the longer first.
 
     Long jobs that start first leave no core waiting for the last of them alone. The
     bandit's jobs differ by the length of the reverse chain, and are the shorter ones.
     """
-    task = PROJECT.task(wildcards.task)
-    if task.suite != "bandit":
-        return 100
-    settings = PROJECT.settings(wildcards.task, wildcards.method)
-    return settings.get("num_denoising_steps", 0)
+
+    def priority(wildcards):
+        runs = [(wildcards.task, wildcards.method, seed) for seed in seeds]
+        position = max(CAMPAIGN.get(run, -1) for run in runs)
+        if position >= 0:
+            return CAMPAIGN_PRIORITY + 2 * position
+        if PROJECT.task(wildcards.task).suite != "bandit":
+            return 100
+        settings = PROJECT.settings(wildcards.task, wildcards.method)
+        return settings.get("num_denoising_steps", 0)
+
+    return priority
+
+
+def data_priority(wildcards):
+    """Return the priority of making a task's data: just above its first run's."""
+    positions = [
+        place for (task, *_), place in CAMPAIGN.items() if task == wildcards.task
+    ]
+    return CAMPAIGN_PRIORITY + 2 * max(positions) + 1 if positions else 200

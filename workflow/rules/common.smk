@@ -28,6 +28,8 @@ try:
     from dql.results import provenance
     from dql.tables import registry as tables
     from dql.config.project import load_project
+    from dql.data.d4rl_facts import STATES_FILE
+    from dql.data.policy_weights import published_weights
     from dql.errors import UserError
     from dql.files import file_sha256
     from dql.behavior.kept import FILES as POLICY_FILES, kept_folder
@@ -110,7 +112,7 @@ def run_files(cells):
     files = []
     for task, method in cells:
         suite = PROJECT.task(task).suite
-        for seed in PROJECT.suite(suite).seeds:
+        for seed in PROJECT.seeds(task, method):
             folder = paths.run_directory(task, method, seed)
             files += [str(folder / file) for file in SUITE_RUN_FILES[suite]]
     return files

@@ -27,6 +27,26 @@ rule train_behavior_policies:
         " --processes {threads} > {log:q} 2>&1"
 
 
+rule fetch_policy:
+    output:
+        "results/policies/{policy}.safetensors",
+    log:
+        "results/logs/policies/{policy}.log",
+    priority: 5000  # seconds each, and trainings wait for them
+    retries: 2
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=grows_by_attempt(2000),
+        runtime=30,
+    params:
+        made_by=weights_parameters,
+    message:
+        "Fetch the weights of {wildcards.policy}"
+    shell:
+        "dql data policies {wildcards.policy:q} > {log:q} 2>&1"
+
+
 rule generate_dataset:
     input:
         behavior_policies,
@@ -36,8 +56,8 @@ rule generate_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("local")),
-    priority: 200
+        task=any_of(suite_names("local") + suite_names("remade")),
+    priority: data_priority
     conda:
         "../../environment.yml"
     resources:
@@ -90,7 +110,7 @@ rule draw_data_figure:
     log:
         "results/logs/figures/data_{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("local")),
+        task=any_of(suite_names("local") + suite_names("remade")),
     conda:
         "../../environment.yml"
     params:

@@ -26,7 +26,7 @@ for suite, seeds, block in seed_blocks():
             f"results/benchmarks/train/{{task}}/{{method}}/seeds_{block}.tsv"
         wildcard_constraints:
             task=any_of(PROJECT.suite(suite).tasks),
-        priority: training_priority
+        priority: training_priority(seeds)
         conda:
             "../../environment.yml"
         resources:

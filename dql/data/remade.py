@@ -1,0 +1,169 @@
+"""D4RL's Gym sets made again: published policies rolled out in D4RL's physics.
+
+Clones of the recorded actions act in the simulator that the sets were recorded in; the
+task lists the policies and their shares. These data are D4RL's in name, size and, as
+`dql data compare` measures, in distribution, and none of D4RL's rows is in them.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dql import paths
+from dql.bars import progress_bar
+from dql.behavior.clones import Clone, DiffusionModel
+from dql.behavior.rollout import Disturbance, Policy, roll_out
+from dql.behavior.snapshots import Snapshot
+from dql.data.d4rl_facts import state_moments
+from dql.data.episode_rows import cut, split
+from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.policy_weights import REMADE_LICENCE, load_weights, published_weights
+from dql.environments.locomotion import LocomotionEnvironment, environment_spec
+from dql.errors import UserError
+from dql.results.provenance import versions
+
+if TYPE_CHECKING:
+    from dql.config.schema import PolicyPart, TaskConfig
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("gymnasium", "minari", "mujoco", "numpy", "torch")
+BATCH_SIZES = (16, 128)
+"""Episodes side by side: fewer where few rows are left, which would be thrown away."""
+
+
+def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
+    """Roll out a remade task, write its dataset and manifest; return the latter."""
+    if task.dataset.source != "remade":
+        raise UserError(
+            f"task '{task.name}' is not remade (its source is {task.dataset.source!r})"
+        )
+    policies = [load_policy(p.policy, task.environment) for p in task.dataset.parts]
+    num_transitions = task.dataset.num_transitions
+    with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
+
+        def watched() -> Iterator[Episode]:
+            for episode in roll_out_parts(task, policies, num_transitions):
+                progress(len(episode.rewards))
+                yield episode
+
+        manifest = write_dataset(
+            task.name,
+            watched(),
+            root=root,
+            dimensions=DIMENSIONS[task.environment],
+            description=_describe(task),
+            environment_spec=environment_spec(
+                task.environment, task.physics, task.horizon
+            ),
+        )
+    logger.info(
+        "%s: %d transitions, mean return %.0f",
+        task.name,
+        manifest["num_transitions"],
+        manifest["episode_return"]["mean"] or float("nan"),
+    )
+    return manifest
+
+
+def load_policy(name: str, environment: str) -> Policy:
+    """Build a stored policy for an environment; weights of other shapes raise."""
+    entry = published_weights(name)
+    observation_dim, action_dim = DIMENSIONS[environment]
+    weights = load_weights(name)
+    try:
+        if entry.kind == "action_model":
+            model = DiffusionModel(weights, action_dim, observation_dim)
+            return Clone(model, state_moments(name.partition("-")[2]))
+        if entry.kind == "sac_policy":
+            return Snapshot(weights, observation_dim, action_dim)
+    except UserError as error:
+        raise UserError(
+            f"policy '{name}' ({entry.stored}) does not act in {environment}: {error}"
+        ) from None
+    raise UserError(f"'{name}' is a {entry.kind.replace('_', ' ')}: it does not act")
+
+
+def part_sizes(parts: list[PolicyPart], num_transitions: int) -> list[int]:
+    """Return how many transitions each part has: its share, rounded, all in all N."""
+    shares = np.cumsum([part.share for part in parts])
+    bounds = np.round(num_transitions * shares / shares[-1]).astype(int)
+    return np.diff(bounds, prepend=0).tolist()
+
+
+def roll_out_parts(
+    task: TaskConfig, policies: list[Policy], num_transitions: int
+) -> Iterator[Episode]:
+    """Yield exactly `num_transitions` rows; the last episode of a part may be cut."""
+    parts = task.dataset.parts
+    sizes = part_sizes(parts, num_transitions)
+    for index, (part, policy) in enumerate(zip(parts, policies, strict=True)):
+        stream = zlib.crc32(f"{index} {part.policy}".encode())
+        generator = np.random.default_rng([task.dataset.seed, stream])
+        yield from _roll_out_part(task, part, policy, sizes[index], generator)
+
+
+def _roll_out_part(
+    task: TaskConfig,
+    part: PolicyPart,
+    policy: Policy,
+    num_rows: int,
+    generator: np.random.Generator,
+) -> Iterator[Episode]:
+    environment = None
+    while num_rows > 0:
+        # Whole batches, in the order they began: what ends early is not favoured.
+        batch_size = int(np.clip(-(-num_rows // task.horizon), *BATCH_SIZES))
+        if environment is None or environment.num_environments != batch_size:
+            environment = None  # its simulations' memory goes before the next ones'
+            environment = LocomotionEnvironment(
+                task.environment, batch_size, horizon=task.horizon, physics=task.physics
+            )
+        disturbance = Disturbance.draw(
+            batch_size, part.noise_std, part.random_share, generator
+        )
+        for episode in split(roll_out(environment, policy, disturbance, generator)):
+            if num_rows > 0:
+                yield cut(episode, num_rows)
+                num_rows -= min(num_rows, len(episode.rewards))
+
+
+def _describe(task: TaskConfig) -> dict[str, Any]:
+    parts = task.dataset.parts
+    entries = [published_weights(part.policy) for part in parts]
+    sizes = part_sizes(parts, task.dataset.num_transitions)
+    return {
+        "source": "remade",
+        "description": f"{task.namesake} made again: published policies rolled out in "
+        f"{task.physics} physics; remade, not D4RL's file",
+        "algorithm_name": "published diffusion clones and policies",
+        "licence": REMADE_LICENCE,
+        "reference_scores": {
+            "min": task.reference_min_score,
+            "max": task.reference_max_score,
+            "source": task.reference_source,
+        },
+        "environment": task.environment,
+        "horizon": task.horizon,
+        "physics": task.physics,
+        "generator": {
+            "namesake": task.namesake,
+            "seed": task.dataset.seed,
+            "parts": [
+                {
+                    **part.model_dump(),
+                    "num_transitions": size,
+                    "url": entry.url,
+                    "arrays_sha256": entry.arrays_sha256,
+                }
+                for part, entry, size in zip(parts, entries, sizes, strict=True)
+            ],
+        },
+        "versions": {name: versions()[name] for name in VERSIONED},
+    }
