@@ -30,7 +30,8 @@ from dql.config.project import Project, load_project
 from dql.data.datasets import Dataset, digest
 from dql.errors import UserError
 from dql.files import write_json
-from dql.results.provenance import machine, training_fingerprint, versions
+from dql.results.fingerprint import training_fingerprint
+from dql.results.provenance import machine, versions
 from dql.training.loop import Block
 from dql.training.process import StopSignals, keep_freed_memory
 from dql.training.runs import Run

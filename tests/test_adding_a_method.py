@@ -18,12 +18,11 @@ AGENT = '''
 
 import torch
 
-from dql.core.adam import Adam
+from dql.core.optimization import Adam, gradient_step
 from dql.agents.agent import Agent
 from dql.core.losses import mean_squared_error
 from dql.core.networks import MLP
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step
 
 
 class Toy(Agent):

@@ -15,7 +15,7 @@ from dql import paths
 from dql.agents.registry import SETTINGS
 from dql.config.project import load_project
 from dql.figures import registry as figures
-from dql.results import provenance
+from dql.results import fingerprint
 
 SMOKE = load_project(scale="smoke")
 KEPT_IN_GIT = {"benchmarks", "kept"}
@@ -307,14 +307,14 @@ def test_a_failing_run_names_itself_and_its_log(made):
 
 def code_files(modules: set[str]) -> set[str]:
     """Return the files of modules as dvc.yaml lists them: folders for packages."""
-    files = (provenance.source_file(module) for module in modules)
+    files = (fingerprint.source_file(module) for module in modules)
     parts = [file.relative_to(ROOT).parts for file in files]
     return {"/".join(path[:2]) for path in parts}
 
 
 def closure(*modules: str, environment: str = "bandit") -> set[str]:
-    others = provenance.other_families(environment)
-    return provenance.import_closure(modules, others)
+    others = fingerprint.other_families(environment)
+    return fingerprint.import_closure(modules, others)
 
 
 @pytest.mark.parametrize(

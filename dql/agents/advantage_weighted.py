@@ -14,7 +14,6 @@ from torch import Tensor
 from dql.agents.advantage_settings import AdvantageWeightedSettings
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.value_networks import ValueNetworks
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     gaussian_log_likelihood,
@@ -22,8 +21,8 @@ from dql.core.losses import (
     weighted_regression_loss,
 )
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import BoundedGaussianActor
-from dql.core.updates import gradient_step
 
 
 class AdvantageWeighted(ValueNetworks):

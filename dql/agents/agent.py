@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.noise import Draw, seeded_generator
+from dql.core.optimization import Adam
 from dql.errors import UserError
 
 Metrics = dict[str, Tensor]

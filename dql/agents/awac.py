@@ -23,7 +23,7 @@ from dql.core.losses import (
     twin_critic_loss,
 )
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import gradient_step, polyak_update
 
 
 class AWAC(AdvantageWeighted):

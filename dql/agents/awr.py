@@ -26,7 +26,7 @@ from dql.core.losses import (
     standardize,
     temporal_difference_target,
 )
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import gradient_step, polyak_update
 
 
 class AWR(AdvantageWeighted):

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCCVAESettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import cvae_loss
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import CVAE
-from dql.core.updates import gradient_step
 
 
 class BCCVAE(Agent):

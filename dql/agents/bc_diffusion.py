@@ -9,10 +9,9 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.diffusion_settings import BCDiffusionSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step
+from dql.core.optimization import Adam, gradient_step
 from dql.diffusion.noise_predictor import Prepared
 from dql.diffusion.policy import Diffusion
 

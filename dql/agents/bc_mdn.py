@@ -14,12 +14,11 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, choose_rows
 from dql.agents.settings import BCMDNSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import mean_per_run, mixture_log_likelihood
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import MixtureActor
-from dql.core.updates import gradient_step
 
 
 class BCMDN(Agent):

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import BCMLESettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import gaussian_log_likelihood, mean_per_run
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import GaussianActor
-from dql.core.updates import gradient_step
 
 
 class BCMLE(Agent):

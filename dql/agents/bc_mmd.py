@@ -14,12 +14,11 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCMMDSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import maximum_mean_discrepancy, mean_per_run
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import GaussianActor
-from dql.core.updates import gradient_step
 
 
 def raw_samples(actor: GaussianActor, observations: Tensor, noise: Tensor) -> Tensor:

@@ -16,12 +16,11 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import BCQSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import soft_minimum, temporal_difference_target, twin_critic_loss
 from dql.core.networks import MLP, TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class BCQ(BCCVAE):

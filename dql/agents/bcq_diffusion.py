@@ -12,9 +12,9 @@ from torch import Tensor
 from dql.agents.agent import Metrics, Noise
 from dql.agents.bc_diffusion import denoising_draws, make_diffusion
 from dql.agents.bcq import BCQ
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.noise import Draw
+from dql.core.optimization import Adam
 
 
 class BCQDiffusion(BCQ):

@@ -15,7 +15,6 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_mmd import BCMMD, raw_samples
 from dql.agents.settings import BEARMMDSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     mean_per_run,
@@ -25,7 +24,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import LogMultiplier, TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class BEARMMD(BCMMD):

@@ -26,11 +26,10 @@ from dql.agents.squashed_actor_critic import (
     log_density,
     sample_policy,
 )
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import mean_per_run, twin_critic_loss
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step
+from dql.core.optimization import Adam, gradient_step
 
 LARGEST_ACTION = 1 - 1e-3
 """Actions are clipped to it before the clone's density, as released."""

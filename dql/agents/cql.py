@@ -29,7 +29,7 @@ from dql.agents.squashed_actor_critic import (
 from dql.core.batch import Batch
 from dql.core.losses import conservative_gap, mean_per_run, twin_critic_loss
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step
+from dql.core.optimization import gradient_step
 
 MAX_MULTIPLIER = 1e6  # the released code's bound
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_cvae import BCCVAE
 from dql.agents.settings import CVAEQLSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     improvement_loss,
@@ -25,7 +24,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class CVAEQL(BCCVAE):

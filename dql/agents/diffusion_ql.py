@@ -20,7 +20,6 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repeat_rows
 from dql.agents.bc_diffusion import BCDiffusion
 from dql.agents.diffusion_settings import DiffusionQLSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     improvement_loss,
@@ -29,7 +28,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 from dql.diffusion.policy import Diffusion
 
 

@@ -24,12 +24,11 @@ from dql.agents.agent import AgentSpec, Metrics, Noise, choose_candidates, repea
 from dql.agents.bc_diffusion import denoising_draws, make_diffusion
 from dql.agents.diffusion_settings import DTQLSettings
 from dql.agents.value_networks import ImplicitValues
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import gaussian_log_likelihood, mean_per_run
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step
 from dql.core.policy_networks import GaussianActor
-from dql.core.updates import gradient_step
 
 ACTION_SCALE = 1 + 1e-3
 """Actions are divided by it before the inverse of tanh, which has none at 1."""

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.regularized_settings import FQLSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     mean_per_run,
@@ -29,7 +28,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import MLP, TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 from dql.diffusion.flow import FlowPolicy
 
 

@@ -20,7 +20,7 @@ from dql.agents.diffusion_settings import IDQLSettings
 from dql.agents.value_networks import ImplicitValues
 from dql.core.batch import Batch
 from dql.core.noise import Draw
-from dql.core.updates import polyak_update
+from dql.core.optimization import polyak_update
 
 
 class IDQL(ImplicitValues, BCDiffusion):

@@ -20,7 +20,6 @@ from torch import Tensor
 from dql.agents.advantage_settings import OnestepSettings
 from dql.agents.advantage_weighted import AdvantageWeighted
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     exponential_weights,
@@ -31,8 +30,8 @@ from dql.core.losses import (
 )
 from dql.core.networks import MLP
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step, polyak_update
 from dql.core.policy_networks import GaussianActor
-from dql.core.updates import gradient_step, polyak_update
 
 
 class Onestep(AdvantageWeighted):

@@ -22,7 +22,6 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.bc_mdn import BCMDN, sample_mixture
 from dql.agents.settings import QLMDNSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     mean_per_run,
@@ -33,7 +32,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class QLMDN(BCMDN):

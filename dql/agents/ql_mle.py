@@ -16,7 +16,6 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.bc_mle import BCMLE
 from dql.agents.settings import QLMLESettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     improvement_loss,
@@ -25,7 +24,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class QLMLE(BCMLE):

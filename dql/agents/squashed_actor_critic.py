@@ -14,13 +14,12 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import SquashedActorCriticSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import squashed_log_likelihood, temporal_difference_target
 from dql.core.networks import LogMultiplier, TwinCritic
 from dql.core.noise import Draw
+from dql.core.optimization import Adam, gradient_step, polyak_update
 from dql.core.policy_networks import GaussianActor
-from dql.core.updates import gradient_step, polyak_update
 
 LARGEST_ACTION = 1 - 1e-6
 """Actions are clipped to it before the inverse of tanh, as the released code does."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.settings import TD3BCSettings
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import (
     mean_squared_error,
@@ -22,7 +21,7 @@ from dql.core.losses import (
 )
 from dql.core.networks import MLP, TwinCritic
 from dql.core.noise import Draw
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class TD3BC(Agent):

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from dql.agents.agent import Agent, Metrics
-from dql.core.adam import Adam
 from dql.core.batch import Batch
 from dql.core.losses import expectile_loss, temporal_difference_target, twin_critic_loss
 from dql.core.networks import MLP, TwinCritic
-from dql.core.updates import gradient_step, polyak_update
+from dql.core.optimization import Adam, gradient_step, polyak_update
 
 
 class ValueNetworks(Agent):

@@ -7,7 +7,7 @@ from pathlib import Path
 from dql.config.schema import RunConfig
 from dql.data.datasets import load_dataset
 from dql.errors import UserError
-from dql.results.provenance import training_fingerprint
+from dql.results.fingerprint import training_fingerprint
 from dql.training.checkpoint import checkpoint_file, load_checkpoint
 from dql.training.run_files import is_finished
 from dql.training.runs import IDENTITY_EXCLUDES, Run

@@ -12,7 +12,7 @@ from dql.config.schema import RunConfig
 from dql.data.datasets import Dataset, load_dataset
 from dql.errors import UserError
 from dql.files import remove
-from dql.results.provenance import training_fingerprint
+from dql.results.fingerprint import training_fingerprint
 from dql.training.checkpoint import (
     Checkpoint,
     DamagedCheckpointError,

@@ -7,9 +7,8 @@ from literal_networks import perceptron
 from scipy.spatial.distance import cdist
 from small_bandit import shares_of_modes, two_modes
 
-from dql.core.adam import Adam
 from dql.core.noise import seeded_generator
-from dql.core.updates import gradient_step
+from dql.core.optimization import Adam, gradient_step
 from dql.diffusion.flow import FlowPolicy
 
 

@@ -7,9 +7,9 @@ import torch
 
 from dql.agents.agent import NUMERIC_SETTINGS, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
-from dql.core.adam import Adam
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams
+from dql.core.optimization import Adam
 from dql.diffusion.noise_predictor import NoisePredictor, sinusoidal_embedding
 from dql.diffusion.policy import Diffusion
 

@@ -30,8 +30,8 @@ def behavior_parameters(wildcards):
     folder = kept_folder(wildcards.environment, PROJECT.config, budget)
     if folder is not None:
         return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
-    others = provenance.other_families(wildcards.environment)
-    code = provenance.code_fingerprint("dql.behavior.policies", without=others)
+    others = fingerprint.other_families(wildcards.environment)
+    code = fingerprint.code_fingerprint("dql.behavior.policies", without=others)
     return f"{code}-{digest(budget.model_dump(), PROJECT.config.physics)}"
 
 
@@ -47,7 +47,7 @@ def dataset_parameters(wildcards):
     if task.environment.startswith("pointmaze"):
         maker = "dql.data.pointmaze"
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
-    others = provenance.other_families(task.environment)
+    others = fingerprint.other_families(task.environment)
     if task.dataset.parts:  # however the weights came, their digest is checked
         others |= {
             "dql.data.download",
@@ -55,7 +55,7 @@ def dataset_parameters(wildcards):
             "dql.results.published",
         }
         decided += f"-{file_sha256(paths.PUBLISHED / STATES_FILE)[:16]}"
-    return f"{provenance.code_fingerprint(maker, without=others)}-{decided}"
+    return f"{fingerprint.code_fingerprint(maker, without=others)}-{decided}"
 
 
 def weights_parameters(wildcards):
@@ -65,7 +65,7 @@ def weights_parameters(wildcards):
 
 def data_figure_parameters(wildcards):
     """Return what decides the figure of a dataset besides its rows: code and style."""
-    code = provenance.code_fingerprint("dql.figures.dataset")
+    code = fingerprint.code_fingerprint("dql.figures.dataset")
     return f"{code}-{digest(paths.STYLE.read_text())}"
 
 

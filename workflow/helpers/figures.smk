@@ -3,7 +3,7 @@
 
 def bandit_claims_parameters(wildcards):
     """Return what decides the verdicts besides the summary: code and the claims."""
-    code = provenance.code_fingerprint("dql.claims.bandit")
+    code = fingerprint.code_fingerprint("dql.claims.bandit")
     return f"{code}-{digest(paths.CLAIMS.read_text())}"
 
 
@@ -92,13 +92,13 @@ def trajectory_run_files(wildcards):
 
 def trajectory_parameters(wildcards):
     """Return what decides trajectories besides their run: code."""
-    others = provenance.other_families("bandit")
-    return provenance.code_fingerprint("dql.diagnostics.trajectories", without=others)
+    others = fingerprint.other_families("bandit")
+    return fingerprint.code_fingerprint("dql.diagnostics.trajectories", without=others)
 
 
 def figure_parameters(module, cells):
     """Return what decides a figure besides its data: code, style and names."""
-    code = provenance.code_fingerprint("dql.figures.registry", f"dql.figures.{module}")
+    code = fingerprint.code_fingerprint("dql.figures.registry", f"dql.figures.{module}")
     return f"{code}-{digest(paths.STYLE.read_text())}-{labels(cells)}"
 
 
@@ -125,8 +125,10 @@ def action_sample_files(wildcards):
 def action_sample_parameters(wildcards):
     """Return what decides action samples besides their runs: code."""
     environment = PROJECT.task(wildcards.task).environment
-    others = provenance.other_families(environment)
-    return provenance.code_fingerprint("dql.diagnostics.action_samples", without=others)
+    others = fingerprint.other_families(environment)
+    return fingerprint.code_fingerprint(
+        "dql.diagnostics.action_samples", without=others
+    )
 
 
 def suite_cells(wildcards):

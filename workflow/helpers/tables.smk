@@ -26,7 +26,7 @@ def cell_parameters(wildcards):
     """Return what decides a cell besides its runs: code, name, references, selection."""
     task = PROJECT.task(wildcards.task).model_dump(mode="json")
     names = labels([(wildcards.task, wildcards.method)])
-    code = provenance.code_fingerprint("dql.results.cells")
+    code = fingerprint.code_fingerprint("dql.results.cells")
     return f"{code}-{digest(task)}-{names}-{PROJECT.config.selection_rule}"
 
 
@@ -41,7 +41,7 @@ def table_inputs(name):
 def table_parameters(name):
     """Return what decides a table besides its inputs: code, settings, published scores."""
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
-    code = provenance.code_fingerprint("dql.tables.registry")
+    code = fingerprint.code_fingerprint("dql.tables.registry")
     settings = tables.table_settings(PROJECT, name)
     return f"{code}-{digest(published, settings)}"
 
@@ -73,7 +73,7 @@ def claims_parameters(wildcards):
         *paths.CONFIG.rglob("*.yaml"),
     ]
     texts = [file.read_text() for file in sorted(files)]
-    return f"{provenance.code_fingerprint('dql.claims.page')}-{digest(texts, others)}"
+    return f"{fingerprint.code_fingerprint('dql.claims.page')}-{digest(texts, others)}"
 
 
 def provenance_files(wildcards):

@@ -63,7 +63,7 @@ def training_minutes(suite, seeds):
 def run_parameters(wildcards):
     """Return what decides a run besides its data and seed: code and settings."""
     try:
-        return provenance.run_parameters(
+        return fingerprint.run_parameters(
             PROJECT.run_config(
                 wildcards.task,
                 wildcards.method,

@@ -16,7 +16,7 @@ rule summarize_bandit:
     conda:
         "../../environment.yml"
     params:
-        code=provenance.code_fingerprint("dql.results.bandit_summary"),
+        code=fingerprint.code_fingerprint("dql.results.bandit_summary"),
         options=scale_options,
     message:
         "Summarize the bandit runs"

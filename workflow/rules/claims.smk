@@ -42,7 +42,7 @@ rule describe_runs:
     conda:
         "../../environment.yml"
     params:
-        code=provenance.code_fingerprint("dql.tables.runs"),
+        code=fingerprint.code_fingerprint("dql.tables.runs"),
     message:
         "Describe all runs"
     shell:

@@ -25,7 +25,7 @@ from snakemake.utils import validate
 try:
     from dql.figures import registry as figures
     from dql import paths
-    from dql.results import provenance
+    from dql.results import fingerprint
     from dql.tables import registry as tables
     from dql.config.project import load_project
     from dql.data.d4rl_facts import STATES_FILE

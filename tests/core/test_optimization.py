@@ -5,10 +5,11 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from dql.core import adam as adam_module
-from dql.core.adam import Adam
+from dql.core import optimization
 from dql.core.kernels.build import library
+from dql.core.optimization import Adam, polyak_update
 
 
 def make_parameters(seed=0):
@@ -28,7 +29,7 @@ def gradients(parameters, step):
 def arithmetic(request, monkeypatch):
     """Take every test through the C kernel and through PyTorch's."""
     if request.param == "torch":
-        monkeypatch.setattr(adam_module, "kernels_apply", lambda *tensors: False)
+        monkeypatch.setattr(optimization, "kernels_apply", lambda *tensors: False)
     elif library() is None:
         pytest.skip("no C compiler on this machine")
     return request.param
@@ -191,8 +192,15 @@ def test_a_missing_moment_is_refused():
 def test_making_one_does_not_load_the_compiler():
     # Two seconds of every job, for a class around one call.
     code = (
-        "import sys, torch; from dql.core.adam import Adam;"
+        "import sys, torch; from dql.core.optimization import Adam, polyak_update;"
         "Adam([torch.zeros(1, 2)], 1e-3).step([torch.ones(1, 2)]);"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_target_moves_by_its_share():
+    online, target = nn.Linear(2, 1), nn.Linear(2, 1)
+    expected = 0.75 * target.weight.detach() + 0.25 * online.weight.detach()
+    polyak_update(online, target, 0.25)
+    torch.testing.assert_close(target.weight.detach(), expected)
