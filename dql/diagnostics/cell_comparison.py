@@ -205,7 +205,8 @@ def score_unit(run: StoredRun) -> str:
 def _cost(run: StoredRun) -> dict[str, Any]:
     """Return what the re-run took."""
     names = ("wall_seconds", "gpu_seconds", "steps_per_second", "device")
-    steps = run.config["training"]["num_gradient_steps"]
+    asked = run.config["training"]["num_gradient_steps"]
+    steps = run.provenance.get("num_gradient_steps", asked)
     return {"gradient steps": steps} | {
         name.replace("_", " "): run.provenance.get(name) for name in names
     }

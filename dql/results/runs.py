@@ -31,7 +31,13 @@ from dql.results.files import (
 UNCOMPARED_KEYS = ("label", "scale", "training.checkpoint_interval")
 """Configuration that cannot change a run's evaluations."""
 
-MEASURED = ("wall_seconds", "gpu_seconds", "steps_per_second", "peak_memory_bytes")
+MEASURED = (
+    "num_gradient_steps",
+    "wall_seconds",
+    "gpu_seconds",
+    "steps_per_second",
+    "peak_memory_bytes",
+)
 """Costs in a run's provenance."""
 
 EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_length")

@@ -73,8 +73,9 @@ def write_compute_table(
 
 
 def _cost(cell: CellRuns) -> tuple[dict[str, Any], list[str]]:
-    """Return a cell's row, and a note for every run that it does not count."""
-    config, records, problems = cell.config, [], []
+    """Return a cell's row, and notes: runs not counted, runs that stopped early."""
+    config, records, problems, early = cell.config, [], [], []
+    asked = config["training"]["num_gradient_steps"]
     for seed, directory in cell.directories.items():
         try:
             stored = read_json(directory / paths.CONFIG_FILE)
@@ -85,10 +86,17 @@ def _cost(cell: CellRuns) -> tuple[dict[str, Any], list[str]]:
         foreign = config_differences(stored, {**config, "seed": seed})
         if foreign:
             problems.append((seed, f"other configuration: {', '.join(foreign[:3])}"))
-        else:
-            records.append(record)
+            continue
+        records.append(record)
+        taken = record.get("num_gradient_steps", asked)
+        if taken != asked:
+            early.append((seed, f"at step {taken:,} of {asked:,}"))
     name = f"{config['task']}, {config['label']}"
-    notes = [f"left out: {name}, seed {seed}: {reason}" for seed, reason in problems]
+    notes = [
+        f"{what}: {name}, seed {seed}: {reason}"
+        for what, found in (("left out", problems), ("stopped early", early))
+        for seed, reason in found
+    ]
     if not records and all(reason.endswith("no such file") for _, reason in problems):
         notes = []
     row = {
@@ -98,7 +106,7 @@ def _cost(cell: CellRuns) -> tuple[dict[str, Any], list[str]]:
         "label": config["label"],
         "num_runs": len(records),
         "num_expected": len(cell.directories),
-        "num_gradient_steps": config["training"]["num_gradient_steps"],
+        "num_gradient_steps": asked,
     }
     return row | (_sums(records) if records else {}), notes
 

@@ -44,9 +44,10 @@ def made_with(root: Path = Path()) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(_provenance_files(root)):
         made = read_json(path)
-        entry = {"machine": made["machine"], "versions": made["versions"]}
-        if entry not in found:
-            found.append(entry)
+        for session in (*made.get("earlier_sessions", []), made):
+            entry = {key: session[key] for key in ("machine", "versions")}
+            if entry not in found:
+                found.append(entry)
     return found
 
 

@@ -6,7 +6,6 @@ company, and a run that was stopped goes on from its checkpoint as if it had not
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,13 +15,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from dql.agents.agent import Agent, AgentSpec
-from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
-from dql.core.batch import TransitionStore
-from dql.data.datasets import transform_rewards
 from dql.environments.batch import make_environments
-from dql.errors import UserError
 from dql.files import locked, remove_temporaries
 from dql.training.checkpoint import promote, save_checkpoint, stack_states
 from dql.training.evaluation import evaluate
@@ -36,8 +30,13 @@ from dql.training.process import (
 )
 from dql.training.progress import Progress
 from dql.training.records import Clock, MetricSums
-from dql.training.run_files import write_finished, write_records, write_start
-from dql.training.runs import Run, check_block, prepare_runs
+from dql.training.run_files import (
+    how_made,
+    write_finished,
+    write_records,
+    write_start,
+)
+from dql.training.runs import Run, check_block, make_agent, make_store, prepare_runs
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +104,9 @@ class Block:
     def train(self, signals: StopSignals) -> None:
         """Take the remaining gradient steps, recording at the intervals."""
         streams = training_streams(self.agent, self.store, self.training.batch_size)
+        last = done = self.training.num_gradient_steps
         for run in self.runs:
-            write_start(run.directory, run.config)
-        last = self.training.num_gradient_steps
+            self._start(run)
         steps = make_steps(self.agent, self.store)
         with Progress(self.runs, self.start, last) as progress:
             for step in range(self.start, last):
@@ -115,6 +114,7 @@ class Block:
                 progress.advance(step + 1)
                 self._record(step + 1, progress, signals)
                 if self.all_diverged:
+                    done = step + 1
                     break
         for run in self.runs:
             write_records(run.directory, run.config, run.records)
@@ -122,10 +122,23 @@ class Block:
                 run.directory,
                 run.config,
                 run.records,
+                num_steps=done,
                 identity=run.identity,
                 reference_scores=run.dataset.manifest.get("reference_scores"),
-                device=self.device,
                 diverged=run.diverged,
+            )
+
+    def _start(self, run: Run) -> None:
+        """Write the run's first file; say so where its checkpoint leaves no step."""
+        write_start(run.directory, run.config)
+        if self.start < self.training.num_gradient_steps:
+            run.records.add_session(self.start, how_made(self.device))
+        else:
+            logger.info(
+                "%s: all %d steps are in its checkpoint; its files are written from it "
+                "and nothing is trained. To train it again, remove that folder before",
+                run.directory,
+                self.start,
             )
 
     @property
@@ -187,9 +200,9 @@ class Block:
     def _save(self, step: int) -> None:
         """Write checkpoints and records; a diverged run keeps its last good one."""
         training_seconds, wall_seconds = self.clock.read_and_reset()
+        is_cuda = self.device.type == "cuda"
         for position, run in enumerate(self.runs):
-            run.records.training_seconds += training_seconds
-            run.records.wall_seconds += wall_seconds
+            run.records.add_cost(training_seconds, wall_seconds, is_cuda)
             if not run.diverged:
                 run.records.pending = self.metrics.of_run(position)
                 save_checkpoint(
@@ -205,46 +218,3 @@ class Block:
                 promote(run.directory)
         for run in self.runs:
             write_records(run.directory, run.config, run.records)
-
-
-def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
-    """Put each dataset of the block on the device once."""
-    tasks = list(dict.fromkeys(run.config.task for run in runs))
-    by_task = {run.config.task: run for run in runs}
-    datasets = []
-    for task in tasks:
-        dataset, config = by_task[task].dataset, by_task[task].config
-        rewards = transform_rewards(
-            dataset.rewards, config.environment.reward_transform
-        )
-        datasets.append(dataclasses.replace(dataset, rewards=rewards))
-        shape = (dataset.observations.shape[1], dataset.actions.shape[1])
-        first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])
-        if shape != first:
-            raise UserError(
-                f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
-                f" action) {first}, {task} has {shape}"
-            )
-    return TransitionStore(
-        datasets, [tasks.index(run.config.task) for run in runs], device
-    )
-
-
-def make_agent(
-    runs: Sequence[Run], store: TransitionStore, device: torch.device
-) -> Agent:
-    """Build the stacked agent of a block at step 0."""
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=store.observation_dim,
-        action_dim=store.action_dim,
-        seeds=tuple(run.config.seed for run in runs),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean.to(device),
-        observation_std=std.to(device),
-        bootstraps=store.bootstraps,
-        device=device,
-    )
-    name = runs[0].config.agent
-    settings = [SETTINGS[name](**run.config.settings) for run in runs]
-    return agent_class(name)(spec, settings)

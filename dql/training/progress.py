@@ -25,8 +25,9 @@ class Progress:
         first = runs[0].config
         seeds = ",".join(str(run.config.seed) for run in runs)
         self.name = f"{first.task} {first.method} seed {seeds}"
-        self.start, self.total = start, total
+        self.start, self.step, self.total = start, start, total
         self.score: float | None = None
+        self.is_over = False
         self._bar: RichProgress | None = None
         self._began = self._last_line = 0.0
 
@@ -46,30 +47,34 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.is_over = True
+            self._show()
         if self._bar:
             self._bar.stop()
-        elif exception[0] is None:
-            self._print(self.total)
 
     def advance(self, step: int) -> None:
         """Show the state after `step` steps, at most a few times a second."""
-        now = time.monotonic()
+        self.step, now = step, time.monotonic()
         if now - self._last_line < (0.2 if self._bar else LINE_INTERVAL):
             return
         self._last_line = now
-        if self._bar:
-            self._bar.update(self._task, completed=step, status=self._status(step))
-        else:
-            self._print(step)
+        self._show()
 
-    def _status(self, step: int) -> str:
-        rate = (step - self.start) / max(time.monotonic() - self._began, 1e-9)
-        minutes, seconds = divmod(round((self.total - step) / max(rate, 1e-9)), 60)
-        status = f"{rate:.1f} steps/s · {minutes}:{seconds:02d} left"
+    def _show(self) -> None:
+        """Show the steps that have been taken, on the bar or in a line."""
+        if self._bar:
+            self._bar.update(self._task, completed=self.step, status=self._status())
+        else:
+            line = f"{self.name}: {self.step}/{self.total} · {self._status()}"
+            print(line, file=sys.stderr, flush=True)
+
+    def _status(self) -> str:
+        rate = (self.step - self.start) / max(time.monotonic() - self._began, 1e-9)
+        left = (self.total - self.step) / max(rate, 1e-9)
+        minutes, seconds = divmod(round(left), 60)
+        ahead = "done" if self.is_over else f"{minutes}:{seconds:02d} left"
+        status = f"{rate:.1f} steps/s · {ahead}"
         if self.score is not None:
             status += f" · last mean return {self.score:.2f}"
         return status
-
-    def _print(self, step: int) -> None:
-        line = f"{self.name}: {step}/{self.total} · {self._status(step)}"
-        print(line, file=sys.stderr, flush=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +20,9 @@ from dql.training.evaluation import Evaluation
 class Records:
     """What a run has measured so far, and what that took.
 
-    `pending` holds the metrics' sums and counts since the last logged step.
+    `pending` holds the metrics' sums and counts since the last logged step; `sessions`
+    how its steps were made: an entry for each machine, device or set of versions, with
+    the step it began at.
     """
 
     metrics: list[dict[str, float]] = field(default_factory=list)
@@ -25,6 +31,24 @@ class Records:
     pending: dict[str, tuple[float, int]] = field(default_factory=dict)
     wall_seconds: float = 0.0
     training_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    saved_at: str = ""
+
+    def add_session(self, first_step: int, made: dict[str, Any]) -> None:
+        """Note how the steps from `first_step` on are made, unless as those before."""
+        last = self.sessions[-1] if self.sessions else {}
+        if last != {"first_step": last.get("first_step"), **made}:
+            self.sessions.append({"first_step": first_step, **made})
+
+    def add_cost(self, training_seconds: float, wall_seconds: float, gpu: bool) -> None:
+        """Add what the steps since the last state took; it is saved now."""
+        self.training_seconds += training_seconds
+        self.wall_seconds += wall_seconds
+        self.gpu_seconds += wall_seconds if gpu else 0.0
+        self.peak_memory_bytes = max(self.peak_memory_bytes, peak_memory_bytes())
+        self.saved_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def add_evaluation(self, evaluation: Evaluation, step: int) -> None:
         """Append every episode; keep the actions of the last evaluation."""
@@ -35,6 +59,12 @@ class Records:
             self.evaluations.append([step, episode, float(episode_return), int(length)])
         columns = [evaluation.first_actions, evaluation.first_rewards[:, None]]
         self.samples = np.concatenate(columns, axis=1).tolist()
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
 
 
 class Clock:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import resource
-import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +41,31 @@ def write_records(directory: Path, config: RunConfig, records: Records) -> None:
         _write_csv(directory / paths.SAMPLES_FILE, columns, records.samples)
 
 
+def how_made(device: torch.device) -> dict[str, Any]:
+    """Return what this process makes steps with: versions, machine and device."""
+    is_cuda = device.type == "cuda"
+    return {
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "device": torch.cuda.get_device_name(device) if is_cuda else "cpu",
+    }
+
+
 def write_finished(
     directory: Path,
     config: RunConfig,
     records: Records,
     *,
+    num_steps: int,
     identity: dict[str, Any],
     reference_scores: dict[str, Any] | None,
-    device: torch.device,
     diverged: dict[str, Any] | None,
 ) -> None:
-    """Write the provenance, the mark of a finished run."""
-    is_cuda = device.type == "cuda"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Write the provenance, the mark of a finished run, after `num_steps` steps.
+
+    It tells of the processes that took them, which this one need not be.
+    """
+    *earlier, last = records.sessions
     content = {
         "code_fingerprint": identity["code"],
         "dataset": {
@@ -64,17 +73,16 @@ def write_finished(
             "digest": identity["dataset"],
             "reference_scores": reference_scores,
         },
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-        "device": torch.cuda.get_device_name(device) if is_cuda else "cpu",
+        **last,
+        "earlier_sessions": earlier,
         "physics": config.environment.physics,
+        "num_gradient_steps": num_steps,
         "wall_seconds": records.wall_seconds,
         "training_seconds": records.training_seconds,
-        "gpu_seconds": records.wall_seconds if is_cuda else 0.0,
-        "steps_per_second": config.training.num_gradient_steps
-        / max(records.training_seconds, 1e-9),
-        "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "gpu_seconds": records.gpu_seconds,
+        "steps_per_second": num_steps / max(records.training_seconds, 1e-9),
+        "peak_memory_bytes": records.peak_memory_bytes,
+        "finished_at": records.saved_at,
         "diverged": diverged,
         "files": {
             name: file_sha256(directory / name) for name in run_file_names(config)

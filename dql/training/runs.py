@@ -1,15 +1,24 @@
-"""The runs of a block before they train: what is finished, interrupted or refused."""
+"""The runs of a block before they train: what is finished, interrupted or refused.
+
+Those that train share one store of transitions and one stacked agent.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
+from dql.agents.agent import Agent, AgentSpec
+from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
-from dql.data.datasets import Dataset, load_dataset
+from dql.core.batch import TransitionStore
+from dql.data.datasets import Dataset, load_dataset, transform_rewards
 from dql.errors import UserError
 from dql.files import remove
 from dql.results.fingerprint import training_fingerprint
@@ -142,3 +151,46 @@ def _find_checkpoints(run: Run, foreign: str) -> dict[int, tuple[Path, Checkpoin
         elif checkpoint:
             found[checkpoint.step] = path, checkpoint
     return found
+
+
+def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
+    """Put each dataset of the block on the device once."""
+    tasks = list(dict.fromkeys(run.config.task for run in runs))
+    by_task = {run.config.task: run for run in runs}
+    datasets = []
+    for task in tasks:
+        dataset, config = by_task[task].dataset, by_task[task].config
+        rewards = transform_rewards(
+            dataset.rewards, config.environment.reward_transform
+        )
+        datasets.append(dataclasses.replace(dataset, rewards=rewards))
+        shape = (dataset.observations.shape[1], dataset.actions.shape[1])
+        first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])
+        if shape != first:
+            raise UserError(
+                f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
+                f" action) {first}, {task} has {shape}"
+            )
+    return TransitionStore(
+        datasets, [tasks.index(run.config.task) for run in runs], device
+    )
+
+
+def make_agent(
+    runs: Sequence[Run], store: TransitionStore, device: torch.device
+) -> Agent:
+    """Build the stacked agent of a block at step 0."""
+    mean, std = store.observation_moments()
+    spec = AgentSpec(
+        observation_dim=store.observation_dim,
+        action_dim=store.action_dim,
+        seeds=tuple(run.config.seed for run in runs),
+        dataset_sizes=store.run_sizes,
+        observation_mean=mean.to(device),
+        observation_std=std.to(device),
+        bootstraps=store.bootstraps,
+        device=device,
+    )
+    name = runs[0].config.agent
+    settings = [SETTINGS[name](**run.config.settings) for run in runs]
+    return agent_class(name)(spec, settings)

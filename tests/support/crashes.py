@@ -39,6 +39,8 @@ POWER_LOSS = 77
 """Exit code of a training whose power was cut."""
 PHASES = ("start", "training", "evaluation", "writing")
 PATIENCE = 60.0
+COSTS = ("wall_seconds", "training_seconds", "peak_memory_bytes", "saved_at")
+"""Records that differ from one training of a run to the next."""
 
 
 def make_configs(method="td3_bc", seeds=(0, 1), **sizes):
@@ -66,8 +68,8 @@ def results(root, configs):
             header = json.loads(file.metadata()["header"])
             for name in file.keys():  # noqa: SIM118
                 found[folder.name, name] = file.get_tensor(name).tobytes()
-        for seconds in ("wall_seconds", "training_seconds"):
-            del header["records"][seconds]
+        for cost in COSTS:
+            del header["records"][cost]
         found[folder.name, "header"] = header
         config = json.loads((folder / paths.CONFIG_FILE).read_text())
         found[folder.name, "config"] = config

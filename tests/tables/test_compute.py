@@ -20,6 +20,7 @@ def made(tmp_path):
             "steps_per_second": 100.0 + seed,
             "peak_memory_bytes": 10**9 * (seed + 1),
             "device": "cpu" if seed else "NVIDIA H100",
+            "num_gradient_steps": 100 if seed == 2 else 300,
         }
         write_run(folders[seed], {**config, "seed": seed}, provenance=record)
     write_run(
@@ -47,4 +48,7 @@ def test_markdown_names_what_is_not_counted(made):
     assert "| local-other | td3_bc | 0 | – | not run |" in text
     assert "seed 3: other configuration: training.batch_size is 1" in text
     assert "seed 4" in text and "no such file" in text
+    assert (
+        "stopped early: local-hopper-medium-expert, td3_bc, seed 2: at step 100" in text
+    )
     assert "| total | – | 3 | – | 1.5 | 2,700 |" in text

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from dql.config.project import load_project
 from dql.core.noise import NoiseStreams
 from dql.errors import UserError
 from dql.training import loop as training
+from dql.training import records, run_files
 from dql.training.checkpoint import (
     ForeignCheckpointError,
     checkpoint_file,
@@ -170,7 +172,75 @@ def test_a_diverged_run_is_recorded_and_its_company_goes_on(tmp_path, monkeypatc
     assert (tmp_path / "0" / "provenance.json").stat().st_mtime_ns == before
     good = json.loads((tmp_path / "1" / "provenance.json").read_text())
     assert good["diverged"] is None
+    assert good["num_gradient_steps"] == 40
     assert len(pd.read_csv(tmp_path / "1" / "evaluations.csv")) == 24
+
+
+def test_a_run_that_stops_early_costs_the_steps_it_took(tmp_path, monkeypatch, capsys):
+    make_agent = training.make_agent
+
+    def poisoned(runs, store, device):
+        agent = make_agent(runs, store, device)
+        with torch.no_grad():
+            agent.critic.mlp.layers[0].weight[:] = torch.nan
+        return agent
+
+    monkeypatch.setattr(training, "make_agent", poisoned)
+    train([config()], [tmp_path])
+    made = json.loads((tmp_path / "provenance.json").read_text())
+    assert made["diverged"]["step"] == made["num_gradient_steps"] == 10
+    rate = made["steps_per_second"] * made["training_seconds"]
+    assert rate == pytest.approx(10)
+    printed = capsys.readouterr().err
+    assert "seed 0: 10/40 ·" in printed and "done" in printed
+    assert "40/40" not in printed
+
+
+def provenance_of(directory):
+    return json.loads((directory / "provenance.json").read_text())
+
+
+def elsewhere(monkeypatch):
+    """Let the process run on another machine, another day."""
+    monkeypatch.setattr(run_files.provenance, "machine", lambda: {"num_cpus": 96})
+
+    class Tomorrow(records.datetime):
+        @classmethod
+        def now(cls, zone):
+            return super().now(zone) + timedelta(days=1)
+
+    monkeypatch.setattr(records, "datetime", Tomorrow)
+
+
+def test_files_written_from_the_checkpoint_keep_how_the_run_was_made(
+    tmp_path, monkeypatch, caplog
+):
+    """What Snakemake does before a forced job: it takes the outputs away."""
+    caplog.set_level("INFO")
+    train([config()], [tmp_path])
+    before, content = provenance_of(tmp_path), files(tmp_path)
+    for name in (*FILES, "config.json", "provenance.json"):
+        (tmp_path / name).unlink()
+    elsewhere(monkeypatch)
+    train([config()], [tmp_path])
+    assert provenance_of(tmp_path) == before
+    assert files(tmp_path) == content
+    assert "all 40 steps are in its checkpoint" in caplog.text
+    assert "nothing is trained" in caplog.text
+
+
+def test_a_run_that_moved_tells_of_both_machines(tmp_path, monkeypatch):
+    train([config(num_gradient_steps=20)], [tmp_path])
+    here = provenance_of(tmp_path)
+    train([config(num_gradient_steps=30, checkpoint_interval=10)], [tmp_path])
+    assert provenance_of(tmp_path)["earlier_sessions"] == []  # the same machine
+    elsewhere(monkeypatch)
+    train([config()], [tmp_path])
+    made = provenance_of(tmp_path)
+    assert made["machine"] == {"num_cpus": 96} and made["first_step"] == 30
+    (earlier,) = made["earlier_sessions"]
+    assert earlier["machine"] == here["machine"] and earlier["first_step"] == 0
+    assert made["finished_at"] > here["finished_at"]
 
 
 def test_runs_that_cannot_share_a_block_are_refused(tmp_path):
