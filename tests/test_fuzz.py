@@ -20,7 +20,7 @@ from dql.config.project import load_project
 from dql.config.validation import parse_changes, read_yaml
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
-from dql.results.manifests import read_manifest
+from dql.results.manifests import check_asked_for, read_manifest
 from dql.results.runs import read_run
 
 many = settings(
@@ -184,11 +184,20 @@ def test_any_value_in_a_stored_run(data):
         check_cell(root, CONFIG)
 
 
+FACTS = {
+    "reference_scores": {"min": 0.0, "max": 1.0},
+    "environment": "hopper",
+    "horizon": 1000,
+    "physics": "d4rl",
+    "generator": {"quality": "medium", "seed": 0, "parts": [{"policy": "a"}]},
+}
+
+
 @many
 @given(st.data())
 def test_any_manifest(data):
     text = json.dumps(MANIFEST).encode()
-    whole = changed(MANIFEST | {"reference_scores": {"min": 0.0, "max": 1.0}})
+    whole = changed(MANIFEST | FACTS)
     content = data.draw(
         damaged(text) | whole.map(lambda value: json.dumps(value).encode())
     )
@@ -196,6 +205,6 @@ def test_any_manifest(data):
         path = root / f"{TASK.name}.json"
         path.write_bytes(content)
         with only_user_errors():
-            read_manifest(TASK, root)
+            check_asked_for(TASK, read_manifest(TASK, root))
         write_all(root)
         check_cell(root, CONFIG, manifest=path)

@@ -132,7 +132,8 @@ def list_tasks(
     """List every task: source, licence, size, and what of its data is on disk.
 
     absent: nothing yet. partial: a download or a conversion was cut; fetch or
-    generate goes on with it. ready: fetched. generated: made here.
+    generate goes on with it. ready: fetched. generated: made here. other: made for
+    another scale, physics or seed.
 
     Example: dql data list
     """

@@ -13,12 +13,13 @@ from dql import paths
 from dql.data.d4rl import DOWNLOADS
 from dql.data.d4rl import LICENCE as D4RL_LICENCE
 from dql.data.d4rl_rows import dimensions
-from dql.data.datasets import DATA_FILE, read_manifest, remedy, stored_episodes
+from dql.data.datasets import DATA_FILE, stored_episodes
 from dql.data.local import LICENCE as LOCAL_LICENCE
 from dql.data.minari_files import Episode, check_episode, stream_digest
 from dql.data.policy_weights import REMADE_LICENCE
 from dql.errors import UserError
 from dql.files import locked
+from dql.results.manifests import check_asked_for, read_manifest, remedy
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
@@ -40,7 +41,8 @@ class DatasetState:
     suite: str
     source: str
     state: str
-    """absent, partial (a download or one of two files), ready, or generated here."""
+    """absent, partial (a download or one of two files), ready, generated here, or other
+    (of another scale, physics or seed than the configuration's)."""
     num_transitions: int | None
     num_bytes: int | None
     """Of the Minari file or, where there is none yet, of the file to download."""
@@ -60,8 +62,7 @@ def dataset_state(
         state = "partial" if is_begun or _is_downloading(task, downloads) else "absent"
     else:
         is_whole = source == "bandit" or (folder / DATA_FILE).is_file()
-        made_here = source in ("bandit", "local", "remade")
-        state = ("generated" if made_here else "ready") if is_whole else "partial"
+        state = _whole_state(task, manifest) if is_whole else "partial"
     file = folder / DATA_FILE
     return DatasetState(
         task=task.name,
@@ -74,6 +75,15 @@ def dataset_state(
     )
 
 
+def _whole_state(task: TaskConfig, manifest: dict[str, Any]) -> str:
+    try:
+        check_asked_for(task, manifest)
+    except UserError:
+        return "other"
+    made_here = task.dataset.source in ("bandit", "local", "remade")
+    return "generated" if made_here else "ready"
+
+
 def _is_downloading(task: TaskConfig, downloads: Path) -> bool:
     if not task.dataset.url:
         return False
@@ -84,8 +94,9 @@ def _is_downloading(task: TaskConfig, downloads: Path) -> bool:
 def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     """Read a dataset row by row; raise unless it is whole and its manifest's.
 
-    Checked are shapes, finiteness, the range of the actions, the flags, the counts and
-    the digest of the training rows. Returns the manifest.
+    The manifest must be of the data that the configuration asks for. Checked are
+    shapes, finiteness, the range of the actions, the flags, the counts and the digest
+    of the training rows. Returns the manifest.
     """
     if task.dataset.source == "bandit":
         raise UserError(
@@ -95,6 +106,7 @@ def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     path = folder / DATA_FILE
     with locked(folder):
         manifest = read_manifest(task, root)
+        check_asked_for(task, manifest)
         try:
             num_episodes, num_rows = _check_rows(path, task)
             num_training_rows, found = stream_digest(path)

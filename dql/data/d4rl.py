@@ -71,7 +71,10 @@ def convert(task: TaskConfig, file: Path, sha256: str, root: Path) -> dict[str, 
             _read(source, task, num_rows, file),
             root=root,
             dimensions=dimensions(task.environment),
-            description=_describe(task, sha256),
+            description={
+                **_describe(task, sha256),
+                "num_published_transitions": source["rewards"].shape[0],
+            },
             environment_spec=_environment_spec(task),
         )
 

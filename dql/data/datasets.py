@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from dql import paths
 from dql.errors import UserError, nearest
 from dql.files import locked, write_bytes
-from dql.results.manifests import read_manifest, remedy
+from dql.results.manifests import check_asked_for, read_manifest, remedy
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
@@ -61,12 +61,13 @@ class Dataset:
 
 
 def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
-    """Load a task's transitions; they must be those its manifest was written for."""
+    """Load a task's transitions: those of its manifest, and the configuration's."""
     if task.dataset.source == "bandit":
         return bandit_dataset(task)
     folder = root / paths.minari_id(task.name)
     with locked(folder):
         manifest = read_manifest(task, root)
+        check_asked_for(task, manifest)
         dataset = read_flat(folder / FLAT_FILE, manifest)
         if dataset is None:
             dataset = read_transitions(folder / DATA_FILE, task.name, manifest)

@@ -25,6 +25,7 @@ from dql.data.episode_rows import cut, split
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.errors import UserError, nearest
+from dql.results.manifests import DEFAULT_NUM_TRANSITIONS
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ QUALITIES = {
     "medium-expert": ("medium", "expert"),
 }
 BATCH_SIZE = 10
-DEFAULT_NUM_TRANSITIONS = 1_000_000
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 LICENCE = "made by this workflow, under its licence"
 

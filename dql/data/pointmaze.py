@@ -20,7 +20,6 @@ from dql.behavior.linear import Episodes
 from dql.data.episode_rows import cut, split
 from dql.data.local import (
     BATCH_SIZE,
-    DEFAULT_NUM_TRANSITIONS,
     LICENCE,
     VERSIONED,
 )
@@ -34,6 +33,7 @@ from dql.environments.pointmaze import (
     next_cells,
 )
 from dql.errors import UserError
+from dql.results.manifests import DEFAULT_NUM_TRANSITIONS
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:

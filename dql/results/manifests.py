@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,10 @@ REMEDIES = {
 }
 
 
+DEFAULT_NUM_TRANSITIONS = 1_000_000
+"""Of data made here, where the scale does not say."""
+
+
 class ReferenceScores(BaseModel):
     """The returns that a dataset's scores are normalised with."""
 
@@ -31,6 +35,17 @@ class ReferenceScores(BaseModel):
 
     min: float | None
     max: float | None
+
+
+class Generator(BaseModel):
+    """What data made here were made from."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    quality: str | None = None
+    seed: int | None = None
+    budget: dict[str, Any] | None = None
+    parts: list[dict[str, Any]] | None = None
 
 
 class Manifest(BaseModel):
@@ -42,7 +57,12 @@ class Manifest(BaseModel):
     digest: str
     source: str | None = None
     num_transitions: int | None = None
+    num_published_transitions: int | None = None
     num_episodes: int | None = None
+    environment: str | None = None
+    horizon: int | None = None
+    physics: str | None = None
+    generator: Generator | None = None
     episode_return: dict[str, float | None] | None = None
     reference_scores: ReferenceScores | None = None
 
@@ -50,6 +70,67 @@ class Manifest(BaseModel):
 def remedy(task: TaskConfig) -> str:
     """Return the command that makes the task's data."""
     return f"{REMEDIES[task.dataset.source]} {task.name}"
+
+
+def check_asked_for(task: TaskConfig, manifest: Mapping[str, Any]) -> None:
+    """Raise unless a manifest describes the data that the configuration asks for.
+
+    Data of another scale, physics or seed have the same task's name.
+    """
+    facts = [
+        f"{name} is {found!r}, the configuration has {wanted!r}"
+        for name, found, wanted in _compared(task, manifest)
+        if found is not None and found != wanted
+    ]
+    if facts:
+        raise UserError(
+            f"the data of '{task.name}' are others than those asked for "
+            f"({'; '.join(facts)}). Make them with the --scale and --set of this "
+            f"command: {remedy(task)}"
+        )
+
+
+def _compared(
+    task: TaskConfig, manifest: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what decided the data: its name, the manifest's value, the task's.
+
+    The manifest's is None where it does not say.
+    """
+    dataset, source = task.dataset, manifest.get("source")
+    yield "source", source, dataset.source
+    yield "environment", manifest.get("environment"), task.environment
+    horizon = manifest.get("horizon")  # evaluations may be cut to less
+    yield "horizon", horizon, max(task.horizon, horizon or 0)
+    yield "physics", manifest.get("physics"), task.physics
+    yield "num_transitions", manifest.get("num_transitions"), _num_rows(task, manifest)
+    yield "id", manifest.get("minari_id"), dataset.id
+    if dataset.sha256:
+        yield "sha256", manifest.get("file_sha256"), dataset.sha256
+    elif source == "d4rl":
+        yield "url", manifest.get("url"), dataset.url
+    made = manifest.get("generator") or {}
+    yield "quality", made.get("quality"), dataset.quality
+    yield "seed", made.get("seed"), dataset.seed
+    if dataset.parts:
+        wanted = [part.model_dump(mode="json") for part in dataset.parts]
+        keys = wanted[0]
+        found = made.get("parts")
+        yield "parts", found and [{k: p.get(k) for k in keys} for p in found], wanted
+    if task.behavior:
+        yield "behavior", made.get("budget"), task.behavior.model_dump()
+
+
+def _num_rows(task: TaskConfig, manifest: Mapping[str, Any]) -> int | None:
+    """Return how many rows the task's data should have."""
+    asked = task.dataset.num_transitions
+    if task.dataset.source in ("local", "remade"):
+        return asked or DEFAULT_NUM_TRANSITIONS
+    published = manifest.get("num_published_transitions")
+    if published is None:  # a manifest from before this was noted
+        found = manifest.get("num_transitions")
+        return min(asked, found) if asked and found else found
+    return min(asked or published, published)
 
 
 def check_manifest(content: Mapping[str, Any], path: Path) -> None:

@@ -11,17 +11,20 @@ import pytest
 
 from dql import paths
 from dql.cli.main import main
-from dql.config.schema import DatasetConfig, TaskConfig
+from dql.config.schema import BehaviorConfig, DatasetConfig, TaskConfig
 from dql.data import checks as dataset_checks
-from dql.data import minari_files
+from dql.data import datasets, minari_files
 from dql.data.datasets import DATA_FILE
 from dql.errors import UserError
+from dql.results.manifests import check_asked_for
 
 URL = "http://127.0.0.1:9/file.hdf5"
 
 
 def make_task(source: str = "local", **dataset) -> TaskConfig:
-    """Make a hopper task."""
+    """Make a hopper task of twelve rows unless told."""
+    if source == "local":
+        dataset = {"num_transitions": 12} | dataset
     return TaskConfig(
         name=f"{source}-hopper",
         suite="local",
@@ -161,7 +164,8 @@ def project(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
-    assert call("data", "list", "--json") == 0
+    sizes = ("--set", "suites.local.num_transitions=7")
+    assert call("data", "list", "--json", *sizes) == 0
     rows = {row["task"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["local-hopper-medium-expert"]["state"] == "generated"
     assert rows["hopper-medium-v2"]["state"] == "absent"
@@ -170,7 +174,7 @@ def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
     listed = capsys.readouterr().out
     assert "local-halfcheetah-medium-expert" in listed
     assert "…" not in listed  # a pipe has no width to cut at
-    assert call("data", "verify") == 0
+    assert call("data", "verify", *sizes) == 0
     assert "7 transitions as in the manifest" in capsys.readouterr().out
     assert call("data", "describe", "local-hopper-medium-expert", "--figure") == 0
     assert "7 transitions in 2 episodes" in capsys.readouterr().out
@@ -178,5 +182,93 @@ def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
     assert drawn.read_bytes().startswith(b"\x89PNG")
     with h5py.File(paths.dataset_file("local-hopper-medium-expert"), "r+") as file:
         file["episode_0/rewards"][1] = np.inf
-    assert call("data", "verify") == 2
+    assert call("data", "verify", *sizes) == 2
     assert "rewards is not finite at row 1" in capsys.readouterr().err
+
+
+ASKED = [
+    ({"dataset": {"num_transitions": 100}}, "num_transitions is 12, .* has 100"),
+    ({"dataset": {"num_transitions": None}}, "num_transitions is 12, .* 1000000"),
+    ({"dataset": {"quality": "medium"}}, "quality is 'medium-expert', .* 'medium'"),
+    ({"dataset": {"seed": 1}}, "seed is 0, .* has 1"),
+    ({"physics": "stock"}, "physics is 'd4rl', .* has 'stock'"),
+    ({"environment": "walker2d"}, "environment is 'hopper', .* 'walker2d'"),
+    ({"horizon": 1000}, "horizon is 5, .* has 1000"),
+    ({"behavior": {"num_iterations": 9}}, "behavior is .*'num_iterations': 2"),
+]
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> TaskConfig:
+    """Write twelve rows with a manifest as full as a real one; return their task."""
+    task = make_task(quality="medium-expert", seed=0)
+    task = task.model_copy(update={"behavior": BehaviorConfig(num_iterations=2)})
+    minari_files.write_dataset(
+        task.name,
+        [make_episode(length) for length in (3, 4, 5)],
+        root=tmp_path,
+        dimensions=(11, 3),
+        description={
+            "source": "local",
+            "environment": "hopper",
+            "horizon": 5,
+            "physics": "d4rl",
+            "generator": {
+                "quality": "medium-expert",
+                "seed": 0,
+                "budget": {"seed": 0, "num_iterations": 2},
+            },
+        },
+    )
+    return task
+
+
+@pytest.mark.parametrize(("changes", "message"), ASKED)
+def test_data_made_for_another_configuration_are_refused(
+    described: TaskConfig, tmp_path: Path, changes: dict, message: str
+) -> None:
+    assert len(datasets.load_dataset(described, tmp_path)) == 9
+    assert state(described, tmp_path) == "generated"
+    assert dataset_checks.verify(described, tmp_path)
+    values = described.model_dump()
+    for key, value in changes.items():
+        inner = {**values[key], **value} if key == "dataset" else value
+        values[key] = inner
+    other = TaskConfig(**values)
+    for read in (datasets.load_dataset, dataset_checks.verify):
+        with pytest.raises(UserError, match=f"others than those.*{message}") as caught:
+            read(other, tmp_path)
+        assert "dql data generate local-hopper" in str(caught.value)
+    assert state(other, tmp_path) == "other"
+
+
+def test_an_evaluation_cut_shorter_takes_the_same_data(
+    described: TaskConfig, tmp_path: Path
+) -> None:
+    shorter = described.model_copy(update={"horizon": 2})
+    assert len(datasets.load_dataset(shorter, tmp_path)) == 9
+
+
+def test_data_of_another_scale_are_not_trained_on(project: Path, capsys) -> None:
+    """Seven rows are there; the scale asks for 3,000."""
+    task = "local-hopper-medium-expert"
+    run = ("train", task, "td3_bc", "--seed", "0", "--scale", "smoke")
+    assert call(*run) == 2
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "num_transitions is 7, the configuration has 3000" in said
+    assert not paths.run_directory(task, "td3_bc", 0).joinpath("config.json").exists()
+
+
+def test_remade_data_of_other_policies_are_refused(tmp_path: Path) -> None:
+    from dql.config.project import load_project
+    from dql.data.remade import _describe
+
+    task = load_project(scale="smoke").task("remade-hopper-medium")
+    rows = task.dataset.num_transitions
+    manifest = json.loads(json.dumps({**_describe(task), "num_transitions": rows}))
+    check_asked_for(task, manifest)
+    (part,) = task.dataset.parts
+    other = part.model_copy(update={"noise_std": (0.0, 0.5)})
+    dataset = task.dataset.model_copy(update={"parts": [other]})
+    with pytest.raises(UserError, match=r"parts is .*0\.5"):
+        check_asked_for(task.model_copy(update={"dataset": dataset}), manifest)

@@ -258,7 +258,9 @@ def test_fetch_downloads_once_and_converts(
     assert manifest["file_sha256"] == sha256
     assert manifest["source"] == "d4rl" and "CC BY" in manifest["licence"]
     assert manifest["reference_scores"]["max"] == 4.0
-    dataset = datasets.load_dataset(make_task(), tmp_path / "datasets")
+    dataset = datasets.load_dataset(
+        make_task(dataset={"url": server.url}), tmp_path / "datasets"
+    )
     expected = reference_rows(official, 1000)
     np.testing.assert_array_equal(dataset.rewards, expected["rewards"])
     assert fetch(server, tmp_path, sha256=sha256) == manifest

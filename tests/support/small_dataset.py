@@ -15,8 +15,9 @@ DIMENSIONS = (3, 2)
 
 
 def make_task(name: str = "local-test", **kwargs) -> TaskConfig:
-    """Make a task whose data the tests write."""
-    dataset = DatasetConfig(source=kwargs.pop("source", "local"))
+    """Make a task whose data the tests write, nine rows unless told."""
+    source, num_rows = kwargs.pop("source", "local"), kwargs.pop("num_transitions", 9)
+    dataset = DatasetConfig(source=source, num_transitions=num_rows)
     return TaskConfig(
         name=name, suite="local", environment="hopper", horizon=5, dataset=dataset
     )
