@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 from core import double, make_agent, to_double, training_steps
-from test_reference import VARIANTS
+from literal_reference import VARIANTS
 
 from dql.agents.registry import SETTINGS
 from dql.core.kernels import build

@@ -5,23 +5,9 @@ import dataclasses
 import pytest
 import torch
 from core import batch_of_run, double, make_agent, to_double, training_steps
-from literal_reference import LiteralDiffusionQL
+from literal_reference import VARIANTS, LiteralDiffusionQL
 
 NUM_STEPS = 50
-VARIANTS = {
-    "guided": {},
-    "cloning": {"q_coefficient": 0.0},
-    "strong guidance": {"q_coefficient": 3.0},
-    "max-Q backup": {"max_q_backup": True, "num_backup_samples": 3},
-    "unclipped": {"max_gradient_norm": None},
-    "clipped hard": {"max_gradient_norm": 0.05},
-    "text's normaliser": {"q_normalizer": "paper"},
-    "late EMA": {"actor_ema_start": 20, "actor_ema_interval": 7},
-    "linear schedule": {"beta_schedule": "linear"},
-    "cosine schedule": {"beta_schedule": "cosine"},
-    "action predicted": {"prediction": "action"},
-    "gradient of the last two steps": {"num_backpropagated_steps": 2},
-}
 
 
 def layers_of_run(module, run, members=1, member=0):
