@@ -170,6 +170,40 @@ def check_records() -> Iterator[Finding]:
         yield warning("records", "results that Snakemake has not made here", remedy)
 
 
+def check_code_of_runs() -> Iterator[Finding]:
+    """Count the finished runs whose code has changed, or moved, since."""
+    folders = sorted(paths.RUNS.glob("*/*/seed*"))
+    finished = [f for f in folders if (f / paths.PROVENANCE_FILE).is_file()]
+    changed = [folder for folder in finished if was_made_by_other_code(folder)]
+    cells = dict.fromkeys(f"{f.parts[-3]}/{f.parts[-2]}" for f in changed)
+    found = f"{len(changed)} of {len(finished)} runs are of code that changed or moved"
+    if changed:
+        some = ", ".join([*cells][:3]) + (", ..." if len(cells) > 3 else "")
+        remedy = (
+            "they stay readable; Snakemake makes again what the scale asks for "
+            "(snakemake -n lists it). First keep what was published: dql keep NAME"
+        )
+        yield warning("code of runs", f"{found}: {some}", remedy)
+    elif finished:
+        yield ok("code of runs", f"all {len(finished)} runs are of today's code")
+
+
+def was_made_by_other_code(folder: Path) -> bool:
+    """Tell whether a run's code fingerprint is another than today's code has."""
+    from dql.agents.registry import SETTINGS
+    from dql.results.files import UnusableRunError, read_json
+    from dql.results.fingerprint import training_fingerprint
+
+    try:
+        config = read_json(folder / paths.CONFIG_FILE)
+        made = read_json(folder / paths.PROVENANCE_FILE)
+        agent, environment = config["agent"], config["environment"]["environment"]
+        made_by = made["code_fingerprint"]
+    except (UnusableRunError, KeyError, TypeError):
+        return True
+    return agent not in SETTINGS or made_by != training_fingerprint(agent, environment)
+
+
 def check_gpu_leases() -> Iterator[Finding]:
     """Count the leases of GPUs; those of dead processes are free by themselves."""
     from dql.training.gpus import LEASES, VISIBLE, available_gpus
@@ -197,6 +231,7 @@ PROJECT_CHECKS = (
     check_snakemake,
     check_locks,
     check_records,
+    check_code_of_runs,
     check_gpu_leases,
     check_d4rl_files,
 )

@@ -9,10 +9,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from stored_results import make_config, write_run
 
 from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
+from dql.results.fingerprint import training_fingerprint
 from dql.upkeep import doctor, doctor_machine, doctor_project
 from dql.upkeep.doctor import as_json, examine, is_usable
 from dql.upkeep.findings import Finding
@@ -249,3 +251,18 @@ def test_the_exit_code_is_1_with_a_problem(monkeypatch, capsys, options):
     assert "mend it" in printed
     if options:
         assert json.loads(printed) == as_json(examine())
+
+
+def test_runs_of_code_that_moved_are_counted_and_stay_readable(folder):
+    today = training_fingerprint("td3_bc", "hopper")
+    for seed, code in enumerate((today, "of-before-a-move")):
+        config = make_config(method="td3_bc", seed=seed, settings={})
+        directory = paths.run_directory(config["task"], "td3_bc", seed)
+        write_run(directory, config, provenance={"code_fingerprint": code})
+    finding = only(doctor_project.check_code_of_runs)
+    assert finding.status == "warning"
+    assert "1 of 2 runs" in finding.found
+    assert "local-hopper-medium-expert/td3_bc" in finding.found
+    assert "snakemake -n" in finding.remedy
+    shutil.rmtree(directory)
+    assert only(doctor_project.check_code_of_runs).status == "ok"
