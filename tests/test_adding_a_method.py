@@ -60,7 +60,7 @@ class ToySettings(AgentSettings):
     """The mean action and noise."""
 
     hidden_dim: int = 8
-    learning_rate: float = 1e-2
+    learning_rate: float = 1e-3
 '''
 
 METHOD = """
@@ -68,7 +68,7 @@ METHOD = """
     agent: toy
     label: Toy BC
     suites:
-      bandit: {hidden_dim: 16}
+      bandit: {hidden_dim: 16, learning_rate: 0.01}
 """
 
 

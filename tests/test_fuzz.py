@@ -111,7 +111,9 @@ def test_any_yaml_file(content):
 @given(st.data())
 def test_any_configuration(data):
     name = data.draw(
-        st.sampled_from(["config.yaml", "methods.yaml", "scales/smoke.yaml"])
+        st.sampled_from(
+            ["config.yaml", "methods.yaml", "tasks.yaml", "scales/smoke.yaml"]
+        )
     )
     content = yaml.safe_load((paths.CONFIG / name).read_text())
     with folder() as root:

@@ -11,7 +11,14 @@ import pytest
 from file_server import Handler, Server
 
 from dql.config.project import load_project
-from dql.config.schema import MethodsFile, ProjectConfig, RunConfig, TasksFile
+from dql.config.rows import fill_tasks
+from dql.config.schema import (
+    MethodsFile,
+    ProjectConfig,
+    RunConfig,
+    TaskConfig,
+    TasksFile,
+)
 from dql.config.validation import validate
 from dql.data import download
 from dql.errors import UserError
@@ -86,7 +93,7 @@ def test_names_that_a_shell_would_read_are_refused(name):
     config = project.config.model_dump()
     attempts = [
         (TasksFile, {"tasks": {name: task}}),
-        (TasksFile, {"tasks": {"a": task | {"environment": name}}}),
+        (TaskConfig, task | {"environment": name}),
         (MethodsFile, {"methods": {name: method}}),
         (ProjectConfig, config | {"scale": name}),
         (ProjectConfig, config | {"tables": {name: ["local"]}}),
@@ -121,7 +128,7 @@ def test_urls_that_could_leave_their_folder_or_hold_a_secret_are_refused(url):
     task = load_project(scale="smoke").task("hopper-medium-v2").model_dump()
     changed = task | {"dataset": task["dataset"] | {"url": url}}
     with pytest.raises(UserError, match="not of the allowed form") as refused:
-        validate(TasksFile, {"tasks": {"a": changed}}, "tasks.yaml")
+        fill_tasks(TasksFile(tasks={"a": changed}))
     assert "secret" not in str(refused.value)
 
 

@@ -2,9 +2,9 @@
 
 `config.yaml` chooses the scale; `tasks.yaml` and `methods.yaml` say what exists;
 `scales/<scale>.yaml` says which of it runs, with which seeds and for how long. A
-setting's value comes from, later ones winning: the agent's default, the method, the
-method's suite, the method's task, the scale, the variant (`diffusion_ql@eta=0`). Remade
-data take the suite's and the task's settings of their D4RL namesake.
+setting's value comes from, later ones winning: the agent's default, the suite, the
+method, the method's suite, the task, the method's task, the scale, the variant
+(`diffusion_ql@eta=0`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dql.agents.registry import SETTINGS
-from dql.config.resolution import resolve_all_tasks, resolve_tasks, resolve_training
+from dql.config.resolution import (
+    lineage,
+    resolve_all_tasks,
+    resolve_settings,
+    resolve_tasks,
+    resolve_training,
+)
+from dql.config.rows import check_rows, fill_methods, fill_tasks
 from dql.config.schema import (
     MethodConfig,
     MethodsFile,
@@ -27,10 +33,12 @@ from dql.config.schema import (
     SuiteName,
     SuiteScale,
     TaskConfig,
+    TaskRow,
     TasksFile,
 )
 from dql.config.validation import (
     ALIASES,
+    FileModel,
     merge,
     parse_yaml,
     read_yaml,
@@ -58,6 +66,7 @@ class Project:
 
     config: ProjectConfig
     scale: ScaleFile
+    rows: Mapping[str, TaskRow]
     tasks: Mapping[str, TaskConfig]
     methods: Mapping[str, MethodConfig]
 
@@ -106,20 +115,15 @@ class Project:
         """Return the complete, validated agent settings of a method on a task."""
         row, variant = self.method(method)
         suite = self.task(task).suite
-        twin = self.tasks.get(self.task(task).namesake or "")
-        suites = [twin.suite, suite] if twin else [suite]
-        if row.serves is not None and not {*suites} & {*row.serves}:
+        suites = {self.rows[name].suite for name in lineage(self.rows, task)}
+        if row.serves is not None and not suites & {*row.serves}:
             raise UserError(
                 f"Method '{method}' does not serve task '{task}' of suite '{suite}'. "
                 f"It serves the suites {', '.join(row.serves)}."
             )
         scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
         names = setting_names(row.agent)
-        chosen = dict(row.settings)
-        for name in suites:
-            chosen |= row.suites.get(name, {})
-        for name in ([twin.name] if twin else []) + [task]:
-            chosen |= row.tasks.get(name, {})
+        chosen = resolve_settings(row, self.rows, task)
         chosen |= {key: value for key, value in scaled.items() if key in names}
         chosen |= variant
         return validate_settings(row.agent, chosen, f"method '{method}' on '{task}'")
@@ -207,47 +211,44 @@ def load_project(
     scale_name = f"scales/{config.scale}.yaml"
     merged = merge(read_yaml(config_dir / scale_name), {"suites": config.suites})
     scale_file = validate(ScaleFile, merged, scale_name)
-    tasks = validate(TasksFile, read_yaml(config_dir / "tasks.yaml"), "tasks.yaml")
-    methods = validate(
-        MethodsFile, read_yaml(config_dir / "methods.yaml"), "methods.yaml"
-    )
-    resolved = dict(resolve_tasks(config, scale_file, tasks.tasks))
-    scale_file = resolve_all_tasks(scale_file, resolved)
-    project = Project(config, scale_file, resolved, methods.methods)
+    rows = fill_tasks(_read(config_dir, TasksFile, "tasks.yaml"))
+    methods = fill_methods(_read(config_dir, MethodsFile, "methods.yaml"))
+    tasks = dict(resolve_tasks(config, scale_file, rows))
+    scale_file = resolve_all_tasks(scale_file, tasks)
+    project = Project(config, scale_file, rows, tasks, methods)
     _check_references(project)
     return project
 
 
+def _read(config_dir: Path, model: type[FileModel], name: str) -> FileModel:
+    return validate(model, read_yaml(config_dir / name), name)
+
+
 def _check_references(project: Project) -> None:
     """Raise unless every name in methods and scale exists, with valid settings."""
+    check_rows(project.rows, project.methods)
     for name, method in project.methods.items():
-        if method.agent not in SETTINGS:
-            raise UserError(
-                f"methods.yaml: {name}: unknown agent '{method.agent}'"
-                f"{nearest(method.agent, SETTINGS)}"
-            )
         for task in method.tasks:
             project.settings(task, name)
-        for suite, settings in method.suites.items():
-            where = f"methods.yaml: {name}, suite '{suite}'"
-            validate_settings(method.agent, method.settings | settings, where)
-    for suite_name, suite in project.scale.suites.items():
-        for task in (*suite.tasks, *suite.task_methods):
-            if project.task(task).suite != suite_name:
-                raise UserError(
-                    f"scales/{project.config.scale}.yaml: task '{task}' is of suite "
-                    f"'{project.task(task).suite}', not '{suite_name}'"
-                )
-        for task, method in suite.cells():
-            project.settings(task, method)
-        known = {
-            name
-            for _, method in suite.cells()
-            for name in setting_names(project.method(method)[0].agent)
-        }
-        for key in suite.settings:
-            if key not in known:
-                raise UserError(
-                    f"scales/{project.config.scale}.yaml: {suite_name}: no method has "
-                    f"a setting '{key}'{nearest(key, known)}"
-                )
+    for name, suite in project.scale.suites.items():
+        _check_suite(project, name, suite)
+
+
+def _check_suite(project: Project, suite_name: str, suite: SuiteScale) -> None:
+    scale = f"scales/{project.config.scale}.yaml"
+    for task in (*suite.tasks, *suite.task_methods):
+        if project.task(task).suite != suite_name:
+            raise UserError(
+                f"{scale}: task '{task}' is of suite '{project.task(task).suite}', not "
+                f"'{suite_name}'"
+            )
+    for task, method in suite.cells():
+        project.settings(task, method)
+    agents = {project.method(method)[0].agent for _, method in suite.cells()}
+    known = {name for agent in agents for name in setting_names(agent)}
+    for key in suite.settings:
+        if key not in known:
+            raise UserError(
+                f"{scale}: {suite_name}: no method has a setting '{key}'"
+                f"{nearest(key, known)}"
+            )

@@ -1,55 +1,72 @@
-"""Fill a task, a suite or a training with what the scale and the task decide."""
+"""Fill settings, tasks, suites and trainings with what task and scale decide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from dql.config.schema import (
+    MethodConfig,
+    Physics,
     ProjectConfig,
     ScaleFile,
+    Settings,
     SuiteScale,
     TaskConfig,
+    TaskRow,
     TrainingConfig,
 )
 from dql.config.validation import validate
-from dql.errors import UserError, nearest
+
+RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
+"""The physics of sources that have their own, whatever the configuration says.
+
+What Minari publishes was recorded in today's; clones of D4RL's data belong to D4RL's.
+"""
+
+
+def lineage(rows: Mapping[str, TaskRow], task: str) -> list[str]:
+    """Return the tasks whose settings hold for a task: its namesake, then itself."""
+    namesake = rows[task].namesake
+    return [namesake, task] if namesake else [task]
+
+
+def resolve_settings(
+    method: MethodConfig, rows: Mapping[str, TaskRow], task: str
+) -> Settings:
+    """Return what a method sets for a task: by suite, by the task's row, by task.
+
+    Later layers win. A namesake's suite and task come before the task's own.
+    """
+    names = lineage(rows, task)
+    layers = [
+        method.settings,
+        *(method.suites.get(rows[name].suite, {}) for name in names),
+        rows[task].taken_by(method),
+        *(method.tasks.get(name, {}) for name in names),
+    ]
+    return {key: value for layer in layers for key, value in layer.items()}
 
 
 def resolve_tasks(
-    config: ProjectConfig, scale: ScaleFile, tasks: Mapping[str, TaskConfig]
+    config: ProjectConfig, scale: ScaleFile, rows: Mapping[str, TaskRow]
 ) -> Iterator[tuple[str, TaskConfig]]:
     """Give each task its name, the physics and the scale's data sizes."""
-    for name, task in tasks.items():
-        suite = scale.suites.get(task.suite)
-        dataset, behavior = task.dataset, task.behavior
+    for name, row in rows.items():
+        suite = scale.suites.get(row.suite)
+        dataset, behavior = row.dataset, row.behavior
         if suite and suite.num_transitions:
-            size = {"num_transitions": _num_transitions(task, suite.num_transitions)}
+            size = {"num_transitions": _num_transitions(row, suite.num_transitions)}
             dataset = dataset.model_copy(update=size)
         if suite and suite.behavior and dataset.source == "local":
             behavior = suite.behavior
-        # What Minari publishes was recorded in today's physics, whatever D4RL's was.
-        # Clones of D4RL's data belong to the physics those were recorded in.
-        always = {"minari": "stock", "remade": "d4rl"}
-        physics = always.get(dataset.source, config.physics)
-        twin = tasks.get(task.namesake) if task.namesake else None
-        if task.namesake and (twin is None or twin.dataset.source != "d4rl"):
-            raise UserError(
-                f"tasks.yaml: {name}: namesake '{task.namesake}' is no D4RL task"
-                f"{nearest(task.namesake, tasks)}"
-            )
-        rank = (twin or task).offline_selection_rank
-        yield (
-            name,
-            task.model_copy(
-                update={
-                    "name": name,
-                    "physics": physics,
-                    "dataset": dataset,
-                    "behavior": behavior,
-                    "offline_selection_rank": rank,
-                }
-            ),
-        )
+        resolved = {
+            "name": name,
+            "physics": RECORDED_IN.get(dataset.source, config.physics),
+            "dataset": dataset,
+            "behavior": behavior,
+        }
+        values = row.model_dump(exclude={"settings"}) | resolved
+        yield name, TaskConfig.model_validate(values)
 
 
 def _num_transitions(task: TaskConfig, of_scale: int) -> int:

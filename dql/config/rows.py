@@ -1,0 +1,122 @@
+"""The rows of `tasks.yaml` and `methods.yaml`, filled from the defaults they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from dql.agents.registry import SETTINGS
+from dql.config.schema import MethodConfig, MethodsFile, Settings, TaskRow, TasksFile
+from dql.config.validation import merge, setting_names, validate, validate_settings
+from dql.errors import UserError, nearest
+
+FROM_NAMESAKE = ("settings", "offline_selection_rank")
+"""What a row of `tasks.yaml` takes from its namesake's."""
+
+
+def fill_tasks(file: TasksFile) -> dict[str, TaskRow]:
+    """Lay each row over the defaults of its environment and of its suite."""
+    return {name: _fill_task(file, name) for name in file.tasks}
+
+
+def _fill_task(file: TasksFile, name: str) -> TaskRow:
+    row = file.tasks[name]
+    layers = [
+        _named(file.environments, row.get("environment")),
+        _named(file.suites, row.get("suite")),
+        _namesake(file, name),
+        row,
+    ]
+    where = (
+        f"tasks.yaml: {name} (with the defaults of environment "
+        f"'{row.get('environment')}' and suite '{row.get('suite')}')"
+    )
+    return validate(TaskRow, reduce(merge, layers, {}), where)
+
+
+def _named(defaults: Mapping[str, Settings], key: Any) -> Settings:
+    """Return the defaults of a name; a wrong one is a fault that validation finds."""
+    return defaults.get(key, {}) if isinstance(key, str) else {}
+
+
+def _namesake(file: TasksFile, name: str) -> Settings:
+    """Return what the row takes from its namesake's, a task of D4RL."""
+    other = file.tasks[name].get("namesake")
+    if other is None:
+        return {}
+    valid = [task for task, row in file.tasks.items() if not row.get("namesake")]
+    namesake = _fill_task(file, other) if other in valid else None
+    if namesake is None or namesake.dataset.source != "d4rl":
+        raise UserError(
+            f"tasks.yaml: {name}: namesake '{other}' is no D4RL task"
+            f"{nearest(other, valid)}"
+        )
+    return {key: getattr(namesake, key) for key in FROM_NAMESAKE}
+
+
+def fill_methods(file: MethodsFile) -> dict[str, MethodConfig]:
+    """Give each method its agent, and its suites the values all methods share."""
+    methods = {name: _fill_method(file, name) for name in file.methods}
+    known = {key for row in methods.values() for key in setting_names(row.agent)}
+    for suite, shared in file.suites.items():
+        for key in shared:
+            if key not in known:
+                raise UserError(
+                    f"methods.yaml: suites.{suite}: no method has a setting '{key}'"
+                    f"{nearest(key, known)}"
+                )
+    return methods
+
+
+def _fill_method(file: MethodsFile, name: str) -> MethodConfig:
+    method = file.methods[name]
+    agent = method.agent or name
+    if agent not in SETTINGS:
+        raise UserError(
+            f"methods.yaml: {name}: unknown agent '{agent}'{nearest(agent, SETTINGS)}"
+        )
+    suites = dict(method.suites)
+    for suite, shared in file.suites.items():
+        free = set(setting_names(agent)) - set(method.settings)
+        defaults = {key: value for key, value in shared.items() if key in free}
+        suites[suite] = defaults | suites.get(suite, {})
+    return method.model_copy(update={"agent": agent, "suites": suites})
+
+
+def check_rows(
+    rows: Mapping[str, TaskRow], methods: Mapping[str, MethodConfig]
+) -> None:
+    """Raise for a setting that its agent does not have, or that no method reads."""
+    for name, method in methods.items():
+        _check_method(name, method)
+    for name, row in rows.items():
+        _check_task_settings(name, row, methods)
+
+
+def _check_task_settings(
+    task: str, row: TaskRow, methods: Mapping[str, MethodConfig]
+) -> None:
+    read = {key for method in methods.values() for key in method.from_task}
+    for key in row.settings:
+        if key not in read:
+            raise UserError(
+                f"tasks.yaml: {task}: settings: no method of methods.yaml lists "
+                f"'{key}' under from_task{nearest(key, sorted(read))}"
+            )
+    for name, method in methods.items():
+        taken = row.taken_by(method)
+        validate_settings(method.agent, taken, f"tasks.yaml: {task}: settings ({name})")
+
+
+def _check_method(name: str, method: MethodConfig) -> None:
+    names = setting_names(method.agent)
+    for key in method.from_task:
+        if key not in names:
+            raise UserError(
+                f"methods.yaml: {name}: from_task: agent '{method.agent}' has no "
+                f"setting '{key}'{nearest(key, names)}"
+            )
+    for suite, settings in method.suites.items():
+        where = f"methods.yaml: {name}, suite '{suite}'"
+        validate_settings(method.agent, method.settings | settings, where)
