@@ -112,7 +112,13 @@ def test_any_yaml_file(content):
 def test_any_configuration(data):
     name = data.draw(
         st.sampled_from(
-            ["config.yaml", "methods.yaml", "tasks.yaml", "scales/smoke.yaml"]
+            [
+                "config.yaml",
+                "methods.yaml",
+                "tasks.yaml",
+                "suites.yaml",
+                "scales/smoke.yaml",
+            ]
         )
     )
     content = yaml.safe_load((paths.CONFIG / name).read_text())

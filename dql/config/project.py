@@ -1,10 +1,10 @@
 """The configuration in `workflow/config`, and every run resolved from it.
 
 `config.yaml` chooses the scale; `tasks.yaml` and `methods.yaml` say what exists;
-`scales/<scale>.yaml` says which of it runs, with which seeds and for how long. A
-setting's value comes from, later ones winning: the agent's default, the suite, the
-method, the method's suite, the task, the method's task, the scale, the variant
-(`diffusion_ql@eta=0`).
+`scales/<scale>.yaml`, laid over `suites.yaml`, says which of it runs, with which seeds
+and for how long. A setting's value comes from, later ones winning: the agent's default,
+the suite, the method, the method's suite, the task, the method's task, the scale, the
+variant (`diffusion_ql@eta=0`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dql.config.consistency import check_references
 from dql.config.resolution import (
     lineage,
     resolve_all_tasks,
@@ -22,7 +23,7 @@ from dql.config.resolution import (
     resolve_tasks,
     resolve_training,
 )
-from dql.config.rows import check_rows, fill_methods, fill_tasks
+from dql.config.rows import fill_methods, fill_tasks
 from dql.config.schema import (
     MethodConfig,
     MethodsFile,
@@ -32,6 +33,7 @@ from dql.config.schema import (
     Settings,
     SuiteName,
     SuiteScale,
+    SuitesFile,
     TaskConfig,
     TaskRow,
     TasksFile,
@@ -208,47 +210,24 @@ def load_project(
         raise UserError(
             f"Unknown scale '{config.scale}'{nearest(config.scale, scales)}"
         )
-    scale_name = f"scales/{config.scale}.yaml"
-    merged = merge(read_yaml(config_dir / scale_name), {"suites": config.suites})
-    scale_file = validate(ScaleFile, merged, scale_name)
+    scale_file = _read_scale(config_dir, config)
     rows = fill_tasks(_read(config_dir, TasksFile, "tasks.yaml"))
     methods = fill_methods(_read(config_dir, MethodsFile, "methods.yaml"))
     tasks = dict(resolve_tasks(config, scale_file, rows))
     scale_file = resolve_all_tasks(scale_file, tasks)
     project = Project(config, scale_file, rows, tasks, methods)
-    _check_references(project)
+    check_references(project)
     return project
+
+
+def _read_scale(config_dir: Path, config: ProjectConfig) -> ScaleFile:
+    """Lay the scale over its suites' defaults, and what `config` changes over both."""
+    name = f"scales/{config.scale}.yaml"
+    suites = read_yaml(config_dir / "suites.yaml")
+    validate(SuitesFile, suites, "suites.yaml")
+    values = merge({"suites": suites["suites"]}, read_yaml(config_dir / name))
+    return validate(ScaleFile, merge(values, {"suites": config.suites}), name)
 
 
 def _read(config_dir: Path, model: type[FileModel], name: str) -> FileModel:
     return validate(model, read_yaml(config_dir / name), name)
-
-
-def _check_references(project: Project) -> None:
-    """Raise unless every name in methods and scale exists, with valid settings."""
-    check_rows(project.rows, project.methods)
-    for name, method in project.methods.items():
-        for task in method.tasks:
-            project.settings(task, name)
-    for name, suite in project.scale.suites.items():
-        _check_suite(project, name, suite)
-
-
-def _check_suite(project: Project, suite_name: str, suite: SuiteScale) -> None:
-    scale = f"scales/{project.config.scale}.yaml"
-    for task in (*suite.tasks, *suite.task_methods):
-        if project.task(task).suite != suite_name:
-            raise UserError(
-                f"{scale}: task '{task}' is of suite '{project.task(task).suite}', not "
-                f"'{suite_name}'"
-            )
-    for task, method in suite.cells():
-        project.settings(task, method)
-    agents = {project.method(method)[0].agent for _, method in suite.cells()}
-    known = {name for agent in agents for name in setting_names(agent)}
-    for key in suite.settings:
-        if key not in known:
-            raise UserError(
-                f"{scale}: {suite_name}: no method has a setting '{key}'"
-                f"{nearest(key, known)}"
-            )

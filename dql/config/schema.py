@@ -300,8 +300,15 @@ class SuiteScale(Strict):
         return [(*cell, seed) for cell in self.cells() for seed in self.seeds]
 
 
+class SuitesFile(Strict):
+    """`suites.yaml`: what holds of a suite where a scale says nothing else."""
+
+    templates: Any = None
+    suites: dict[SuiteName, SuiteScale]
+
+
 class ScaleFile(Strict):
-    """`scales/<scale>.yaml`."""
+    """`scales/<scale>.yaml`, laid over `suites.yaml`."""
 
     description: str
     templates: Any = None

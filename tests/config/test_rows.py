@@ -137,6 +137,18 @@ def test_shared_values_reach_the_agents_that_have_them_and_yield_to_the_method()
     assert methods["td3_bc"].suites["bandit"] == both
 
 
+def test_a_scale_without_a_suite_runs_nothing_of_it(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    scale = tmp_path / "config" / "scales" / "smoke.yaml"
+    values = yaml.safe_load(scale.read_text())
+    del values["suites"]["local"]
+    scale.write_text(yaml.safe_dump(values))
+    project = load_project(tmp_path / "config", scale="smoke")
+    assert project.suite("local").tasks == []
+    assert {run.task for run in project.runs()} == {"bandit-axes", "bandit-corners"}
+    assert list(project.scale.suites) == list(load_project(scale="paper").scale.suites)
+
+
 HOPPER = "hopper-medium-v2"
 
 
@@ -187,6 +199,7 @@ HOPPER = "hopper-medium-v2"
             ["suites.bandit", "hiden_dim", "hidden_dim"],
         ),
         ("methods.yaml", {"methods": {"bqc": {"label": "B"}}}, ["bqc", "'bcq'"]),
+        ("suites.yaml", {"suites": {"gym": {"sedes": []}}}, ["gym", "'seeds'"]),
     ],
 )
 def test_faults_of_rows_and_defaults_name_file_row_and_key(
