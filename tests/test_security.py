@@ -11,14 +11,8 @@ import pytest
 from file_server import Handler, Server
 
 from dql.config.project import load_project
-from dql.config.rows import fill_tasks
-from dql.config.schema import (
-    MethodsFile,
-    ProjectConfig,
-    RunConfig,
-    TaskConfig,
-    TasksFile,
-)
+from dql.config.rows import MethodsFile, TasksFile, fill_tasks
+from dql.config.schema import ProjectConfig, RunConfig, TaskConfig
 from dql.config.validation import validate
 from dql.data import download
 from dql.errors import UserError

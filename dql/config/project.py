@@ -23,10 +23,15 @@ from dql.config.resolution import (
     resolve_tasks,
     resolve_training,
 )
-from dql.config.rows import fill_methods, fill_tasks
-from dql.config.schema import (
+from dql.config.rows import (
     MethodConfig,
     MethodsFile,
+    TaskRow,
+    TasksFile,
+    fill_methods,
+    fill_tasks,
+)
+from dql.config.schema import (
     ProjectConfig,
     RunConfig,
     ScaleFile,
@@ -35,8 +40,6 @@ from dql.config.schema import (
     SuiteScale,
     SuitesFile,
     TaskConfig,
-    TaskRow,
-    TasksFile,
 )
 from dql.config.validation import (
     ALIASES,

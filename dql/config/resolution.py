@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dql.config.rows import MethodConfig, TaskRow
 from dql.config.schema import (
-    MethodConfig,
     Physics,
     ProjectConfig,
     ScaleFile,
     Settings,
     SuiteScale,
     TaskConfig,
-    TaskRow,
     TrainingConfig,
 )
 from dql.config.validation import validate

@@ -150,50 +150,6 @@ class TaskConfig(Strict):
         return self
 
 
-class TaskRow(TaskConfig):
-    """A row of `tasks.yaml`: a task, and what methods take from it."""
-
-    settings: Settings = Field(
-        {}, description="read by the methods that list the key under `from_task`"
-    )
-
-    def taken_by(self, method: MethodConfig) -> Settings:
-        """Return those of the row's settings that a method reads."""
-        return {k: v for k, v in self.settings.items() if k in method.from_task}
-
-
-class TasksFile(Strict):
-    """`tasks.yaml`; `templates` holds YAML anchors and is not read.
-
-    A row states what differs from its environment's and its suite's defaults.
-    """
-
-    templates: Any = None
-    environments: dict[Name, Settings] = {}
-    suites: dict[SuiteName, Settings] = {}
-    tasks: dict[Name, Settings]
-
-
-class MethodConfig(Strict):
-    """An agent with its settings: for every suite, for one suite, for one task."""
-
-    agent: str = Field("", description="if not named as the method is")
-    label: str
-    settings: Settings = {}
-    suites: dict[SuiteName, Settings] = {}
-    from_task: list[str] = Field([], description="settings read from the task's row")
-    tasks: dict[str, Settings] = {}
-    serves: list[SuiteName] | None = Field(None, description="None: every suite")
-
-
-class MethodsFile(Strict):
-    """`methods.yaml`; `suites` holds for every method whose agent has the key."""
-
-    templates: Any = None
-    suites: dict[SuiteName, Settings] = {}
-    methods: dict[Name, MethodConfig]
-
-
 class TrainingConfig(Strict):
     """How long a run trains; every interval is in gradient steps."""
 

@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from dql.config.project import Project, load_project
-from dql.config.rows import fill_methods, fill_tasks
-from dql.config.schema import MethodsFile, TasksFile
+from dql.config.rows import MethodsFile, TasksFile, fill_methods, fill_tasks
 from dql.config.validation import merge
 from dql.errors import UserError
 from dql.paths import CONFIG
