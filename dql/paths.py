@@ -11,6 +11,7 @@ CONFIG = SOURCE / "workflow" / "config"
 PUBLISHED = SOURCE / "workflow" / "published"
 CLAIMS = SOURCE / "workflow" / "claims.yaml"
 KEPT_BEHAVIOR = SOURCE / "workflow" / "behavior"
+REPORT = SOURCE / "workflow" / "report"
 STYLE = SOURCE / "workflow" / "paper.mplstyle"
 
 RESULTS = Path("results")

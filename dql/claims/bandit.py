@@ -13,20 +13,22 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from dql.claims.bandit_rules import RULES
+from dql.claims.bandit_rules import RULES, Rises
 from dql.claims.file import (
     CLAIMS,
     FAILS,
     HOLDS,
     UNTESTED,
-    VERDICTS,
     BaseClaim,
     load_section,
 )
+from dql.claims.words import count_verdicts, in_words, readable, value_range
+from dql.config.project import load_project
 from dql.config.schema import Strict
 from dql.errors import UserError, nearest
 from dql.files import write_bytes, write_json
 from dql.results.bandit_summary import COLUMNS, read_summary
+from dql.tables.files import markdown_row
 
 
 class Claim(BaseClaim):
@@ -75,7 +77,7 @@ def judge_claim(
             verdict, reason = UNTESTED, shortage
             break
         if not rule.judge(needed):
-            verdict, reason = FAILS, f"fails: {rule.words()}"
+            verdict, reason = FAILS, f"not met: {rule.words()}"
             break
     return {
         "name": claim.name,
@@ -93,10 +95,10 @@ def judge_claim(
 def _shortage(rows: Mapping[str, pd.DataFrame], section: BanditClaims) -> str | None:
     """Return what the runs lack for a verdict: seeds, or gradient steps."""
     few = [
-        f"{name}: {len(r)}" for name, r in rows.items() if len(r) < section.min_seeds
+        f"{len(r)} of {name}" for name, r in rows.items() if len(r) < section.min_seeds
     ]
     if few:
-        return f"needs {section.min_seeds} seeds of each method; {', '.join(few)}"
+        return f"needs {section.min_seeds} seeds of each method, has {', '.join(few)}"
     steps = min(int(r["num_gradient_steps"].min()) for r in rows.values())
     if steps < section.min_gradient_steps:
         return f"needs {section.min_gradient_steps:,} gradient steps, has {steps:,}"
@@ -129,7 +131,7 @@ def write_claims(
         for claim in section.claims
         for layout in claim.layouts
     ]
-    counts = {name: sum(c["verdict"] == name for c in judged) for name in VERDICTS}
+    counts = count_verdicts(judged)
     for path in outputs:
         if path.suffix == ".json":
             content = {"summary": summary.name, "counts": counts, "claims": judged}
@@ -145,27 +147,27 @@ def _markdown(
     judged: Sequence[dict[str, Any]], counts: dict[str, int], section: BanditClaims
 ) -> str:
     """Return the claims as a readable table with the numbers below each other."""
-    total = ", ".join(f"{name}: {count}" for name, count in counts.items())
     lines = [
         "# The paper's bandit claims, tested here",
         "",
-        f"{total}. Numbers are mean [lowest, highest] over seeds. A verdict needs "
-        f"{section.min_seeds} seeds of every method compared and at least "
-        f"{section.min_gradient_steps:,} gradient steps.",
+        f"{in_words(counts)}. Numbers: mean over seeds [lowest, highest], one number "
+        f"where all seeds agree. A verdict needs {section.min_seeds} seeds of every "
+        f"method compared and at least {section.min_gradient_steps:,} gradient steps.",
         "",
-        "| claim | layout | verdict | numbers | rule | source |",
-        "|---|---|---|---|---|---|",
+        markdown_row(["claim", "layout", "verdict", "numbers", "rule", "source"]),
+        markdown_row([":--"] * 6),
     ]
+    project = load_project(scale=section.scale)
     for claim in judged:
         cells = [
             claim["statement"],
             claim["layout"],
             f"**{claim['verdict']}**",
-            "<br>".join(number_phrases(claim)) or claim["reason"],
-            claim["rule"],
+            readable("<br>".join(number_phrases(claim)) or claim["reason"], project),
+            readable(claim["rule"], project),
             claim["source"],
         ]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+        lines.append(markdown_row(cells))
     return "\n".join(lines) + "\n"
 
 
@@ -174,9 +176,25 @@ def number_phrases(claim: dict[str, Any]) -> list[str]:
     lines = []
     for method, numbers in claim["numbers"].items():
         values = [
-            f"{name} {value['mean']:g} [{value['min']:g}, {value['max']:g}]"
+            f"{name} {value_range(value)}"
             for name, value in numbers.items()
             if isinstance(value, dict)
         ]
         lines.append(f"{method}: {', '.join(values) or 'not run'}")
     return lines
+
+
+def reasons(claim: Claim, judged: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a reader needs of a verdict's numbers, and all of it, in clauses.
+
+    Numbers of two methods stand; of more, the first, or both ends where they rise.
+    """
+    phrases = number_phrases(judged)
+    if judged["verdict"] == UNTESTED:
+        phrases = [judged["reason"]]
+    headline = phrases if len(phrases) <= 2 else phrases[:1]
+    if len(phrases) > 2 and isinstance(claim.rules[0], Rises):
+        headline = [phrases[0], phrases[-1]]
+    if judged["verdict"] == FAILS and len(claim.rules) > 1:
+        phrases = [*phrases, judged["reason"]]
+    return "; ".join(headline), "; ".join(phrases)

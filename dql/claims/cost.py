@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -23,6 +23,16 @@ class Cost:
     def content(self) -> dict[str, Any]:
         """Return the cost as JSON holds it."""
         return asdict(self)
+
+
+class Test(NamedTuple):
+    """The Snakemake target that tests a claim, and what that costs."""
+
+    target: str
+    cost: Cost
+
+
+NOTHING_TO_RUN = Test(str(paths.ALL_CLAIMS), Cost(None, 0, 0))
 
 
 def runs_cost(project: Project, tasks: Sequence[str], methods: Sequence[str]) -> Cost:

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from dql import paths
-from dql.claims.bandit import judge_claim, load_claims, number_phrases
-from dql.claims.cost import Cost, bandit_cost, cells_target, runs_cost
+from dql.claims.bandit import Claim, judge_claim, load_claims, reasons
+from dql.claims.cost import (
+    NOTHING_TO_RUN,
+    Test,
+    bandit_cost,
+    cells_target,
+    runs_cost,
+)
 from dql.claims.file import CLAIMS, FAILS, HOLDS, UNTESTED, BaseClaim, load_section
 from dql.claims.protocol_rules import PROTOCOL_RULES
 from dql.claims.score_rules import SCORE_RULES
@@ -28,6 +34,7 @@ from dql.claims.scores import (
     RunSource,
 )
 from dql.claims.setting_rules import EveryTask
+from dql.claims.words import readable
 from dql.config.project import Project, load_project
 from dql.config.schema import Strict, SuiteName
 from dql.errors import UserError, nearest
@@ -68,6 +75,17 @@ class SettingClaims(Strict):
     claims: list[TaskClaim]
 
 
+class Judgement(NamedTuple):
+    """A verdict with its reason in clauses (`; `) and the numbers behind it."""
+
+    section: str
+    verdict: str
+    reason: str
+    numbers: Mapping[str, Any] | Sequence[Any]
+    headline: str | None = None
+    """What a reader needs of the reason; None: its first clause."""
+
+
 def judge_all(
     root: Path = Path(), path: Path = CLAIMS, published: Path = paths.PUBLISHED
 ) -> list[dict[str, Any]]:
@@ -88,28 +106,22 @@ def _judge_bandit(summary: Path, path: Path) -> list[dict[str, Any]]:
     else:
         table = pd.DataFrame(columns=list(COLUMNS)).astype({"method": str})
     project = load_project(scale=section.scale)
-    records = []
-    for claim in section.claims:
-        for layout in claim.layouts:
-            judged = judge_claim(claim, layout, table, section)
-            reason = "; ".join(number_phrases(judged))
-            if judged["verdict"] == UNTESTED:
-                reason = judged["reason"]
-            elif judged["reason"] and len(claim.rules) > 1:
-                reason = f"{judged['reason']}; {reason}"
-            records.append(
-                _record(
-                    "bandit",
-                    claim,
-                    layout,
-                    judged["verdict"],
-                    reason,
-                    judged["numbers"],
-                    target=str(paths.BANDIT_CLAIMS),
-                    cost=bandit_cost(project, claim.rules, layout),
-                )
-            )
-    return records
+    return [
+        _record(
+            project,
+            claim,
+            layout,
+            _bandit_judgement(claim, judge_claim(claim, layout, table, section)),
+            Test(str(paths.BANDIT_CLAIMS), bandit_cost(project, claim.rules, layout)),
+        )
+        for claim in section.claims
+        for layout in claim.layouts
+    ]
+
+
+def _bandit_judgement(claim: Claim, judged: Mapping[str, Any]) -> Judgement:
+    headline, reason = reasons(claim, judged)
+    return Judgement("bandit", judged["verdict"], reason, judged["numbers"], headline)
 
 
 def _judge_scores(
@@ -138,26 +150,22 @@ def _judge_scores(
         own = [m for m in dict.fromkeys(own) if m.partition("@")[0] in project.methods]
         for where in claim.where:
             if where == "published":
-                source, target, cost = table, str(paths.ALL_CLAIMS), Cost(None, 0, 0)
+                source, test = table, NOTHING_TO_RUN
                 place = f"{PUBLISHED} {table.table.removeprefix('table')}"
             else:
                 source = RunSource(
                     project.tasks, set(project.methods), section.min_seeds, table, root
                 )
-                target, cost = cells_target(tasks, own), runs_cost(project, tasks, own)
-                place = RUNS
+                cost = runs_cost(project, tasks, own)
+                test, place = Test(cells_target(tasks, own), cost), RUNS
             ground = Ground(source, tasks, claim.selection)
-            verdict, reason, numbers = _decide(claim, ground, own)
-            records.append(
-                _record("d4rl", claim, place, verdict, reason, numbers, target, cost)
-            )
+            judgement = _decide(claim, ground, own)
+            records.append(_record(project, claim, place, judgement, test))
     return records
 
 
-def _decide(
-    claim: ScoreClaim, ground: Ground, own: Sequence[str]
-) -> tuple[str, str, list[Any]]:
-    """Return verdict, reason and numbers; the first rule that fails decides."""
+def _decide(claim: ScoreClaim, ground: Ground, own: Sequence[str]) -> Judgement:
+    """Return the verdict; the first rule that fails decides."""
     findings: list[Finding] = []
     try:
         if isinstance(ground.source, RunSource):
@@ -167,11 +175,16 @@ def _decide(
             if not findings[-1].satisfied:
                 break
     except NotTestedError as error:
-        return UNTESTED, str(error), []
-    verdict = HOLDS if all(finding.satisfied for finding in findings) else FAILS
-    words = [finding.words for finding in findings]
+        return Judgement("d4rl", UNTESTED, str(error), [])
+    return _verdict("d4rl", findings)
+
+
+def _verdict(section: str, findings: Sequence[Finding]) -> Judgement:
+    """Return what findings add up to; those that fail give the reason."""
+    holds = all(finding.satisfied for finding in findings)
+    decisive = [f.words for f in findings if holds or not f.satisfied]
     numbers = [dict(finding.numbers) for finding in findings]
-    return verdict, "; ".join(words if verdict == HOLDS else words[-1:]), numbers
+    return Judgement(section, HOLDS if holds else FAILS, "; ".join(decisive), numbers)
 
 
 def _judge_settings(project: Project, path: Path) -> list[dict[str, Any]]:
@@ -182,13 +195,8 @@ def _judge_settings(project: Project, path: Path) -> list[dict[str, Any]]:
         tasks = _tasks(project, claim, path)
         where = f"{path.name}: claim '{claim.name}'"
         findings = [rule.judge(project, tasks, where) for rule in claim.rules]
-        verdict = HOLDS if all(finding.satisfied for finding in findings) else FAILS
-        reason = "; ".join(finding.words for finding in findings)
-        numbers = [dict(finding.numbers) for finding in findings]
-        target, cost = str(paths.ALL_CLAIMS), Cost(None, 0, 0)
-        records.append(
-            _record("settings", claim, SETTINGS, verdict, reason, numbers, target, cost)
-        )
+        judgement = _verdict("settings", findings)
+        records.append(_record(project, claim, SETTINGS, judgement, NOTHING_TO_RUN))
     return records
 
 
@@ -210,27 +218,23 @@ def _tasks(project: Project, claim: TaskClaim, path: Path) -> list[str]:
 
 
 def _record(
-    section: str,
-    claim: BaseClaim,
-    where: str,
-    verdict: str,
-    reason: str,
-    numbers: Mapping[str, Any] | Sequence[Any],
-    target: str,
-    cost: Cost,
+    project: Project, claim: BaseClaim, where: str, judgement: Judgement, test: Test
 ) -> dict[str, Any]:
     """Return one verdict as results/claims.json holds it."""
+    reason = readable(judgement.reason, project)
+    headline = readable(judgement.headline or "", project)
     return {
-        "section": section,
+        "section": judgement.section,
         "name": claim.name,
         "statement": claim.statement,
         "source": claim.source,
         "origin": claim.origin,
         "where": where,
-        "rule": "; ".join(rule.words() for rule in claim.rules),
-        "verdict": verdict,
+        "rule": readable("; ".join(rule.words() for rule in claim.rules), project),
+        "verdict": judgement.verdict,
+        "headline": headline or reason.partition("; ")[0],
         "reason": reason,
-        "numbers": numbers,
-        "target": target,
-        "cost": cost.content(),
+        "numbers": judgement.numbers,
+        "target": test.target,
+        "cost": test.cost.content(),
     }

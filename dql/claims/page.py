@@ -1,114 +1,204 @@
-"""Write the judged claims as results/claims.json, .md and .html."""
+"""Write the judged claims as results/claims.json, .md and .html.
+
+A row is a claim, a column a ground on which it is judged; rules, all numbers and what a
+test takes fold away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dql import paths
-from dql.claims.file import CLAIMS, UNTESTED, VERDICTS
+from dql.claims.file import CLAIMS, FAILS, HOLDS, UNTESTED
 from dql.claims.ledger import PUBLISHED, RUNS, SETTINGS, judge_all
-from dql.files import write_json
-from dql.tables.files import Block, Table, write_table
+from dql.claims.words import count_verdicts, in_words
+from dql.files import write_bytes, write_json
+from dql.tables.files import HTML_STYLE, markdown_row
 
 Record = Mapping[str, Any]
-COLUMNS = ("claim", "where", "verdict", "why", "rule", "to test it", "source")
+
+TITLE = "The paper's claims, tested here"
+GROUNDS = {
+    "axes": "modes on the axes",
+    "corners": "modes in the corners",
+    RUNS: "in runs made here",
+    SETTINGS: "in the settings",
+}
+"""Where a claim is judged, as a column's heading."""
+IN_PRINT = "in print"
+CLASSES = {HOLDS: "holds", FAILS: "fails", UNTESTED: "untested"}
+MARKS = {HOLDS: "✓", FAILS: "✗", UNTESTED: "○"}
 NOTES = (
-    "holds: the rule is satisfied by the numbers in the column why. In the published "
-    "table: by arithmetic on the paper's printed numbers alone, nothing was run.",
-    "does not hold: the rule fails, on data large enough to say so.",
-    "not tested here: no runs, or too few or too short ones, or numbers that no source "
-    "prints. D4RL claims need runs at the paper's scale; data made here (local) never "
-    "decide them.",
-    "To test it: a target for snakemake (with --config scale=..., then snakemake "
-    "claims), its runs and gradient steps, whether or not some are made already.",
-    "Settings on file: the paper's Table 3 and the released code; no run is needed.",
+    "In print: by arithmetic on the numbers of the paper's tables; nothing was run. In "
+    "the settings: by the paper's Table 3 and the released code.",
+    "Does not hold: the rule fails on data large enough to say so. Not tested here: "
+    "nothing was run, or too little, or no source prints the number. Claims about D4RL "
+    "need its data and the paper's scale; data made here never decide them.",
 )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim with its verdict on every ground."""
+
+    records: Mapping[str, Record]
+
+    @cached_property
+    def _first(self) -> Record:
+        return next(iter(self.records.values()))
+
+    @property
+    def statement(self) -> str:
+        """Return what is claimed."""
+        return self._first["statement"]
+
+    @property
+    def source(self) -> str:
+        """Return where it is claimed."""
+        return self._first["source"]
+
+    @property
+    def rule(self) -> str:
+        """Return what decides."""
+        return self._first["rule"]
+
+    @property
+    def tests(self) -> list[dict[str, str]]:
+        """Return the commands that test the claim, each once, with their costs."""
+        found = [_test(record) for record in self.records.values()]
+        runs = {test["command"]: test for test in found if test}
+        return list(runs.values())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Claims that share a heading and the grounds they are judged on."""
+
+    title: str
+    claims: Sequence[Claim]
+
+    @property
+    def grounds(self) -> list[str]:
+        """Return the grounds of the group's claims in the order they come."""
+        return list(dict.fromkeys(g for claim in self.claims for g in claim.records))
 
 
 def write_claims(root: Path = Path(), path: Path = CLAIMS) -> list[dict[str, Any]]:
     """Judge every claim from the results below `root` and write all three files."""
     records = judge_all(root, path)
     output = root / paths.ALL_CLAIMS
-    counts = count_verdicts(records)
-    write_json(output, {"counts": counts, "claims": records})
-    pages = [output.with_suffix(suffix) for suffix in (".md", ".html")]
-    write_table(_page(records, counts), pages)
+    write_json(output, {"counts": count_verdicts(records), "claims": records})
+    for suffix, render in ((".md", _markdown), (".html", _html)):
+        write_bytes(output.with_suffix(suffix), render(records).encode())
     return records
 
 
-def count_verdicts(records: Sequence[Record]) -> dict[str, int]:
-    """Return how many claims have each verdict."""
-    return {name: sum(r["verdict"] == name for r in records) for name in VERDICTS}
-
-
-def _page(records: Sequence[Record], counts: Mapping[str, int]) -> Table:
-    """Return the claims as blocks: by what decides them, hearsay last."""
-    total = ", ".join(f"{name}: {count}" for name, count in counts.items())
+def group_claims(records: Sequence[Record]) -> list[Group]:
+    """Return the paper's claims by section, then what is said about it elsewhere."""
     own = [record for record in records if record["origin"] == "paper"]
-    d4rl = [record for record in own if record["section"] == "d4rl"]
-    groups = {
+    chosen = {
         "2-D bandit": [r for r in own if r["section"] == "bandit"],
-        "D4RL, in the paper's printed tables": [r for r in d4rl if r["where"] != RUNS],
-        "D4RL, in runs made here": [r for r in d4rl if r["where"] == RUNS],
-        "Settings": [r for r in own if r["where"] == SETTINGS],
+        "D4RL": [r for r in own if r["section"] == "d4rl"],
+        "Settings": [r for r in own if r["section"] == "settings"],
         "Said about the paper elsewhere": [r for r in records if r not in own],
     }
-    blocks = [_block(title, group) for title, group in groups.items() if group]
-    title = f"The paper's claims, tested here ({total})"
-    return Table(title, pd.DataFrame(records), blocks, [*_sizes(records), *NOTES])
+    groups = []
+    for title, found in chosen.items():
+        claims: dict[str, dict[str, Record]] = {}
+        for record in found:
+            claims.setdefault(record["name"], {})[_ground(record)] = record
+        groups.append(Group(title, [Claim(by_ground) for by_ground in claims.values()]))
+    return [group for group in groups if group.claims]
 
 
-def _sizes(records: Sequence[Record]) -> list[str]:
-    """Return the length of the bandit's runs, which may not be the paper's."""
-    steps = {
-        count
+def _ground(record: Record) -> str:
+    where = record["where"]
+    return IN_PRINT if where.startswith(PUBLISHED) else GROUNDS.get(where, where)
+
+
+def _test(record: Record) -> dict[str, str] | None:
+    """Return command and cost of testing a claim, or None where nothing has to run."""
+    cost = record["cost"]
+    if not cost["num_runs"]:
+        return None
+    return {
+        "command": f"snakemake {record['target']} --cores all "
+        f"--config scale={cost['scale']}",
+        "cost": f"{cost['num_runs']} runs, {cost['num_gradient_steps']:,} gradient "
+        f"steps at scale {cost['scale']}",
+    }
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """Return how to read the page, with the size of the bandit's runs."""
+    bandit = [
+        numbers
         for record in records
         if record["section"] == "bandit"
         for numbers in record["numbers"].values()
-        for count in numbers.get("num_gradient_steps", ())
-    }
-    listed = " and ".join(f"{count:,}" for count in sorted(steps))
-    return [f"The bandit's runs took {listed} gradient steps."] if steps else []
-
-
-def _block(title: str, records: Sequence[Record]) -> Block:
-    """Return claims as rows; verdicts that rest on numbers are bold."""
-    rows = [
-        [
-            record["statement"],
-            record["where"],
-            _verdict(record),
-            record["reason"],
-            record["rule"],
-            _test(record),
-            record["source"],
-        ]
-        for record in records
+        if numbers
     ]
-    column = COLUMNS.index("verdict")
-    bold = {(i, column) for i, r in enumerate(records) if r["verdict"] != UNTESTED}
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return Block(title, frame, frozenset(bold), prose=True)
+    steps = sorted({count for n in bandit for count in n["num_gradient_steps"]})
+    seeds = sorted({n["num_seeds"] for n in bandit})
+    if not bandit:
+        return list(NOTES)
+    return [
+        f"Numbers of the bandit: mean over {' or '.join(map(str, seeds))} seeds "
+        "[lowest, highest], one number where all seeds agree, after "
+        f"{' or '.join(f'{count:,}' for count in steps)} gradient steps.",
+        *NOTES,
+    ]
 
 
-def _verdict(record: Record) -> str:
-    """Return the verdict, saying so where it rests on print alone."""
-    printed = record["where"].startswith(PUBLISHED) and record["verdict"] != UNTESTED
-    return (
-        f"{record['verdict']} in the published table" if printed else record["verdict"]
+def _html(records: Sequence[Record]) -> str:
+    """Return a page of its own: nothing is loaded, on a phone a claim is a card."""
+    environment = Environment(
+        loader=FileSystemLoader(paths.REPORT),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    template = environment.get_template("claims.html.j2")
+    return template.render(
+        title=TITLE,
+        style=HTML_STYLE,
+        total=len(records),
+        counts=in_words(count_verdicts(records)),
+        notes=_notes(records),
+        groups=group_claims(records),
+        classes=CLASSES,
+        marks=MARKS,
     )
 
 
-def _test(record: Record) -> str:
-    """Return target and cost of testing a claim."""
-    cost = record["cost"]
-    if not cost["num_runs"]:
-        return f"{record['target']}: no runs"
-    return (
-        f"{record['target']} at scale {cost['scale']}: {cost['num_runs']} runs, "
-        f"{cost['num_gradient_steps']:,} gradient steps"
-    )
+def _markdown(records: Sequence[Record]) -> str:
+    """Return a table a group, and below all how claims are decided and tested."""
+    counts = in_words(count_verdicts(records))
+    lines = [f"# {TITLE}", "", f"Of {len(records)} verdicts, {counts}.", ""]
+    lines += [f"- {note}" for note in _notes(records)]
+    groups = group_claims(records)
+    for group in groups:
+        lines += ["", f"## {group.title}", ""]
+        lines.append(markdown_row(["claim", *group.grounds, "source"]))
+        lines.append(markdown_row([":--"] * (2 + len(group.grounds))))
+        for claim in group.claims:
+            cells = [_cell(claim.records.get(ground)) for ground in group.grounds]
+            lines.append(markdown_row([claim.statement, *cells, claim.source]))
+    lines += ["", "## Rules and tests"]
+    for claim in (claim for group in groups for claim in group.claims):
+        lines += ["", f"**{claim.statement}** {claim.rule}."]
+        lines += [f"Test: `{t['command']}` ({t['cost']})." for t in claim.tests]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(record: Record | None) -> str:
+    if record is None:
+        return ""
+    verdict = record["verdict"]
+    shown = verdict if verdict == UNTESTED else f"**{verdict}**"
+    return f"{shown}: {record['headline']}"

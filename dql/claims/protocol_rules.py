@@ -13,6 +13,7 @@ from dql.claims.scores import (
     NotTestedError,
     PublishedSource,
     Selection,
+    table_name,
 )
 from dql.config.schema import Strict
 from dql.results.published import load_scores
@@ -45,7 +46,9 @@ class SelectionGap(Strict):
             for task in ground.tasks
         }
         average, widest = float(np.mean(list(gaps.values()))), max(gaps, key=gaps.get)
-        words = f"average {average:.1f}, widest {gaps[widest]:.1f} ({widest})"
+        words = (
+            f"{average:.1f} points on average, {gaps[widest]:.1f} at most ({widest})"
+        )
         decisive = gaps[widest] if self.every_task else average
         return Finding(decisive <= self.at_most, words, {"average": average, **gaps})
 
@@ -60,7 +63,8 @@ class PrintedIn(Strict):
     def words(self) -> str:
         """Return the rule as a reader's sentence."""
         return (
-            f"numbers of {self.method} are those of {self.printed_in}, {self.selection}"
+            f"numbers of {self.method} are those of {table_name(self.printed_in)}, "
+            f"{self.selection}"
         )
 
     def methods_needed(self) -> list[str]:
@@ -79,7 +83,8 @@ class PrintedIn(Strict):
         }
         differing = {task: pair for task, pair in pairs.items() if pair[0] != pair[1]}
         listed = ", ".join(f"{t}: {a:g} / {b:g}" for t, (a, b) in differing.items())
-        words = f"differ: {listed}" if differing else "all are the same"
+        differ = f"{len(differing)} of {len(pairs)} differ; {listed}"
+        words = differ if differing else "all are the same"
         return Finding(not differing, words, pairs)
 
 
@@ -149,11 +154,13 @@ class StepTimeRises(Strict):
             if None in rates:
                 raise NotTestedError(f"{task}: a run has not recorded its speed")
             numbers[task] = [1000.0 / rate for rate in rates]
-        words = "; ".join(
+        listed = "; ".join(
             f"{task}: {' / '.join(f'{value:.2g}' for value in times)} ms"
             for task, times in numbers.items()
         )
-        rises = all((np.diff(times) > 0).all() for times in numbers.values())
+        rising = sum((np.diff(times) > 0).all() for times in numbers.values())
+        rises = rising == len(numbers)
+        words = f"on {rising} of {len(numbers)} tasks; {listed}"
         return Finding(rises, words, numbers)
 
 

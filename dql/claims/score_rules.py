@@ -46,7 +46,7 @@ class AverageAbove(Strict):
         """Return the rule as a reader's sentence."""
         return (
             f"average of {self.method} minus that of {', '.join(self.others)}: "
-            f"above {self.average_above:g}, on runs with its 95 % interval"
+            f"above {self.average_above:g}, on runs with the whole 95 % interval"
         )
 
     def methods_needed(self) -> list[str]:
@@ -63,17 +63,17 @@ class AverageAbove(Strict):
         for name, (low, high) in intervals.items():
             if high <= self.average_above:
                 gap = _gap_words(ours, theirs[name], low, high)
-                return Finding(False, f"{name}: {gap}", numbers)
+                return Finding(False, f"{gap} over {name}", numbers)
         for name, (low, high) in intervals.items():
             if low <= self.average_above:
                 raise NotTestedError(
-                    f"inconclusive: minus {name}, "
-                    f"{_gap_words(ours, theirs[name], low, high)} includes "
-                    f"{self.average_above:g}"
+                    f"inconclusive: {_gap_words(ours, theirs[name], low, high)} over "
+                    f"{name}, which includes {self.average_above:g}"
                 )
         name, (low, high) = min(intervals.items(), key=lambda item: item[1])
         gap = _gap_words(ours, theirs[name], low, high)
-        return Finding(True, f"least over {name}: {gap}", numbers)
+        nearest = ", the nearest" if len(self.others) > 1 else ""
+        return Finding(True, f"{gap} over {name}{nearest}", numbers)
 
 
 class BestIn(Strict):
@@ -105,7 +105,7 @@ class BestIn(Strict):
             else:
                 beaten[task] = leader
         numbers = {"best in": len(best), "of": len(ground.tasks)}
-        words = f"best in {len(best)} of {len(ground.tasks)}"
+        words = f"best in {len(best)} of {len(ground.tasks)} tasks"
         if beaten:
             words += f"; not in {_pairs(beaten)}"
         if unknown:
@@ -180,11 +180,11 @@ def _difference(ours: Average, theirs: Average) -> tuple[float, float]:
 def _gap_words(ours: Average, theirs: Average, low: float, high: float) -> str:
     """Return a difference in words, with the printed errors where both have them."""
     if low < high:
-        return f"95 % interval of the difference [{low:.1f}, {high:.1f}]"
+        return f"95 % interval [{low:+.1f}, {high:+.1f}]"
     errors = (ours.standard_error, theirs.standard_error)
     if None in errors:
-        return f"difference {low:.1f}"
-    return f"difference {low:.1f} (standard error {np.hypot(*errors):.1f})"
+        return f"{low:+.1f} points"
+    return f"{low:+.1f} points (standard error {np.hypot(*errors):.1f})"
 
 
 def _pairs(values: Mapping[str, str]) -> str:

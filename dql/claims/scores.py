@@ -53,6 +53,11 @@ class Source(Protocol):
         """Return a cell made here, or raise `NotTestedError`."""
 
 
+def table_name(table: str) -> str:
+    """Return `Table 1` for `table1`."""
+    return f"Table {table.removeprefix('table')}"
+
+
 @dataclass(frozen=True)
 class PublishedSource:
     """The numbers of one table of the paper that a source prints."""
@@ -78,9 +83,11 @@ class PublishedSource:
         for score in self._withheld:
             if _is(score, task, method, selection):
                 raise NotTestedError(
-                    f"no source prints {method} on {task} ({score.note})"
+                    f"no source prints {method} on {task}; {score.note}"
                 )
-        raise NotListedError(f"{self.table} has no number of {method} on {task}")
+        raise NotListedError(
+            f"{table_name(self.table)} has no number of {method} on {task}"
+        )
 
     def cell(self, task: str, method: str) -> Mapping[str, Any]:
         """Raise: a printed table has no runs."""
@@ -136,6 +143,11 @@ class RunSource:
 
     def require(self, cells: Sequence[tuple[str, str]]) -> None:
         """Raise unless every cell can be used; the first that cannot is named."""
+        missing = sum(
+            not (self.root / paths.cell_file(*cell)).is_file() for cell in cells
+        )
+        if missing == len(cells):
+            raise NotTestedError("no runs")
         problems = []
         for task, method in cells:
             try:
@@ -144,8 +156,8 @@ class RunSource:
                 problems.append(str(error))
         if problems:
             raise NotTestedError(
-                f"{len(problems)} of {len(cells)} cells are missing or too small: "
-                f"{problems[0]}{', ...' if len(problems) > 1 else ''}"
+                f"{len(cells) - len(problems)} of {len(cells)} cells are there and "
+                f"large enough; {'; '.join(problems)}"
             )
 
 

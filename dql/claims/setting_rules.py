@@ -45,11 +45,21 @@ class EveryTask(Strict):
             numbers[key] = {_text(v): sum(w == v for w in found.values())
                             for v in sorted(values, key=_order)}  # fmt: skip
             satisfied &= all(value in allowed for value in values)
-        listed = "; ".join(
-            f"{key}: " + ", ".join(f"{v} ({n} of {len(tasks)})" for v, n in counts)
-            for key, counts in ((key, n.items()) for key, n in numbers.items())
-        )
-        return Finding(satisfied, listed, numbers)
+        listed = [_listing(key, counts, len(tasks)) for key, counts in numbers.items()]
+        return Finding(satisfied, "; ".join(listed), numbers)
+
+
+def _listing(key: str, counts: dict[str, int], total: int) -> str:
+    """Return the values that occur and how often, in short first if they are many."""
+    if counts == {next(iter(counts)): total}:
+        return f"{key} {next(iter(counts))} on all {total} tasks"
+    listed = ", ".join(
+        f"{value} ({count} of {total})" for value, count in counts.items()
+    )
+    if len(counts) <= 3:
+        return f"{key} {listed}"
+    first, *_, last = counts
+    return f"{key} from {first} to {last}; {listed}"
 
 
 def _value(project: Project, task: str, method: str, key: str, where: str) -> Any:

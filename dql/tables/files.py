@@ -121,11 +121,13 @@ def _markdown(table: Table) -> str:
     for block in table.blocks:
         if block.title:
             lines += [f"## {block.title}", ""]
-        lines.append(_row(block.cells.columns))
-        lines.append(_row(":--" if words else "--:" for words in block.has_words))
+        lines.append(markdown_row(block.cells.columns))
+        lines.append(
+            markdown_row(":--" if words else "--:" for words in block.has_words)
+        )
         for index, row in enumerate(block.cells.itertuples(index=False)):
             lines.append(
-                _row(
+                markdown_row(
                     f"**{value}**" if (index, column) in block.bold else value
                     for column, value in enumerate(row)
                 )
@@ -134,7 +136,7 @@ def _markdown(table: Table) -> str:
     return "\n".join([*lines, *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
 
 
-def _row(values: Iterable[object]) -> str:
+def markdown_row(values: Iterable[object]) -> str:
     """Return one line of a Markdown table."""
     return "| " + " | ".join(str(value).replace("|", r"\|") for value in values) + " |"
 

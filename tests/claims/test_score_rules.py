@@ -123,7 +123,7 @@ def test_selection_gap_on_average_and_on_every_task():
     assert SelectionGap(at_most=3.5, **options).judge(ground(scores)).satisfied
     strict = SelectionGap(at_most=3.5, every_task=True, **options)
     finding = strict.judge(ground(scores))
-    assert not finding.satisfied and "widest 6.0 (a)" in finding.words
+    assert not finding.satisfied and "6.0 at most (a)" in finding.words
 
 
 def cell(**changes):

@@ -69,6 +69,7 @@ def claims_parameters(wildcards):
     }
     files = [
         paths.CLAIMS,
+        paths.REPORT / "claims.html.j2",
         *paths.PUBLISHED.glob("*.csv"),
         *paths.CONFIG.rglob("*.yaml"),
     ]
