@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dql.config.rows import check_rows
-from dql.config.schema import SuiteScale
+from dql.config.scale_schema import SuiteScale
 from dql.config.validation import setting_names
 from dql.errors import UserError, nearest
 

@@ -31,14 +31,12 @@ from dql.config.rows import (
     fill_methods,
     fill_tasks,
 )
+from dql.config.scale_schema import ScaleFile, SuiteScale, SuitesFile
 from dql.config.schema import (
     ProjectConfig,
     RunConfig,
-    ScaleFile,
     Settings,
     SuiteName,
-    SuiteScale,
-    SuitesFile,
     TaskConfig,
 )
 from dql.config.validation import (

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dql.config.rows import MethodConfig, TaskRow
+from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
     Physics,
     ProjectConfig,
-    ScaleFile,
     Settings,
-    SuiteScale,
     TaskConfig,
     TrainingConfig,
 )

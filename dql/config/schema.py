@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dql.errors import nearest
 
@@ -162,113 +162,6 @@ class TrainingConfig(Strict):
     precision: Precision = Field(
         "float32", description="of the matrix products; tf32 needs a GPU"
     )
-
-
-class TrainingScale(TrainingConfig):
-    """The same in a scale file, where the task may decide (`from_task`)."""
-
-    num_gradient_steps: Count | Literal["from_task"]
-    num_evaluation_episodes: Count | Literal["from_task"]
-
-
-class Stage(Strict):
-    """Cells and seeds that a campaign runs together, before the stages after it."""
-
-    tasks: list[str]
-    methods: list[str]
-    seeds: list[Seed]
-
-    def runs(self) -> list[tuple[str, str, int]]:
-        """Return every (task, method, seed), task by task."""
-        return [
-            (task, method, seed)
-            for task in self.tasks
-            for method in self.methods
-            for seed in self.seeds
-        ]
-
-
-class SuiteScale(Strict):
-    """What a scale runs of one suite; no seeds: nothing is trained.
-
-    Either every cell has the suite's seeds, or `stages` list cells with seeds of their
-    own, in the order in which they are wanted.
-    """
-
-    seeds: list[Seed] = []
-    stages: list[Stage] = []
-    seeds_per_job: Count = 1
-    tasks: list[str] | Literal["all"] = "all"
-    methods: list[str] = []
-    task_methods: dict[str, list[str]] = Field(
-        {}, description="further methods of single tasks"
-    )
-    settings: Settings = Field(
-        {}, description="laid over the methods whose agent has the key"
-    )
-    training: TrainingScale
-    num_transitions: Count | None = Field(None, description="None: all there are")
-    behavior: BehaviorConfig | None = None
-    max_evaluation_steps: Count | None = Field(
-        None, description="cuts evaluation episodes below the task's horizon"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_names_from_stages(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not values.get("stages"):
-            return values
-        for key in ("seeds", "tasks", "methods", "task_methods"):
-            if key in values:
-                raise ValueError(f"stages and {key} cannot both say what runs")
-        stages = TypeAdapter(list[Stage]).validate_python(values["stages"])
-        seeds = {seed for stage in stages for seed in stage.seeds}
-        tasks = dict.fromkeys(task for stage in stages for task in stage.tasks)
-        found = {"stages": stages, "seeds": sorted(seeds), "tasks": list(tasks)}
-        return {**values, **found}
-
-    def methods_of(self, task: str) -> list[str]:
-        """Return what is run of a task, each method once."""
-        if self.stages:
-            found = [name for s in self.stages if task in s.tasks for name in s.methods]
-            return list(dict.fromkeys(found))
-        return list(dict.fromkeys([*self.methods, *self.task_methods.get(task, [])]))
-
-    def cells(self) -> list[tuple[str, str]]:
-        """Return every (task, method); `tasks` must be resolved to names."""
-        return [(task, name) for task in self.tasks for name in self.methods_of(task)]
-
-    def seeds_of(self, task: str, method: str) -> list[int]:
-        """Return the seeds of a cell; of one that no stage lists, all of them."""
-        found = {
-            seed
-            for stage in self.stages
-            if task in stage.tasks and method in stage.methods
-            for seed in stage.seeds
-        }
-        return sorted(found) or self.seeds
-
-    def runs(self) -> list[tuple[str, str, int]]:
-        """Return every (task, method, seed) once, the first wanted first."""
-        if self.stages:
-            found = [run for stage in self.stages for run in stage.runs()]
-            return list(dict.fromkeys(found))
-        return [(*cell, seed) for cell in self.cells() for seed in self.seeds]
-
-
-class SuitesFile(Strict):
-    """`suites.yaml`: what holds of a suite where a scale says nothing else."""
-
-    templates: Any = None
-    suites: dict[SuiteName, SuiteScale]
-
-
-class ScaleFile(Strict):
-    """`scales/<scale>.yaml`, laid over `suites.yaml`."""
-
-    description: str
-    templates: Any = None
-    suites: dict[SuiteName, SuiteScale]
 
 
 class ProjectConfig(Strict):

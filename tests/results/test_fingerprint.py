@@ -91,3 +91,8 @@ def test_run_parameters_tell_settings_apart_but_not_seeds_and_labels():
     settings = run.settings | {"q_coefficient": 0.7}
     changed = run.model_copy(update={"settings": settings})
     assert run_parameters(run) != run_parameters(changed)
+
+
+def test_modules_of_the_configuration_do_not_count_the_resolved_run_does():
+    modules = import_closure(["dql.training.loop", "dql.agents.diffusion_ql"])
+    assert not {name for name in modules if name.startswith("dql.config.")}
