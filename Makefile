@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence report bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer evidence report docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -79,6 +79,9 @@ report: setup  ## results/report.html: claims, figures, tables, how each was mad
 	@echo "The report, one page to open in a browser: $(CURDIR)/results/report.html"
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
+
+docs: setup  ## the tables of README and docs/results.md, anew from results/kept
+	@python docs/tables.py
 
 bench: setup  ## steps, data, environments, evaluation, aggregation, resume against their limits
 	@python benchmarks/gradient_steps.py
