@@ -173,7 +173,7 @@ def _difference(ours: Average, theirs: Average) -> tuple[float, float]:
     other = PublishedMean(theirs.mean, theirs.standard_error, count)
     interval = compare(ours.per_seed, other).interval_95
     if interval is None:
-        raise NotTestedError("one seed has no spread")
+        raise NotTestedError("one seed has no standard error")
     return interval
 
 

@@ -91,7 +91,7 @@ class PublishedSource:
 
     def cell(self, task: str, method: str) -> Mapping[str, Any]:
         """Raise: a printed table has no runs."""
-        raise NotTestedError("a printed table does not say")
+        raise NotTestedError("a printed table has no runs")
 
 
 def _is(score: PublishedScore, task: str, method: str, selection: Selection) -> bool:
@@ -156,8 +156,8 @@ class RunSource:
                 problems.append(str(error))
         if problems:
             raise NotTestedError(
-                f"{len(cells) - len(problems)} of {len(cells)} cells are there and "
-                f"large enough; {'; '.join(problems)}"
+                f"{len(problems)} of {len(cells)} cells missing or too small; "
+                f"{'; '.join(problems)}"
             )
 
 

@@ -93,7 +93,7 @@ def _check_method(config: RunConfig) -> None:
         )
     if config.agent not in ("bc_diffusion", "diffusion_ql"):
         raise UserError(
-            f"{config.method} acts by no reverse chain; trajectories are of "
+            f"{config.method} has no reverse diffusion chain; trajectories are of "
             "bc_diffusion and diffusion_ql"
         )
 

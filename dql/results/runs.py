@@ -148,7 +148,7 @@ def read_run(directory: Path) -> StoredRun:
         raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
     columns = {name: numbers_of(evaluations, name, path) for name in EVALUATION_COLUMNS}
     if any(np.isnan(columns[name]).any() for name in ("gradient_step", "episode")):
-        raise UnusableRunError(f"{path}: an episode without its step or number")
+        raise UnusableRunError(f"{path}: an episode lacks its gradient step or its number")
     provenance = read_json(directory / paths.PROVENANCE_FILE)
     for name in ("dataset", "diverged", "versions"):
         if not isinstance(provenance.get(name) or {}, dict):

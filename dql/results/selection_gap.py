@@ -58,7 +58,7 @@ def luck_of_maximum(
     luck of these runs is known.
     """
     if not runs:
-        raise UserError("the luck of a maximum needs at least one run")
+        raise UserError("selection bias needs at least one run")
     resamples = np.array(
         [
             held_out_means(returns, num_resamples, (seed, position))
@@ -81,7 +81,7 @@ def held_out_means(
     returns = np.asarray(returns, dtype=float)
     if returns.ndim != 2 or returns.shape[1] < 2:
         raise UserError(
-            "the luck of a maximum needs returns of (evaluations, episodes) with at "
+            "selection bias needs returns of shape (evaluations, episodes) with at "
             f"least two episodes, got the shape {returns.shape}"
         )
     counts = _episode_counts(returns.shape[1], num_resamples, seed)

@@ -150,7 +150,7 @@ def compare(
         return Comparison("not run", "no finished run", margin=margin)
     difference = float(scores.mean() - published.mean)
     if len(scores) == 1:
-        return Comparison("inconclusive", "one seed has no spread", difference)
+        return Comparison("inconclusive", "one seed has no standard error", difference)
     error, degrees = _welch(scores, published)
     interval_95 = _interval(difference, error, degrees, 0.95)
     interval_90 = _interval(difference, error, degrees, 0.90)

@@ -59,7 +59,9 @@ def adopt(root: Path = Path()) -> Adopted:
     """
     path = root / LOCK
     if not path.is_file():
-        raise UserError(f"{path} is not there; where the results are: dql record")
+        raise UserError(
+            f"{path} is missing; write it where the results are: dql record"
+        )
     adopted, absent, different = 0, [], []
     for line in path.read_text(encoding="utf-8").splitlines():
         job = json.loads(line)

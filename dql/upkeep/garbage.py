@@ -180,7 +180,7 @@ def refuse_beside_snakemake() -> None:
     """Raise where a Snakemake works here, another user's included, or may do so."""
     if running := running_snakemakes():
         raise UserError(
-            f"Snakemake works here (process {running[0]}); wait for its end"
+            f"Snakemake is running here (process {running[0]}); wait until it is done"
         )
     if has_snakemake_lock():
         raise UserError(

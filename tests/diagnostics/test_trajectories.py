@@ -87,7 +87,7 @@ def test_methods_and_tasks_without_such_a_chain_are_refused(
 ):
     monkeypatch.chdir(tmp_path)
     for task, method, words in (
-        ("bandit-axes", "td3_bc", "acts by no reverse chain"),
+        ("bandit-axes", "td3_bc", "no reverse diffusion chain"),
         ("local-hopper-medium-expert", "diffusion_ql", "bandit-axes or bandit-corners"),
     ):
         with pytest.raises(SystemExit):

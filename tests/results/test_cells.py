@@ -146,7 +146,7 @@ def test_text_among_the_returns_is_named(cell):
 def test_an_episode_without_number_is_named(cell):
     path = cell.directories[0] / "evaluations.csv"
     path.write_text(path.read_text().replace("100,0,", "100,,", 1))
-    assert "an episode without its step or number" in left_out(cell())[1]
+    assert "an episode lacks its gradient step" in left_out(cell())[1]
 
 
 def test_returns_that_are_not_finite_are_named(cell):

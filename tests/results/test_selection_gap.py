@@ -84,5 +84,5 @@ def test_the_seed_decides():
 
 @pytest.mark.parametrize("runs", [[], [np.zeros((3, 1))], [np.zeros(4)]])
 def test_what_cannot_be_resampled_is_refused(runs):
-    with pytest.raises(UserError, match="luck of a maximum needs"):
+    with pytest.raises(UserError, match="selection bias needs"):
         luck_of_maximum(runs)
