@@ -159,11 +159,14 @@ def _markdown(
     ]
     project = load_project(scale=section.scale)
     for claim in judged:
+        numbers = "<br>".join(number_phrases(claim))
+        if claim["verdict"] == UNTESTED:
+            numbers = claim["reason"]
         cells = [
             claim["statement"],
             claim["layout"],
             f"**{claim['verdict']}**",
-            readable("<br>".join(number_phrases(claim)) or claim["reason"], project),
+            readable(numbers, project),
             readable(claim["rule"], project),
             claim["source"],
         ]

@@ -55,12 +55,16 @@ def test_no_verdict_on_two_seeds():
     assert "needs 3 seeds" in judged[0]["reason"]
 
 
-def test_no_verdict_on_untrained_runs():
+def test_no_verdict_on_untrained_runs(tmp_path):
     """Methods that have hardly been trained cannot show what they cannot do."""
     table = paper_like_table().assign(num_gradient_steps=60)
     result = judge_claim(load_claims().claims[0], "axes", table)
     assert result["verdict"] == UNTESTED
     assert result["reason"] == "needs 3,000 gradient steps, has 60"
+    table.to_csv(tmp_path / "summary.csv", index=False)
+    page = tmp_path / "claims.md"
+    judged = bandit_claims.write_claims(tmp_path / "summary.csv", [page])
+    assert page.read_text().count(f"| {result['reason']} |") == len(judged)
 
 
 def test_no_verdict_without_runs():
