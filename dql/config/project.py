@@ -31,7 +31,7 @@ from dql.config.rows import (
     fill_methods,
     fill_tasks,
 )
-from dql.config.scale_schema import ScaleFile, SuiteScale, SuitesFile
+from dql.config.scale_schema import WHAT_RUNS, ScaleFile, SuiteScale, SuitesFile
 from dql.config.schema import (
     ProjectConfig,
     RunConfig,
@@ -224,10 +224,26 @@ def load_project(
 def _read_scale(config_dir: Path, config: ProjectConfig) -> ScaleFile:
     """Lay the scale over its suites' defaults, and what `config` changes over both."""
     name = f"scales/{config.scale}.yaml"
-    suites = read_yaml(config_dir / "suites.yaml")
-    validate(SuitesFile, suites, "suites.yaml")
-    values = merge({"suites": suites["suites"]}, read_yaml(config_dir / name))
+    defaults = read_yaml(config_dir / "suites.yaml")
+    validate(SuitesFile, defaults, "suites.yaml")
+    scale = read_yaml(config_dir / name)
+    suites = {
+        suite: _without_runs(values) if _has_stages(scale, suite) else values
+        for suite, values in defaults["suites"].items()
+    }
+    values = merge({"suites": suites}, scale)
     return validate(ScaleFile, merge(values, {"suites": config.suites}), name)
+
+
+def _without_runs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave off the defaults of what runs: stages say it."""
+    return {key: value for key, value in values.items() if key not in WHAT_RUNS}
+
+
+def _has_stages(scale: Mapping[str, Any], name: str) -> bool:
+    suites = scale.get("suites")
+    suite = suites.get(name) if isinstance(suites, Mapping) else None
+    return isinstance(suite, Mapping) and bool(suite.get("stages"))
 
 
 def _read(config_dir: Path, model: type[FileModel], name: str) -> FileModel:

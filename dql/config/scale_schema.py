@@ -16,6 +16,9 @@ from dql.config.schema import (
     TrainingConfig,
 )
 
+WHAT_RUNS = ("seeds", "tasks", "methods", "task_methods")
+"""Keys of a suite that its stages stand for."""
+
 
 class TrainingScale(TrainingConfig):
     """The same in a scale file, where the task may decide (`from_task`)."""
@@ -71,7 +74,7 @@ class SuiteScale(Strict):
     def _take_names_from_stages(cls, values: Any) -> Any:
         if not isinstance(values, dict) or not values.get("stages"):
             return values
-        for key in ("seeds", "tasks", "methods", "task_methods"):
+        for key in WHAT_RUNS:
             if key in values:
                 raise ValueError(f"stages and {key} cannot both say what runs")
         stages = TypeAdapter(list[Stage]).validate_python(values["stages"])

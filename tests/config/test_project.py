@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -274,3 +275,13 @@ def test_tasks_have_d4rls_reference_scores_and_files():
         assert task.dataset.url == row["dataset_url"]
         size, sha256 = files.get(task.dataset.url.rpartition("/")[2], (None, None))
         assert (task.dataset.num_bytes, task.dataset.sha256) == (size, sha256)
+
+
+def test_stages_stand_in_for_a_suites_default_runs(tmp_path):
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    stage = {"tasks": ["local-hopper-medium-expert"], "methods": ["iql"], "seeds": [3]}
+    scale = {"description": "A campaign.", "suites": {"local": {"stages": [stage]}}}
+    (config / "scales" / "campaign.yaml").write_text(yaml.safe_dump(scale))
+    project = load_project(config, scale="campaign")
+    assert project.runs() == [("local-hopper-medium-expert", "iql", 3)]
