@@ -1,31 +1,19 @@
 """One gradient step of a block: operation by operation, or replayed as a CUDA graph.
 
-The networks are so small that a GPU waits for Python between operations. A graph
-records one step's operations once and launches them all at once afterwards. A step
-reads its noise from buffers that stay in place, and an agent's `phase` names the branch
-a step takes: each phase has its own graph.
+A step reads its noise from buffers that stay in place, and an agent's `phase` names the
+branch a step takes: each phase has its own graph.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Callable
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from dql.agents.agent import Agent, Metrics, Noise
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams
-
-logger = logging.getLogger(__name__)
-
-WARM_UP_STEPS = 3
-"""Steps of a phase taken before its graph: libraries set themselves up in them."""
-
-Recording = tuple[Callable[[], None], Metrics]
-"""What repeats a recorded step, and the metrics it writes each time, in place."""
+from dql.training.recording import RecordedCalls
 
 
 class EagerSteps:
@@ -47,54 +35,28 @@ class EagerSteps:
 class RecordedSteps(EagerSteps):
     """Records a step of each phase once and repeats it; metrics hold until the next."""
 
-    def __init__(self, agent: Agent, store: TransitionStore) -> None:
+    def __init__(
+        self, agent: Agent, store: TransitionStore, calls: RecordedCalls | None = None
+    ) -> None:
         super().__init__(agent, store)
+        self.calls = calls or RecordedCalls("a gradient step")
         self.inputs: dict[str, Tensor] = {}
-        self.recordings: dict[str, Recording] = {}
-        self.num_taken: Counter[str] = Counter()
-        self.is_possible = True
 
     def take(self, step: int, noise: Noise) -> Metrics:
         """Take a step; without a recording of its phase, one by one."""
-        if not self.inputs:
-            self.inputs = {name: value.clone() for name, value in noise.items()}
-        for name, value in noise.items():
-            self.inputs[name].copy_(value)
+        place_inputs(self.inputs, noise)
         self.agent.schedule_learning_rates(step)
         phase = self.agent.phase(step)
-        self.num_taken[phase] += 1
-        if not self.is_possible:
-            return self.update(self.inputs, phase)
-        if self.num_taken[phase] <= WARM_UP_STEPS:
-            return self.warm_up(phase)
-        if phase not in self.recordings:
-            try:
-                self.recordings[phase] = self.record(phase)
-            except RuntimeError as error:
-                self.is_possible = False
-                logger.warning(
-                    "no CUDA graph of this step, going on without: %s", error
-                )
-                return self.update(self.inputs, phase)
-        replay, metrics = self.recordings[phase]
-        replay()
-        return metrics
+        return self.calls.take(phase, partial(self.update, self.inputs, phase))
 
-    def warm_up(self, phase: str) -> Metrics:
-        """Take a step away from the main stream, as recording will."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            metrics = self.update(self.inputs, phase)
-        torch.cuda.current_stream().wait_stream(side)
-        return metrics
 
-    def record(self, phase: str) -> Recording:
-        """Record one step without taking it."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            metrics = self.update(self.inputs, phase)
-        return graph.replay, metrics
+def place_inputs(places: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    """Copy values to where a recording reads them, which the first ones decide."""
+    for name, value in values.items():
+        if name in places:
+            places[name].copy_(value, non_blocking=True)
+        else:
+            places[name] = value.clone()
 
 
 def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:

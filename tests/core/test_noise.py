@@ -1,5 +1,6 @@
 import torch
 
+from dql.core import noise
 from dql.core.noise import BLOCK_STEPS, Draw, NoiseStreams, seeded_generator
 
 DRAWS = {
@@ -56,3 +57,36 @@ def test_seeded_generator_depends_on_its_whole_address():
         assert not torch.equal(
             first, torch.rand(3, generator=seeded_generator(*address))
         )
+
+
+def test_a_large_draw_comes_in_pieces_on_a_gpu(monkeypatch):
+    """Its numbers then do not depend on how many threads the GPU holds at a time.
+
+    On a processor uniform numbers and integers follow each other, in pieces or not.
+    """
+    draws = [Draw((3, 7), "uniform"), Draw((21,), "integer", 50), Draw((3, 7))]
+
+    def sample(draw):
+        return draw.sample(0, 20, seeded_generator(1, "some"))
+
+    whole = [sample(draw) for draw in draws]
+    sizes = []
+    monkeypatch.setattr(noise, "draw_size", lambda values: 64)
+    fill = Draw._fill
+
+    def counted(self, values, *others):
+        sizes.append(len(values))
+        fill(self, values, *others)
+
+    monkeypatch.setattr(Draw, "_fill", counted)
+    pieces = [sample(draw) for draw in draws]
+    assert sizes == [64, 64, 64, 64, 64, 64, 36] * 3
+    assert torch.equal(pieces[0], whole[0])
+    assert torch.equal(pieces[1], whole[1])
+    assert torch.isfinite(pieces[2]).all()
+    assert pieces[2].unique().numel() == 420
+
+
+def test_a_processor_draws_a_block_whole_and_a_gpu_does_not():
+    assert noise.draw_size(torch.empty(100_000)) == 100_000
+    assert noise.draw_size(torch.empty(100_000, device="meta")) == noise.GPU_DRAW_SIZE

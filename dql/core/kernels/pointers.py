@@ -19,7 +19,9 @@ def pointers_to(tensors: Sequence[Tensor]) -> ctypes.Array:
 
 
 def kernels_apply(*tensors: Tensor) -> bool:
-    """Tell whether the kernels exist and serve these tensors: float32 on the CPU."""
-    return library() is not None and all(
-        tensor.is_cpu and tensor.dtype is torch.float32 for tensor in tensors
-    )
+    """Tell whether the kernels exist and serve these tensors: float32 on the CPU.
+
+    The tensors come first: where all are on a GPU, nothing is to be compiled.
+    """
+    is_served = all(x.is_cpu and x.dtype is torch.float32 for x in tensors)
+    return is_served and library() is not None
