@@ -6,6 +6,7 @@ schema of Snakemake's `config` (`workflow/config/config.schema.json`).
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +27,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A word that is safe as a folder, a file and an argument of a shell command."""
 Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=,+-]*$")]
 """A method's name with the settings of a variant: `diffusion_ql@eta=0`."""
+
+
+def check_score_range(low: float | None, high: float | None) -> None:
+    """Raise ValueError unless scores can be normalised by two returns, or by none."""
+    if (low is None) != (high is None):
+        raise ValueError("one reference score of two: give min and max, or neither")
+    if low is not None and not -math.inf < low < high < math.inf:
+        raise ValueError(
+            f"reference scores from {low} to {high}: both must be finite, min below max"
+        )
 
 
 def _is_absent(value: Any) -> bool:
@@ -120,6 +131,11 @@ class TaskConfig(Strict):
     offline_selection_rank: int | None = Field(
         None, description="0: the checkpoint with the lowest diffusion loss (top_k)"
     )
+
+    @model_validator(mode="after")
+    def _check_reference_scores(self) -> TaskConfig:
+        check_score_range(self.reference_min_score, self.reference_max_score)
+        return self
 
     @model_validator(mode="after")
     def _keep_minari_apart(self) -> TaskConfig:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from dql import paths
+from dql.config.schema import check_score_range
 from dql.errors import UserError
 from dql.files import write_json
 
@@ -35,6 +36,11 @@ class ReferenceScores(BaseModel):
 
     min: float | None
     max: float | None
+
+    @model_validator(mode="after")
+    def _check_range(self) -> ReferenceScores:
+        check_score_range(self.min, self.max)
+        return self
 
 
 class Generator(BaseModel):
@@ -131,6 +137,17 @@ def _num_rows(task: TaskConfig, manifest: Mapping[str, Any]) -> int | None:
         found = manifest.get("num_transitions")
         return min(asked, found) if asked and found else found
     return min(asked or published, published)
+
+
+def check_reference_scores(scores: Any, where: str) -> None:
+    """Raise unless scores are None or both returns to normalise by; name the place."""
+    try:
+        ReferenceScores.model_validate(scores or {"min": None, "max": None})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(("reference_scores", *map(str, fault["loc"])))
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {key}: {reason}") from None
 
 
 def check_manifest(content: Mapping[str, Any], path: Path) -> None:

@@ -18,8 +18,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from dql import paths
-from dql.files import file_sha256
 from dql.config.schema import RunConfig
+from dql.errors import UserError
+from dql.files import file_sha256
 from dql.results.files import (
     UnusableRunError,
     check_digest,
@@ -27,17 +28,15 @@ from dql.results.files import (
     read_csv,
     read_json,
 )
+from dql.results.manifests import check_reference_scores
 
 UNCOMPARED_KEYS = ("label", "scale", "training.checkpoint_interval")
 """Configuration that cannot change a run's evaluations."""
 
 MEASURED = (
-    "num_gradient_steps",
-    "wall_seconds",
-    "gpu_seconds",
-    "steps_per_second",
+    "num_gradient_steps", "wall_seconds", "gpu_seconds", "steps_per_second",
     "peak_memory_bytes",
-)
+)  # fmt: skip
 """Costs in a run's provenance."""
 
 EVALUATION_COLUMNS = ("gradient_step", "episode", "episode_return", "episode_length")
@@ -148,19 +147,9 @@ def read_run(directory: Path) -> StoredRun:
         raise UnusableRunError(f"{path}: no column {', '.join(missing)}")
     columns = {name: numbers_of(evaluations, name, path) for name in EVALUATION_COLUMNS}
     if any(np.isnan(columns[name]).any() for name in ("gradient_step", "episode")):
-        raise UnusableRunError(f"{path}: an episode lacks its gradient step or its number")
-    provenance = read_json(directory / paths.PROVENANCE_FILE)
-    for name in ("dataset", "diverged", "versions"):
-        if not isinstance(provenance.get(name) or {}, dict):
-            raise UnusableRunError(
-                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not an object"
-            )
-    for name in MEASURED:
-        value = provenance.get(name) or 0
-        if not (isinstance(value, int | float) and abs(value) < np.inf):
-            raise UnusableRunError(
-                f"{directory / paths.PROVENANCE_FILE}: '{name}' is not a finite number"
-            )
+        reason = "an episode lacks its gradient step or its number"
+        raise UnusableRunError(f"{path}: {reason}")
+    provenance = _read_provenance(directory / paths.PROVENANCE_FILE)
     for name in (paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE):
         check_digest(directory / name)
     return StoredRun(
@@ -169,6 +158,24 @@ def read_run(directory: Path) -> StoredRun:
         provenance=provenance,
         evaluations=evaluations,
     )
+
+
+def _read_provenance(path: Path) -> dict[str, Any]:
+    """Return a run's provenance; what is not of its kind in there is named."""
+    provenance = read_json(path)
+    for name in ("dataset", "diverged", "versions"):
+        if not isinstance(provenance.get(name) or {}, dict):
+            raise UnusableRunError(f"{path}: '{name}' is not an object")
+    for name in MEASURED:
+        value = provenance.get(name) or 0
+        if not (isinstance(value, int | float) and abs(value) < np.inf):
+            raise UnusableRunError(f"{path}: '{name}' is not a finite number")
+    scores = (provenance.get("dataset") or {}).get("reference_scores")
+    try:
+        check_reference_scores(scores, str(path))
+    except UserError as error:
+        raise UnusableRunError(str(error)) from None
+    return provenance
 
 
 def read_run_config(directory: Path) -> dict[str, Any]:

@@ -6,8 +6,44 @@ import shutil
 import pytest
 from stored_results import make_config, write_manifest, write_run
 
+from dql.config.schema import TaskConfig
+from dql.config.validation import validate
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
+
+BOUNDS = ("min", "max")
+UNUSABLE_SCORES = [
+    ((1.0, None), "one reference score of two"),
+    ((None, 1.0), "one reference score of two"),
+    ((5.0, 5.0), "from 5.0 to 5.0"),
+    ((5.0, 1.0), "from 5.0 to 1.0"),
+    ((float("nan"), 1.0), "from nan to 1.0"),
+    ((0.0, float("inf")), "from 0.0 to inf"),
+]
+
+
+@pytest.mark.parametrize(("scores", "message"), UNUSABLE_SCORES)
+def test_reference_scores_that_cannot_be_used_are_refused(cell, scores, message):
+    """In a task, in a manifest, in a run's configuration, in its provenance."""
+    pair = dict(zip(BOUNDS, scores, strict=True))
+    names = {f"reference_{bound}_score": value for bound, value in pair.items()}
+    task = cell.configs[0]["environment"] | names
+    with pytest.raises(UserError, match=rf"tasks\.yaml.*{message}"):
+        validate(TaskConfig, task, "tasks.yaml")
+    manifest = write_manifest(cell.directories[0].parent / "task.json")
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "reference_scores": pair}))
+    with pytest.raises(UserError, match=rf"task\.json.*{message}"):
+        cell()
+    manifest.write_text(json.dumps(content))
+    first = cell.directories[0]
+    record = {"dataset": {"digest": content["digest"], "reference_scores": pair}}
+    write_run(first, cell.configs[0], provenance=record)
+    seed, reason = left_out(cell())
+    assert seed == 0 and message in reason and "provenance.json" in reason
+    write_run(first, {**cell.configs[0], "environment": task})
+    seed, reason = left_out(cell())
+    assert seed == 0 and message in reason and "config.json" in reason
 
 
 @pytest.fixture
@@ -234,7 +270,7 @@ def test_a_paper_task_gets_a_verdict_and_its_protocol_differences(tmp_path):
 
 
 def test_without_reference_returns_the_score_is_the_return(tmp_path):
-    config = make_config(environment={"reference_min_score": None})
+    config = make_config(environment={f"reference_{x}_score": None for x in BOUNDS})
     write_run(tmp_path / "run", config)
     result = aggregate_cell([config], [tmp_path / "run"], tmp_path / "cell.json")
     assert result["score_unit"] == "return"
