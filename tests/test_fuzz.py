@@ -10,6 +10,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import h5py
+import numpy as np
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,10 +20,22 @@ from stored_results import make_config, write_manifest, write_run
 
 from dql import paths
 from dql.config.project import load_project
-from dql.config.validation import parse_changes, read_yaml
+from dql.config.schema import TaskConfig
+from dql.config.validation import parse_changes, read_yaml, validate
+from dql.core.batch import TransitionStore
+from dql.data import d4rl, minari_remote
+from dql.data.checks import verify
+from dql.data.d4rl_rows import dimensions
+from dql.data.datasets import load_dataset
+from dql.data.minari_files import Episode, write_minari
 from dql.errors import UserError
+from dql.results.cell_scores import normalize
 from dql.results.cells import aggregate_cell
-from dql.results.manifests import check_asked_for, read_manifest
+from dql.results.manifests import (
+    check_asked_for,
+    check_reference_scores,
+    read_manifest,
+)
 from dql.results.runs import read_run
 
 many = settings(
@@ -29,6 +44,7 @@ many = settings(
     max_examples=50,
     suppress_health_check=list(HealthCheck),
 )
+some = settings(many, max_examples=20)
 few = settings(many, max_examples=8)
 
 PROJECT = load_project(scale="smoke")
@@ -216,3 +232,188 @@ def test_any_manifest(data):
             check_asked_for(TASK, read_manifest(TASK, root))
         write_all(root)
         check_cell(root, CONFIG, manifest=path)
+
+
+D4RL_TASK = PROJECT.task("kitchen-complete-v0")
+"""Of two flags' rules: its files may lack timeouts, which are counted then."""
+SPECIAL = [0.0, 1.0, -1.0, 0.5, 2.0, np.nan, np.inf, 1e30, 1e39, 1e300, 255.0]
+TYPES = ["f2", "<f4", ">f4", "f8", "i1", "u1", "i8", "?", "S3", "c8"]
+
+
+def sound_rows(num_rows):
+    """Return a D4RL file's arrays, kitchen's widths."""
+    generator = np.random.default_rng(num_rows)
+    flags = np.arange(num_rows) % 5 == 4
+    return {
+        "observations": generator.standard_normal((num_rows, 60)).astype("f4"),
+        "actions": generator.uniform(-1, 1, (num_rows, 9)).astype("f4"),
+        "rewards": generator.standard_normal(num_rows).astype("f4"),
+        "terminals": flags,
+        "timeouts": np.roll(flags, 2),
+        "next_observations": generator.standard_normal((num_rows, 60)).astype("f4"),
+    }
+
+
+SHAPES = {
+    "scalar": lambda shape: (),
+    "empty": lambda shape: (0,),
+    "flat": lambda shape: shape[:-1],
+    "column": lambda shape: (*shape, 1),
+    "row": lambda shape: (1, *shape),
+    "longer": lambda shape: (shape[0] + 1, *shape[1:]),
+}
+NUMBERS = st.sampled_from(SPECIAL) | st.floats()
+ODDITIES = st.one_of(
+    st.tuples(st.just("number"), st.integers(0, 99), NUMBERS),
+    st.tuples(st.just("all"), NUMBERS),
+    st.tuples(st.just("type"), st.sampled_from(TYPES)),
+    st.tuples(st.just("shape"), st.sampled_from(sorted(SHAPES))),
+    st.tuples(st.just("text"), st.sampled_from([b"True", b"", b"1"])),
+    st.tuples(st.sampled_from(["record", "absent", "group"])),
+)
+
+
+def odd(array, kind, *how):
+    """Change an array's values, type or shape into what some file has; None: absent."""
+    with np.errstate(all="ignore"):
+        if kind == "number" and array.size:
+            array = array.astype("f8")
+            array.flat[how[0] % array.size] = how[1]
+        elif kind in ("all", "text"):
+            array = np.full(array.shape, how[-1])
+        elif kind == "type":
+            array = array.astype(how[0])
+        elif kind == "shape":
+            array = np.resize(array, SHAPES[how[0]](array.shape))
+        elif kind == "record":
+            array = np.zeros(array.shape[:1], [("x", "f4"), ("y", "i4")])
+    return array
+
+
+def make_odd(data, group, arrays):
+    """Write a group's arrays with none, one or two of them made odd."""
+    changes = st.dictionaries(st.sampled_from(sorted(arrays)), ODDITIES, max_size=2)
+    chosen = data.draw(changes)
+    for name, array in arrays.items():
+        kind = chosen.get(name, ("none",))
+        if name in group:
+            del group[name]
+        if kind[0] == "group":
+            group.create_group(name)
+        elif kind[0] != "absent":
+            group.create_dataset(name, data=odd(array, *kind))
+
+
+def check_data(task, root, manifest):
+    """What was accepted can be verified, loaded and trained on as it is."""
+    assert verify(task, root) == json.loads((root / f"{task.name}.json").read_text())
+    dataset = load_dataset(task, root)
+    assert len(dataset) == manifest["num_training_transitions"] > 0
+    rows = TransitionStore([dataset], [0]).rows
+    assert rows.dtype == torch.float32 and torch.isfinite(rows).all()
+    assert set(np.unique(dataset.terminations)) <= {0.0, 1.0}
+
+
+@some
+@given(st.data())
+def test_any_d4rl_file(data):
+    horizon = data.draw(st.integers(1, 9))
+    task = D4RL_TASK.model_copy(update={"horizon": horizon})
+    with folder() as root, only_user_errors():
+        file = root / "file.hdf5"
+        with h5py.File(file, "w") as opened:
+            make_odd(data, opened, sound_rows(data.draw(st.integers(0, 9))))
+        if data.draw(st.integers(0, 4)) == 0:
+            file.write_bytes(data.draw(damaged(file.read_bytes())))
+        manifest = d4rl.convert(task, file, task.dataset.sha256, root)
+        check_data(task, root, manifest)
+
+
+MINARI_TASK = next(
+    task for task in PROJECT.tasks.values() if task.dataset.source == "minari"
+)
+
+
+def publish(root):
+    """Put a Minari dataset of two episodes where it would be downloaded to."""
+    generator = np.random.default_rng(0)
+    widths = dimensions(MINARI_TASK.environment)
+    episodes = [
+        Episode(
+            generator.standard_normal((5, widths[0])),
+            generator.uniform(-1, 1, (4, widths[1])),
+            np.arange(4.0),
+            np.zeros(4, dtype=bool),
+            np.arange(4) == 3,
+        )
+        for _ in range(2)
+    ]
+    folder = root / minari_remote.FOLDER / MINARI_TASK.dataset.id / "data"
+    folder.parent.mkdir(parents=True)
+    write_minari(
+        folder,
+        MINARI_TASK.dataset.id,
+        episodes,
+        dimensions=widths,
+        environment_spec=None,
+        metadata={"ref_min_score": 1.0, "ref_max_score": 5.0},
+    )
+    return folder
+
+
+def change_minari(data, published):
+    """Change an episode's arrays, the file's attributes or the metadata."""
+    described = published / "metadata.json"
+    if data.draw(st.booleans()):
+        metadata = data.draw(changed(json.loads(described.read_text())))
+        if data.draw(st.booleans()):
+            key = data.draw(st.sampled_from(["ref_min_score", "ref_max_score"]))
+            metadata[key] = data.draw(st.sampled_from(SPECIAL) | VALUES)
+        described.write_text(json.dumps(metadata))
+    with h5py.File(published / "main_data.hdf5", "r+") as file:
+        group = file[f"episode_{data.draw(st.integers(0, 1))}"]
+        names = ("observations", "actions", "rewards", "terminations", "truncations")
+        make_odd(data, group, {name: group[name][()] for name in names})
+        if data.draw(st.integers(0, 5)) == 0:
+            name = data.draw(st.sampled_from(["total_steps", "id", "seed"]))
+            group.attrs[name] = data.draw(st.integers(-9, 9) | st.text(max_size=3))
+
+
+@some
+@given(st.data())
+def test_any_minari_file(data):
+    rows = data.draw(st.none() | st.integers(1, 9))
+    dataset = MINARI_TASK.dataset.model_copy(update={"num_transitions": rows})
+    task = MINARI_TASK.model_copy(update={"dataset": dataset})
+    with folder() as root, only_user_errors():
+        published = publish(root)
+        change_minari(data, published)
+        if data.draw(st.integers(0, 4)) == 0:
+            file = data.draw(st.sampled_from(["metadata.json", "main_data.hdf5"]))
+            content = (published / file).read_bytes()
+            (published / file).write_bytes(data.draw(damaged(content)))
+        manifest = minari_remote.fetch(task, root, root)
+        assert rows is None or manifest["num_transitions"] <= rows
+        check_data(task, root, manifest)
+
+
+@many
+@given(
+    st.none() | st.floats() | st.integers(-(10**400), 10**400),
+    st.none() | st.floats() | st.integers(-(10**400), 10**400),
+)
+def test_any_reference_scores(low, high):
+    """Wherever they stand they are judged alike: tasks file, manifest, Minari's."""
+    scores = {"min": low, "max": high}
+    try:
+        check_reference_scores(scores, "here")
+        usable = True
+    except UserError:
+        usable = False
+    values = {"reference_min_score": low, "reference_max_score": high}
+    with contextlib.suppress(UserError):
+        validate(TaskConfig, TASK.model_dump() | values, "tasks.yaml")
+        assert usable
+    if usable and low is not None:
+        scaled = normalize(np.array([low, high]), values)
+        assert np.allclose(scaled, [0, 100])

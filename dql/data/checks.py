@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dql import paths
 from dql.data.d4rl import DOWNLOADS
 from dql.data.d4rl import LICENCE as D4RL_LICENCE
 from dql.data.d4rl_rows import dimensions
 from dql.data.datasets import DATA_FILE, stored_episodes
+from dql.data.episode_checks import check_episode
 from dql.data.local import LICENCE as LOCAL_LICENCE
-from dql.data.minari_files import Episode, check_episode, stream_digest
+from dql.data.minari_files import Episode, stream_digest
 from dql.data.policy_weights import REMADE_LICENCE
 from dql.errors import UserError
 from dql.files import locked
@@ -138,7 +137,6 @@ def _check_rows(path: Path, task: TaskConfig) -> tuple[int, int]:
     for episode in _episodes(path):
         try:
             check_episode(episode, str(path), widths, num_rows)
-            _check_flags(episode, str(path), num_rows)
         except UserError as error:
             raise _fault(task, str(error)) from None
         num_episodes += 1
@@ -149,13 +147,3 @@ def _check_rows(path: Path, task: TaskConfig) -> tuple[int, int]:
 def _episodes(path: Path) -> Iterator[Episode]:
     for arrays in stored_episodes(path):
         yield Episode(**arrays)
-
-
-def _check_flags(episode: Episode, name: str, first_row: int) -> None:
-    """Raise if an episode goes on after the row that truncates it."""
-    early = np.flatnonzero(episode.truncations[:-1])
-    if len(early):
-        raise UserError(
-            f"{name}: truncations is set at row {first_row + early[0]}, but the "
-            "episode goes on"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,12 +61,11 @@ def fetch(
 
 def convert(task: TaskConfig, file: Path, sha256: str, root: Path) -> dict[str, Any]:
     """Stream a D4RL file into the task's Minari dataset; return its manifest."""
-    try:
+    with _reading(task, file):
         source = h5py.File(file, "r")
-    except OSError as error:
-        raise _damaged(task, file, error) from None
     with source:
-        num_rows = check_structure(source, task, file)
+        with _reading(task, file):
+            num_rows = check_structure(source, task, file)
         return write_dataset(
             task.name,
             _read(source, task, num_rows, file),
@@ -83,20 +83,27 @@ def _read(
     source: h5py.File, task: TaskConfig, num_rows: int, file: Path
 ) -> Iterator[Episode]:
     """Yield the episodes; what cannot be read is the file's fault, not the disk's."""
+    with progress_bar(f"converting {task.name}", num_rows) as progress:
+        stored = episodes(source, task, num_rows)
+        while True:
+            with _reading(task, file):
+                episode = next(stored, None)
+            if episode is None:
+                return
+            yield episode
+            progress(len(episode.rewards))
+
+
+@contextmanager
+def _reading(task: TaskConfig, file: Path) -> Iterator[None]:
+    """Take what h5py raises for a file's bytes for damage, and set the file aside."""
     try:
-        with progress_bar(f"converting {task.name}", num_rows) as progress:
-            for episode in episodes(source, task, num_rows):
-                yield episode
-                progress(len(episode.rewards))
-    except OSError as error:
-        raise _damaged(task, file, error) from None
-
-
-def _damaged(task: TaskConfig, file: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{file} is not a readable HDF5 file ({error}). It is kept as {reject(file)}; "
-        f"download it anew with: dql data fetch {task.name}"
-    )
+        yield
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{file} is not a readable HDF5 file ({error}). It is kept as "
+            f"{reject(file)}; download it anew with: dql data fetch {task.name}"
+        ) from None
 
 
 def _environment_spec(task: TaskConfig) -> EnvSpec | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
+from dql.data.episode_checks import as_flags, check_numbers
 from dql.data.minari_files import DIMENSIONS, Episode
 from dql.errors import UserError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("observations", "actions", "rewards", "terminals")
 OPTIONAL = ("timeouts", "next_observations")
+FLAGS = frozenset(("terminals", "timeouts"))
 BLOCK_ROWS = 50_000
 
 LARGEST_ANTMAZE_STEP = 2.0
@@ -39,21 +41,22 @@ def dimensions(environment: str) -> tuple[int, int]:
 
 def check_structure(source: h5py.File, task: TaskConfig, file: Path) -> int:
     """Return the number of rows to read; raise unless the arrays fit the task."""
+    present = [*REQUIRED, *(name for name in OPTIONAL if name in source)]
     missing = [
-        name for name in REQUIRED if not isinstance(source.get(name), h5py.Dataset)
+        name for name in present if not isinstance(source.get(name), h5py.Dataset)
     ]
     if missing:
         raise UserError(f"{file} lacks the array(s) {', '.join(missing)}")
-    num_rows = source["rewards"].shape[0]
+    for name in present:
+        check_numbers(_dtype(source[name]), f"{file}: {name}")
+    num_rows = (source["rewards"].shape or (0,))[0]
     observation_dim, action_dim = dimensions(task.environment)
     widths = {
         "observations": (observation_dim,),
         "next_observations": (observation_dim,),
         "actions": (action_dim,),
     }
-    for name in (*REQUIRED, *OPTIONAL):
-        if name not in source:
-            continue
+    for name in present:
         shape, width = source[name].shape, widths.get(name, ())
         # D4RL accepts a column where a vector is meant.
         if shape not in {(num_rows, *width), (num_rows, *(width or (1,)))}:
@@ -66,21 +69,28 @@ def check_structure(source: h5py.File, task: TaskConfig, file: Path) -> int:
     return num_rows
 
 
+def _dtype(array: h5py.Dataset) -> np.dtype:
+    """Return an array's type; one that NumPy has not is as good as bytes."""
+    try:
+        return array.dtype
+    except TypeError:
+        return np.dtype(np.void)
+
+
 def blocks(source: h5py.File, task: TaskConfig, num_rows: int) -> Iterator[Block]:
     """Yield the file's rows block by block, with timeouts whether stored or not."""
     step = 0
     for first in range(0, num_rows, BLOCK_ROWS):
         rows = slice(first, min(first + BLOCK_ROWS, num_rows))
         block = {name: source[name][rows] for name in REQUIRED}
-        for name in ("rewards", "terminals"):
-            block[name] = block[name].reshape(-1)
-        block["terminals"] = block["terminals"].astype(bool)
         for name in OPTIONAL:
             if name in source:
                 block[name] = source[name][rows]
-        if "timeouts" in block:
-            block["timeouts"] = block["timeouts"].reshape(-1).astype(bool)
-        else:
+        block["rewards"] = block["rewards"].reshape(-1)
+        for name in FLAGS.intersection(block):
+            where = f"{task.name}: {name}"
+            block[name] = as_flags(block[name].reshape(-1), where, first)
+        if "timeouts" not in block:
             timeouts, step = counted_timeouts(block["terminals"], task.horizon, step)
             block["timeouts"] = timeouts
         yield block
@@ -115,12 +125,12 @@ def episodes(source: h5py.File, task: TaskConfig, num_rows: int) -> Iterator[Epi
         bounds = [0, *np.flatnonzero(starts), len(starts)]
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
             if starts[begin : begin + 1].any() and pieces:
-                yield joined(pieces)
+                yield joined(pieces, block["observations"][begin : begin + 1])
                 pieces = []
             if end > begin:
                 pieces.append({name: array[begin:end] for name, array in block.items()})
     if pieces:
-        yield joined(pieces, is_last=True)
+        yield joined(pieces)
 
 
 def episode_starts(block: Block, last: Block | None, is_antmaze: bool) -> np.ndarray:
@@ -143,22 +153,25 @@ def episode_starts(block: Block, last: Block | None, is_antmaze: bool) -> np.nda
     return starts
 
 
-def joined(pieces: list[Block], *, is_last: bool = False) -> Episode:
-    """Join the pieces of an episode that may span blocks.
+def joined(pieces: list[Block], following: np.ndarray | None = None) -> Episode:
+    """Join the pieces of an episode that may span blocks; None `following` the last.
 
-    Where the file does not tell the final observation, the last one stands in: nothing
-    is trained on it.
+    The file's next row, `following` (1, O), is what D4RL trains on where a leap ends an
+    episode without a flag. Elsewhere nothing is trained on the final observation, and
+    where the file does not tell it, the last one stands in.
     """
     rows = {
         name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]
     }
     final = rows.get("next_observations", rows["observations"])[-1:]
     is_open = not (rows["timeouts"][-1] or rows["terminals"][-1])
+    if is_open and following is not None:
+        final = following
     return Episode(
         np.concatenate((rows["observations"], final)),
         rows["actions"],
         rows["rewards"],
         rows["terminals"],
         rows["timeouts"],
-        is_cut=is_last and is_open,
+        is_cut=is_open and following is None,
     )

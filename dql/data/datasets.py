@@ -3,7 +3,8 @@
 Rows are those of `d4rl.qlearning_dataset`: the stored rows in order, each followed by
 the next stored observation, without truncated rows and without the last of all. A
 terminal row is thus followed by the next episode's first observation, which no
-bootstrapped target reads.
+bootstrapped target reads; one that ends an episode with neither flag by the episode's
+own final observation.
 
 A Minari file holds a few small arrays for every episode, and opening thousands of them
 is what a load costs. The first one therefore leaves the flat arrays in one file beside
@@ -37,8 +38,6 @@ logger = logging.getLogger(__name__)
 ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
 STORED = ("observations", "actions", "rewards", "terminations", "truncations")
 REWARD_TRANSFORMS = ("none", "normalize", "cql_antmaze")
-ACTION_TOLERANCE = 1e-5
-"""Actions may pass [-1, 1] by the rounding of a simulator's float32."""
 NUM_BANDIT_TRANSITIONS = 10_000
 DATA_FILE = Path("data") / "main_data.hdf5"
 FLAT_FILE = "flat.safetensors"
@@ -159,11 +158,18 @@ def transition_blocks(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
     episode = next(episodes)
     while episode is not None:
         following = next(episodes, None)
-        # The final observation is not a row's own: what follows the last row is
-        # the first of the next episode, and nothing follows the last row of all.
+        # What follows an episode's last row is the next one's first, as in D4RL, and
+        # nothing follows the last row of all. That is of no account behind a flag, and
+        # an episode that ends without one has a final observation of its own.
         num_rows = len(episode["rewards"])
-        rows = episode["observations"][:num_rows]
-        successor = rows[:0] if following is None else following["observations"][:1]
+        rows, final = np.split(episode["observations"], [num_rows])
+        flags = episode["terminations"], episode["truncations"]
+        if following is None:
+            successor = rows[:0]
+        elif any(array[-1] for array in flags):
+            successor = following["observations"][:1]
+        else:
+            successor = final
         next_rows = np.concatenate((rows[1:], successor))
         kept = ~episode["truncations"].astype(bool)[: len(next_rows)]
         arrays = (

@@ -36,7 +36,7 @@ def cut(episode: Episode, num_rows: int) -> Episode:
         episode.observations[: num_rows + 1],
         episode.actions[:num_rows],
         episode.rewards[:num_rows],
-        np.zeros(num_rows, dtype=bool),
+        episode.terminations[:num_rows],
         truncations,
         is_cut=True,
     )

@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dql import paths
-from dql.data.datasets import (
-    ACTION_TOLERANCE,
-    ARRAYS,
-    DATA_FILE,
-    combined_digest,
-    transition_blocks,
-)
+from dql.data.datasets import ARRAYS, DATA_FILE, combined_digest, transition_blocks
+from dql.data.episode_checks import check_episode
 from dql.errors import UserError
 from dql.files import locked, new_folder
-from dql.results.manifests import write_manifest
+from dql.results.manifests import check_reference_scores, write_manifest
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -104,38 +99,6 @@ class Tally:
         }
 
 
-def check_episode(
-    episode: Episode, name: str, dimensions: tuple[int, int], first_row: int
-) -> None:
-    """Raise unless shapes, finiteness and action range are right; name the row."""
-    num_rows = len(episode.rewards)
-    expected = {
-        "observations": (num_rows + 1, dimensions[0]),
-        "actions": (num_rows, dimensions[1]),
-        "rewards": (num_rows,),
-        "terminations": (num_rows,),
-        "truncations": (num_rows,),
-    }
-    for key, shape in expected.items():
-        array = getattr(episode, key)
-        if array.shape != shape:
-            raise UserError(
-                f"{name}: {key} has shape {array.shape} in the episode that starts at "
-                f"row {first_row}, expected {shape}"
-            )
-        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if not finite.all():
-            row = first_row + int(np.argmin(finite))
-            raise UserError(f"{name}: {key} is not finite at row {row}")
-    largest = np.abs(episode.actions).max(axis=1, initial=0.0)
-    if (largest > 1 + ACTION_TOLERANCE).any():
-        row = int(np.argmax(largest > 1 + ACTION_TOLERANCE))
-        raise UserError(
-            f"{name}: actions has {largest[row]:.6g} at row {first_row + row}, "
-            "outside [-1, 1]"
-        )
-
-
 def write_dataset(
     task: str,
     episodes: Iterable[Episode],
@@ -148,7 +111,9 @@ def write_dataset(
     """Write a task's episodes as a Minari dataset and its manifest; return the latter.
 
     `description` holds what only the caller knows: source, licence, reference scores.
+    Data that cannot be trained on raise, and nothing is left of them.
     """
+    check_reference_scores(description.get("reference_scores"), f"task '{task}'")
     folder = root / paths.minari_id(task)
     tally = Tally(task, dimensions)
     with locked(folder):
@@ -162,6 +127,11 @@ def write_dataset(
                 metadata=_minari_metadata(description),
             )
             num_training_rows, found = stream_digest(temporary / DATA_FILE)
+            if not num_training_rows:
+                raise UserError(
+                    f"{task}: none of the {tally.num_rows} rows can be trained on: "
+                    "truncated ones and the last of all have no successor"
+                )
         manifest = {
             "task": task,
             "source": description["source"],

@@ -19,9 +19,11 @@ from dql import paths
 from dql.bars import progress_bar
 from dql.data.d4rl import DOWNLOADS, VERSIONED
 from dql.data.d4rl_rows import dimensions
+from dql.data.episode_rows import cut
 from dql.data.minari_files import Episode, write_dataset
 from dql.errors import UserError
 from dql.files import locked
+from dql.results.manifests import check_reference_scores
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def fetch(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / task.name), _minari_root(folder):
         published = _open(task, folder)
-        num_rows = int(published.total_steps)
+        num_rows = task.dataset.num_transitions or int(published.total_steps)
         with progress_bar(f"converting {task.name}", num_rows) as progress:
 
             def watched() -> Iterator[Episode]:
@@ -83,7 +85,9 @@ def _open(task: TaskConfig, folder: Path) -> minari.MinariDataset:
     try:
         if not (folder / name / "data").is_dir():
             minari.download_dataset(name)
-        return minari.load_dataset(name)
+        published = minari.load_dataset(name)
+        int(published.total_steps)  # the file's own word: it may say anything
+        return published
     except ImportError as error:
         reason, remedy = str(error), "pip install 'minari[hf]', then run it again"
     except Exception as error:
@@ -98,27 +102,39 @@ def _open(task: TaskConfig, folder: Path) -> minari.MinariDataset:
 
 
 def _episodes(published: minari.MinariDataset, task: TaskConfig) -> Iterator[Episode]:
-    for episode in published.iterate_episodes():
+    """Yield the task's number of rows, from the first on; flags are not cast yet."""
+    num_rows = task.dataset.num_transitions or int(published.total_steps)
+    for episode in _stored(published, task):
         for name in FLAT:
             if not isinstance(getattr(episode, name), np.ndarray):
                 raise UserError(
                     f"task '{task.name}': the {name} of Minari's '{task.dataset.id}' "
                     "are not one flat array; such datasets are not supported"
                 )
-        yield Episode(
-            episode.observations,
-            episode.actions,
-            np.asarray(episode.rewards),
-            np.asarray(episode.terminations, dtype=bool),
-            np.asarray(episode.truncations, dtype=bool),
+        if num_rows <= 0:
+            return
+        vectors = episode.rewards, episode.terminations, episode.truncations
+        whole = Episode(
+            episode.observations, episode.actions, *map(np.atleast_1d, vectors)
         )
+        yield cut(whole, num_rows)
+        num_rows -= len(whole.rewards)
+
+
+def _stored(published: minari.MinariDataset, task: TaskConfig) -> Iterator[Any]:
+    """Yield Minari's episodes; what cannot be read is named."""
+    try:
+        yield from published.iterate_episodes()
+    except Exception as error:  # a damaged file fails in h5py, NumPy or Minari
+        raise UserError(
+            f"task '{task.name}': Minari's dataset '{task.dataset.id}' is damaged "
+            f"({type(error).__name__}: {error}); remove {paths.RESULTS}/downloads/"
+            f"{FOLDER}/{task.dataset.id} and fetch it anew: dql data fetch {task.name}"
+        ) from None
 
 
 def _describe(published: minari.MinariDataset, task: TaskConfig) -> dict[str, Any]:
     metadata = published.storage.metadata
-    scores = {key: metadata.get(f"ref_{key}_score") for key in ("min", "max")}
-    has_scores = None not in scores.values()
-    source = {"source": f"metadata of Minari's {task.dataset.id}"}
     specification = published.spec.env_spec
     return {
         "source": "minari",
@@ -127,9 +143,26 @@ def _describe(published: minari.MinariDataset, task: TaskConfig) -> dict[str, An
         "licence": "as its publisher says (https://minari.farama.org)",
         "minari_id": task.dataset.id,
         "recorded_in": specification.id if specification else None,
-        "reference_scores": {**scores, **source} if has_scores else None,
+        "reference_scores": _reference_scores(metadata, task),
+        "num_published_transitions": int(published.total_steps),
         "environment": task.environment,
         "horizon": task.horizon,
         "physics": task.physics,
         "versions": {name: versions()[name] for name in VERSIONED},
     }
+
+
+def _reference_scores(
+    metadata: dict[str, Any], task: TaskConfig
+) -> dict[str, Any] | None:
+    """Return the task's own scores or, without them, those the data come with."""
+    if task.reference_min_score is not None:
+        own = {"min": task.reference_min_score, "max": task.reference_max_score}
+        return {**own, "source": task.reference_source}
+    scores = {key: metadata.get(f"ref_{key}_score") for key in ("min", "max")}
+    if all(value is None for value in scores.values()):
+        return None
+    source = f"metadata of Minari's {task.dataset.id}"
+    remedy = "reference_min_score and reference_max_score in workflow/config/tasks.yaml"
+    check_reference_scores(scores, f"task '{task.name}', {source} (or set {remedy})")
+    return {**scores, "source": source}

@@ -83,7 +83,8 @@ def write_file(path: Path, arrays: Arrays) -> bytes:
     """Write a D4RL file; return its content."""
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
-            file.create_dataset(name, data=array, compression="gzip")
+            options = {"compression": "gzip"} if np.ndim(array) else {}
+            file.create_dataset(name, data=array, **options)
         file.create_dataset("infos/qpos", data=np.zeros(3))
         file.create_dataset("metadata/algorithm", data="SAC")
     return path.read_bytes()
@@ -197,6 +198,43 @@ def test_fewer_transitions_are_the_first_ones(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.observations, expected["observations"])
 
 
+def flags(**rows: int) -> np.ndarray:
+    """Return twenty zeros with a value that is no flag in a row."""
+    array = np.zeros(20, dtype=np.float32)
+    for name, row in rows.items():
+        array[row] = {"nan": np.nan, "half": 0.5, "minus": -1.0}[name]
+    return array
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64])
+def test_flags_of_any_type_of_number_are_read(tmp_path: Path, dtype: type) -> None:
+    arrays = make_arrays("hopper", 20, terminals=[3], timeouts=[9])
+    expected = reference_rows(arrays, 5)
+    for name in ("terminals", "timeouts"):
+        arrays[name] = arrays[name].astype(dtype)
+    write_file(tmp_path / "file.hdf5", arrays)
+    d4rl.convert(make_task(), tmp_path / "file.hdf5", "digest", tmp_path)
+    found = datasets.load_dataset(make_task(), tmp_path).terminations
+    np.testing.assert_array_equal(found, expected["terminations"])
+
+
+def test_one_row_is_too_few(tmp_path: Path) -> None:
+    arrays = {name: array[:1] for name, array in make_arrays("hopper", 20).items()}
+    write_file(tmp_path / "file.hdf5", arrays)
+    with pytest.raises(UserError, match="none of the 1 rows can be trained on"):
+        d4rl.convert(make_task(), tmp_path / "file.hdf5", "digest", tmp_path / "root")
+    assert not list((tmp_path / "root").glob("hopper*"))
+
+
+def test_an_ants_last_row_before_a_leap_is_d4rls(tmp_path: Path) -> None:
+    """Its successor is the next start, which D4RL trains on and Minari would not."""
+    arrays = make_arrays("antmaze-umaze", 12, timeouts=[9])
+    arrays["observations"][:, :2] = 0
+    arrays["observations"][6:, 0] = 8
+    first, *_ = read_episodes(tmp_path, "antmaze-umaze", arrays)
+    np.testing.assert_array_equal(first.observations[6], arrays["observations"][6])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -204,6 +242,16 @@ def test_fewer_transitions_are_the_first_ones(tmp_path: Path) -> None:
         ({"timeouts": np.zeros(19)}, r"timeouts has shape \(19,\)"),
         ({"actions": np.full((20, 3), 2.0)}, "actions has 2 at row 0, outside"),
         ({"rewards": np.full(20, np.nan)}, "rewards is not finite at row 0"),
+        ({"rewards": np.full(20, 1e39)}, "rewards is not finite in float32 at row 0"),
+        ({"rewards": np.full(20, b"1.0")}, r"rewards holds no numbers but \|S3"),
+        ({"rewards": np.float32(0)}, r"observations has shape \(20, 11\).*\(0, 11\)"),
+        ({"rewards": np.zeros(20, "c8")}, "rewards holds no numbers but complex64"),
+        ({"terminals": flags(nan=4)}, "terminals is nan at row 4, neither 0 nor 1"),
+        ({"terminals": flags(half=5)}, "terminals is 0.5 at row 5, neither 0 nor 1"),
+        ({"terminals": flags(minus=6)}, "terminals is -1.0 at row 6, neither 0 nor"),
+        ({"timeouts": flags(half=7)}, "timeouts is 0.5 at row 7, neither 0 nor 1"),
+        ({"terminals": np.full(20, b"False")}, "terminals holds no numbers but"),
+        ({"timeouts": np.ones(20)}, "none of the 20 rows can be trained on"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, changes: Arrays, message: str) -> None:

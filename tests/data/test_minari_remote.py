@@ -6,16 +6,18 @@ import os
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from dql.config.project import load_project
 from dql.config.schema import DatasetConfig, TaskConfig
 from dql.config.validation import validate
-from dql.data import datasets, minari_files, minari_remote
+from dql.data import checks, datasets, minari_files, minari_remote
 from dql.errors import UserError
 
 MINARI_ID = "mujoco/hopper/tiny-v0"
+SCORES = {"ref_min_score": 1.0, "ref_max_score": 5.0}
 
 
 def make_task(**changes) -> TaskConfig:
@@ -30,34 +32,44 @@ def make_task(**changes) -> TaskConfig:
     return TaskConfig(**(values | changes))
 
 
-def publish(
-    folder: Path, dimensions: tuple[int, int] = (11, 3)
+def make_episode(
+    length: int = 5, dimensions: tuple[int, int] = (11, 3), *, ends: bool = True
 ) -> minari_files.Episode:
-    """Put a dataset of one episode where Minari would download it to."""
-    generator = np.random.default_rng(0)
-    episode = minari_files.Episode(
-        generator.standard_normal((6, dimensions[0])),
-        generator.uniform(-1, 1, (5, dimensions[1])),
-        np.arange(5.0),
-        np.zeros(5, dtype=bool),
-        np.arange(5) == 4,
+    """Make an episode that its last row truncates, or that simply ends."""
+    generator = np.random.default_rng(length)
+    return minari_files.Episode(
+        generator.standard_normal((length + 1, dimensions[0])),
+        generator.uniform(-1, 1, (length, dimensions[1])),
+        np.arange(float(length)),
+        np.zeros(length, dtype=bool),
+        np.arange(length) == (length - 1 if ends else length),
     )
+
+
+def publish(
+    folder: Path,
+    dimensions: tuple[int, int] = (11, 3),
+    episodes: list[minari_files.Episode] | None = None,
+    metadata: dict | None = None,
+) -> Path:
+    """Put a dataset where Minari would download it to; one episode unless given."""
     data = folder / MINARI_ID / "data"
     data.parent.mkdir(parents=True)
     minari_files.write_minari(
         data,
         MINARI_ID,
-        [episode],
+        episodes or [make_episode(dimensions=dimensions)],
         dimensions=dimensions,
         environment_spec=None,
-        metadata={"ref_min_score": 1.0, "ref_max_score": 5.0},
+        metadata=SCORES if metadata is None else metadata,
     )
-    return episode
+    return data
 
 
 def test_a_published_dataset_becomes_the_tasks(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MINARI_DATASETS_PATH", "elsewhere")
-    episode = publish(tmp_path / "downloads" / minari_remote.FOLDER)
+    episode = make_episode()
+    publish(tmp_path / "downloads" / minari_remote.FOLDER)
     manifest = minari_remote.fetch(make_task(), tmp_path, tmp_path / "downloads")
     assert os.environ["MINARI_DATASETS_PATH"] == "elsewhere"
     assert manifest["source"] == "minari" and manifest["minari_id"] == MINARI_ID
@@ -66,6 +78,98 @@ def test_a_published_dataset_becomes_the_tasks(tmp_path: Path, monkeypatch) -> N
     dataset = datasets.load_dataset(make_task(), tmp_path)
     np.testing.assert_allclose(dataset.observations, episode.observations[:4], 1e-6)
     np.testing.assert_array_equal(dataset.rewards, np.arange(4))
+
+
+def fetch(root: Path, **changes) -> datasets.Dataset:
+    """Fetch what is published below the root, verify it and load it."""
+    task = make_task(**changes)
+    minari_remote.fetch(task, root, root)
+    checks.verify(task, root)
+    return datasets.load_dataset(task, root)
+
+
+def test_an_episode_that_ends_without_a_flag_is_followed_by_its_own_last_state(
+    tmp_path: Path,
+) -> None:
+    """By the next episode's first state before, as if one led to the other."""
+    first, second = make_episode(4, ends=False), make_episode(3, ends=False)
+    publish(tmp_path / minari_remote.FOLDER, episodes=[first, second])
+    dataset = fetch(tmp_path)
+    expected = np.concatenate((first.observations[1:], second.observations[1:3]))
+    np.testing.assert_allclose(dataset.next_observations, expected, rtol=1e-6)
+    expected = np.concatenate((first.observations[:4], second.observations[:2]))
+    np.testing.assert_allclose(dataset.observations, expected, rtol=1e-6)
+    assert not dataset.terminations.any()
+
+
+def test_an_episode_that_goes_on_behind_a_truncation_is_refused(
+    tmp_path: Path,
+) -> None:
+    episode = make_episode()
+    episode.truncations[1] = True
+    publish(tmp_path / minari_remote.FOLDER, episodes=[make_episode(3), episode])
+    with pytest.raises(UserError, match="truncations is set at row 4, but"):
+        fetch(tmp_path)
+    assert not list(tmp_path.glob("minari-hopper*"))
+
+
+def test_flags_are_zero_or_one(tmp_path: Path) -> None:
+    data = publish(tmp_path / minari_remote.FOLDER)
+    with h5py.File(data / "main_data.hdf5", "r+") as file:
+        del file["episode_0/terminations"]
+        file["episode_0/terminations"] = np.array([0, 0, np.nan, 0, 0])
+    with pytest.raises(UserError, match="terminations is nan at row 2, neither 0 nor"):
+        fetch(tmp_path)
+
+
+def test_a_dataset_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    data = publish(tmp_path / minari_remote.FOLDER)
+    with h5py.File(data / "main_data.hdf5", "r+") as file:
+        del file["episode_0/rewards"]
+    with pytest.raises(UserError, match=rf"'{MINARI_ID}' is damaged.*fetch it anew"):
+        fetch(tmp_path)
+
+
+def test_as_many_rows_as_the_scale_asks_for(tmp_path: Path) -> None:
+    episodes = [make_episode(length) for length in (3, 5, 4)]
+    publish(tmp_path / minari_remote.FOLDER, episodes=episodes)
+    source = DatasetConfig(source="minari", id=MINARI_ID, num_transitions=6)
+    dataset = fetch(tmp_path, dataset=source)
+    assert dataset.manifest["num_transitions"] == 6
+    assert dataset.manifest["num_published_transitions"] == 12
+    np.testing.assert_array_equal(dataset.rewards, [0, 1, 0, 1])
+    with pytest.raises(UserError, match="num_transitions is 6, .* has 12"):
+        datasets.load_dataset(make_task(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"ref_min_score": 1.0}, "one reference score of two"),
+        ({"ref_max_score": 1.0}, "one reference score of two"),
+        ({"ref_min_score": 5.0, "ref_max_score": 5.0}, "from 5.0 to 5.0"),
+        ({"ref_min_score": 5.0, "ref_max_score": 1.0}, "from 5.0 to 1.0"),
+        ({"ref_min_score": np.nan, "ref_max_score": 1.0}, "from nan to 1.0"),
+        ({"ref_min_score": 0.0, "ref_max_score": np.inf}, "from 0.0 to inf"),
+        ({"ref_min_score": "0", "ref_max_score": 1.0}, "min: .*valid number"),
+    ],
+)
+def test_reference_scores_are_two_that_can_be_used_or_none(
+    tmp_path: Path, metadata: dict, message: str
+) -> None:
+    publish(tmp_path / minari_remote.FOLDER, metadata=metadata)
+    with pytest.raises(UserError, match=message) as caught:
+        fetch(tmp_path)
+    assert "reference_min_score" in str(caught.value)  # what to set instead
+    assert not list(tmp_path.glob("minari-hopper*"))
+    own = {"reference_min_score": 2.0, "reference_max_score": 3.0}
+    dataset = fetch(tmp_path, **own)
+    assert dataset.manifest["reference_scores"]["max"] == 3.0
+
+
+def test_data_without_reference_scores_have_none(tmp_path: Path) -> None:
+    publish(tmp_path / minari_remote.FOLDER, metadata={})
+    assert fetch(tmp_path).manifest["reference_scores"] is None
 
 
 def test_a_dataset_of_another_environment_is_refused(tmp_path: Path) -> None:
