@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dql.errors import nearest
 
@@ -61,7 +61,12 @@ class Strict(BaseModel):
         return values
 
 
-Range = tuple[float, float]
+def _as_tuple(values: Any) -> Any:
+    """Return a list, which JSON and YAML make of a tuple, as one."""
+    return tuple(values) if isinstance(values, list) else values
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
 
 
 class PolicyPart(Strict):

@@ -3,6 +3,7 @@ import pandas as pd
 from stored_results import make_config, write_run
 
 from dql import paths
+from dql.config.project import load_project
 from dql.results.files import has_diverged
 from dql.results.runs import read_run
 
@@ -37,3 +38,10 @@ def test_a_divergence_is_read_from_the_provenance(tmp_path):
     assert not has_diverged(make_run(tmp_path / "sound"))
     lost = {"diverged": {"step": 7, "term": "critic/loss"}}
     assert has_diverged(make_run(tmp_path / "lost", provenance=lost))
+
+
+def test_a_run_on_remade_data_is_one(tmp_path):
+    """Its policies' disturbances are pairs of numbers, which JSON holds as lists."""
+    key = ("remade-hopper-medium-expert", "td3_bc", 0)
+    config = load_project(scale="evidence").run_config(*key).model_dump(mode="json")
+    assert read_run(write_run(tmp_path, config)).config == config
