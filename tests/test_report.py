@@ -44,7 +44,7 @@ def test_figures_and_tables_have_captions(name):
 @pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
 def test_captions_are_valid(path):
     workflow = SimpleNamespace(
-        config={"scale": "quick"},
+        config={"scale": "quick", "min_steps_to_rank": 50000},
         wildcards=SimpleNamespace(suite="local", task="local"),
     )
     template = Environment(undefined=StrictUndefined).from_string(path.read_text())

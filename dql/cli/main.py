@@ -165,7 +165,7 @@ def table(
     project = load(scale, changes)
     from dql.tables.registry import check_name, make_table
 
-    chosen = list(project.config.tables) if every else names
+    chosen = project.tables if every else names
     for name in chosen:
         check_name(project, name)
     for name in chosen:

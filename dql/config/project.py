@@ -190,11 +190,20 @@ class Project:
         ]
 
     def table_suites(self, table: str) -> list[SuiteName]:
-        """List the suites of a table; an unknown table raises."""
+        """List the suites of a table that the scale has; an unknown table raises."""
         tables = self.config.tables
         if table not in tables:
             raise UserError(f"Unknown table '{table}'{nearest(table, tables)}")
-        return tables[table]
+        return [suite for suite in tables[table] if suite in self.scale.suites]
+
+    @property
+    def tables(self) -> list[str]:
+        """List the tables of which the scale has a task, run or not."""
+        return [
+            name
+            for name in self.config.tables
+            if any(self.suite(suite).tasks for suite in self.table_suites(name))
+        ]
 
 
 def load_project(

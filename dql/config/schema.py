@@ -196,6 +196,11 @@ class ProjectConfig(Strict):
     behavior_policies: Literal["kept", "searched"] = Field(
         "kept", description="behind local data: those of the source where they fit"
     )
+    min_steps_to_rank: Count = Field(
+        50000,
+        description="gradient steps below which scores of data made here are called "
+        "too short to rank",
+    )
     tables: dict[Name, list[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"

@@ -12,6 +12,7 @@ import numpy as np
 
 from dql import paths
 from dql.behavior.moments import Moments
+from dql.config.schema import TaskConfig
 from dql.errors import UserError, nearest
 from dql.results.published import read_rows
 
@@ -44,6 +45,13 @@ def return_facts() -> dict[str, ReturnFacts]:
         )
         for row in read_rows(paths.PUBLISHED / RETURNS_FILE)
     }
+
+
+def behavior_score(task: TaskConfig) -> float | None:
+    """Return the normalised mean return of a D4RL set's episodes, where it is known."""
+    facts = return_facts().get(task.name)
+    low, high = task.reference_min_score, task.reference_max_score
+    return facts and 100.0 * (facts.mean - low) / (high - low)
 
 
 @cache

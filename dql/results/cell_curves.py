@@ -28,12 +28,14 @@ def describe_curves(
 ) -> dict[str, dict[str, list]]:
     """Return each seed's evaluations: gradient steps, scores, and mean L_d or None.
 
-    A loss is the mean over the log rows of the interval that ends at the evaluation.
+    A standard error is over an evaluation's episodes, None for a single one. A loss is
+    the mean over the log rows of the interval that ends at the evaluation.
     """
     return {
         str(run.seed): {
             "gradient_steps": [int(step) for step in run.evaluation_steps],
             "scores": [float(s) for s in _scores(run.mean_returns, environment)],
+            "standard_errors": _standard_errors(run, environment),
             "bc_losses": _losses(run),
         }
         for run in runs
@@ -89,6 +91,16 @@ def _scores(returns: np.ndarray, environment: Mapping[str, Any]) -> np.ndarray:
     """Return returns in the cell's unit."""
     normalized = normalize(returns, environment)
     return returns if normalized is None else normalized
+
+
+def _standard_errors(
+    run: StoredRun, environment: Mapping[str, Any]
+) -> list[float] | None:
+    """Return the standard error over episodes of each evaluation's score."""
+    scores = _scores(run.episode_returns, environment)
+    if scores.shape[1] < 2:
+        return None
+    return [float(e) for e in scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])]
 
 
 def _losses(run: StoredRun) -> list[float | None] | None:

@@ -121,6 +121,20 @@ def compare_with_published(
     }
 
 
+def describe_namesake(
+    cell: Mapping[str, Any], config: Mapping[str, Any], directory: Path
+) -> dict[str, Any] | None:
+    """Return the D4RL task that remade data are named after, with the paper's number.
+
+    The data differ, so there is no comparison and no verdict; None for other data.
+    """
+    task = config["environment"].get("namesake")
+    if task is None:
+        return None
+    number = find_score(task, cell["method"], directory)
+    return {"task": task, "published": _describe_published(number) if number else None}
+
+
 def compare_scores(cell: Mapping[str, Any], number: PublishedScore) -> dict[str, Any]:
     """Return the verdict on a cell's scores against a published number.
 

@@ -16,6 +16,7 @@ from dql.results.cell_facts import (
     compare_with_published,
     describe_cost,
     describe_dataset,
+    describe_namesake,
     describe_sizes,
 )
 from dql.results.cell_scores import (
@@ -81,6 +82,7 @@ def aggregate_cell(
         "cost": describe_cost(runs),
     }
     cell |= compare_with_published(cell, first, published)
+    cell["namesake"] = describe_namesake(cell, first, published)
     write_json(output, cell)
     return cell
 

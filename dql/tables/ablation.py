@@ -1,4 +1,4 @@
-"""Policy classes compared, as the paper's Table 2 does, on D4RL and on local data.
+"""Policy classes compared, as the paper's Table 2 does: D4RL, data made here, remade.
 
 Table 2 crosses what models the behaviour (a CVAE or a diffusion model) with how the
 policy is improved (not at all, as BCQ does, by the Q term).
@@ -23,6 +23,12 @@ from dql.tables.published_cells import (
     verdict_block,
     withheld_notes,
 )
+from dql.tables.suite_titles import (
+    is_too_short,
+    other_data,
+    short_notes,
+    suite_title,
+)
 
 VARIANTS = {
     "BC-CVAE": "bc_cvae",
@@ -39,13 +45,14 @@ TASKS = (
     "hopper-medium-expert-v2",
     "walker2d-medium-expert-v2",
 )
-LOCAL = "Local data, made here: not D4RL's"
 
 
 def write_ablation_table(
     cells: Sequence[Path],
     outputs: Sequence[Path],
     published: Path = paths.PUBLISHED,
+    *,
+    min_steps: int = 0,
     notes: Sequence[str] = (),
 ) -> Table:
     """Write Table 2 with our cells; variants that were not run are shown as such."""
@@ -67,11 +74,11 @@ def write_ablation_table(
         ),
         our_block("Ours", TASKS, columns, pairs),
         verdict_block(pairs),
-        *local_blocks(VARIANTS, loaded),
+        *other_blocks(VARIANTS, loaded, min_steps),
     ]
     table = Table(
         "Ablation: behaviour models and ways of policy improvement",
-        long_frame([*pairs, *local_cells(VARIANTS, loaded)]),
+        long_frame([*pairs, *other_cells(VARIANTS, loaded)]),
         blocks,
         [
             "Normalised scores, mean ± standard error. Bold: the highest mean of a row "
@@ -81,6 +88,7 @@ def write_ablation_table(
             "last evaluation.",
             *dagger_notes(numbers.values()),
             *withheld_notes(withheld),
+            *short_notes(other_data(loaded), min_steps),
             *exclusion_notes(loaded),
             *notes,
         ],
@@ -120,26 +128,39 @@ def our_block(
     return score_grid(title, tasks, columns, read, complete_rows=True)
 
 
-def local_cells(variants: dict[str, str], cells: Sequence[Cell]) -> list[PublishedCell]:
-    """Return the variants on every local task that any of them ran on."""
-    local = {(c["task"], c["method"]): c for c in cells if c["suite"] == "local"}
+def other_cells(variants: dict[str, str], cells: Sequence[Cell]) -> list[PublishedCell]:
+    """Return the variants on every task of other data that any of them ran on."""
+    other = {(c["task"], c["method"]): c for c in other_data(cells)}
     return [
-        PublishedCell(task, method, name, None, local.get((task, method)))
-        for task in dict.fromkeys(task for task, _ in local)
+        PublishedCell(task, method, name, None, other.get((task, method)))
+        for task in dict.fromkeys(task for task, _ in other)
         for name, method in variants.items()
     ]
 
 
-def local_blocks(variants: dict[str, str], cells: Sequence[Cell]) -> list[Block]:
-    """Return the block of the local tasks, if anything ran on one."""
-    local = {(c["task"], c["method"]): c for c in cells if c["suite"] == "local"}
-    if not local:
-        return []
+def other_blocks(
+    variants: dict[str, str], cells: Sequence[Cell], min_steps: int
+) -> list[Block]:
+    """Return a block for each suite of other data that anything ran on."""
+    suites = dict.fromkeys(cell["suite"] for cell in other_data(cells))
+    return [
+        _other_block(variants, [c for c in cells if c["suite"] == suite], min_steps)
+        for suite in suites
+    ]
+
+
+def _other_block(
+    variants: dict[str, str], cells: Sequence[Cell], min_steps: int
+) -> Block:
+    """Return the variants' scores on a suite's tasks; none is the best if short."""
+    found = {(c["task"], c["method"]): c for c in cells}
+    ranked = not is_too_short(cells, min_steps)
 
     def read(task: str, name: str) -> Entry:
-        cell = local.get((task, variants[name]))
+        cell = found.get((task, variants[name]))
         mean = cell["scores"][cell["headline"]]["mean"] if cell else None
-        return Entry(score_text(cell) if cell else NOT_RUN, mean)
+        return Entry(score_text(cell) if cell else NOT_RUN, mean, competes=ranked)
 
-    tasks = list(dict.fromkeys(task for task, _ in local))
-    return [score_grid(LOCAL, tasks, list(variants), read, complete_rows=False)]
+    tasks = list(dict.fromkeys(task for task, _ in found))
+    title = suite_title(cells[0]["suite"], cells, min_steps)
+    return score_grid(title, tasks, list(variants), read, complete_rows=True)

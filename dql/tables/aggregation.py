@@ -37,9 +37,7 @@ def aggregate_all(project: Project) -> int:
     """
     from dql.tables.registry import table_cells
 
-    cells = {
-        cell for name in project.config.tables for cell in table_cells(project, name)
-    }
+    cells = {cell for name in project.tables for cell in table_cells(project, name)}
     refused = []
     for task, method in sorted(cells):
         try:

@@ -52,6 +52,19 @@ def seed_text(cell: Cell) -> str:
     return f"{count}" if count == expected else f"{count} of {expected}"
 
 
+def without_planned(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells without runs of no file, which a campaign has still to do."""
+    return [
+        {
+            **cell,
+            "left_out": [
+                run for run in cell["left_out"] if not _nothing_there(run["reason"])
+            ],
+        }
+        for cell in cells
+    ]
+
+
 def exclusion_notes(cells: Sequence[Cell]) -> list[str]:
     """Return one note per run that a cell left out, and per run that diverged.
 

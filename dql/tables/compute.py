@@ -26,6 +26,7 @@ HEADINGS = (
 TITLES = {
     "bandit": "Bandit",
     "local": "Local data",
+    "remade": "Remade data",
     "gym": "Gym",
     "antmaze": "AntMaze",
     "adroit": "Adroit",

@@ -16,8 +16,8 @@ from dql import paths
 from dql.results.bandit_summary import read_summary
 from dql.tables.ablation import (
     TASKS,
-    local_blocks,
-    local_cells,
+    other_blocks,
+    other_cells,
     our_block,
     published_cells,
 )
@@ -30,6 +30,7 @@ from dql.tables.published_cells import (
     published_entry,
     verdict_block,
 )
+from dql.tables.suite_titles import other_data, short_notes
 
 VARIANTS = {"TD3+BC": "td3_bc", "TD3+BC-GM": "ql_mdn", "Diffusion-QL": "diffusion_ql"}
 LAYOUT = "corners"
@@ -51,6 +52,8 @@ def write_mixture_table(
     label: Callable[[str], str],
     bandit_summary: Path | None = None,
     published: Path = paths.PUBLISHED,
+    *,
+    min_steps: int = 0,
     notes: Sequence[str] = (),
 ) -> Table:
     """Write the table; `label` names a method, `bandit_summary` is the bandit's csv."""
@@ -68,12 +71,12 @@ def write_mixture_table(
         ),
         our_block("Ours", TASKS, columns, pairs),
         verdict_block(pairs),
-        *local_blocks(VARIANTS, loaded),
+        *other_blocks(VARIANTS, loaded, min_steps),
         bandit_block(bandit_summary, label),
     ]
     table = Table(
         "Mixture policies: TD3+BC-GM against Diffusion-QL",
-        long_frame([*pairs, *local_cells(VARIANTS, loaded)]),
+        long_frame([*pairs, *other_cells(VARIANTS, loaded)]),
         blocks,
         [
             "Normalised scores, mean ± standard error. Bold: the highest mean of a row "
@@ -83,6 +86,7 @@ def write_mixture_table(
             "Bandit: mean ± standard deviation over seeds of the last samples; the "
             "paper prints no numbers.",
             *dagger_notes(numbers.values()),
+            *short_notes(other_data(loaded), min_steps),
             *exclusion_notes(loaded),
             *notes,
         ],

@@ -15,10 +15,12 @@ from dql.errors import UserError, nearest
 if TYPE_CHECKING:
     from dql.config.project import Project
     from dql.tables.files import Table
+    from dql.tables.remade_rows import Expected
 
 EXTENSIONS = ("csv", "md", "tex", "html")
 
 METHODS: dict[str, tuple[str, ...] | None] = {
+    "remade": None,
     "local": None,
     "d4rl": None,
     "selection": ("diffusion_ql",),
@@ -60,13 +62,23 @@ def make_table(project: Project, name: str) -> Table:
     """Write one of the configuration's tables in every format."""
     cells, notes = usable_cells(project, name)
     outputs = [paths.table_file(name, extension) for extension in EXTENSIONS]
+    min_steps = project.config.min_steps_to_rank
+    if name == "remade":
+        from dql.tables.remade import write_remade_table
+
+        expected = remade_cells(project)
+        return write_remade_table(
+            cells, outputs, expected=expected, min_steps=min_steps, notes=notes
+        )
     if name == "local":
         from dql.tables.local import write_local_table
 
         expected = [
             (*cell, project.label(cell[1])) for cell in table_cells(project, name)
         ]
-        return write_local_table(cells, outputs, expected=expected, notes=notes)
+        return write_local_table(
+            cells, outputs, expected=expected, min_steps=min_steps, notes=notes
+        )
     if name == "d4rl":
         from dql.tables.d4rl import write_d4rl_table
 
@@ -74,16 +86,18 @@ def make_table(project: Project, name: str) -> Table:
     if name == "selection":
         from dql.tables.selection import write_selection_table
 
-        return write_selection_table(cells, outputs, notes=notes)
+        return write_selection_table(cells, outputs, min_steps=min_steps, notes=notes)
     if name == "ablation":
         from dql.tables.ablation import write_ablation_table
 
-        return write_ablation_table(cells, outputs, notes=notes)
+        return write_ablation_table(cells, outputs, min_steps=min_steps, notes=notes)
     if name == "mixture":
         from dql.tables.mixture import write_mixture_table
 
         summary = paths.BANDIT_SUMMARY if reads_bandit(project, name) else None
-        return write_mixture_table(cells, outputs, project.label, summary, notes=notes)
+        return write_mixture_table(
+            cells, outputs, project.label, summary, min_steps=min_steps, notes=notes
+        )
     if name == "hyperparameters":
         from dql.tables.hyperparameters import write_hyperparameter_table
 
@@ -91,6 +105,20 @@ def make_table(project: Project, name: str) -> Table:
     from dql.tables.compute import write_compute_table
 
     return write_compute_table(expected_runs(project, name), outputs)
+
+
+def remade_cells(project: Project) -> list[Expected]:
+    """Return the cells of remade data with what is known of their D4RL namesakes."""
+    from dql.data.d4rl_facts import behavior_score
+    from dql.tables.remade_rows import Expected
+
+    expected = []
+    for task, method in table_cells(project, "remade"):
+        namesake = project.task(task).namesake
+        score = behavior_score(project.task(namesake))
+        label = project.label(method)
+        expected.append(Expected(task, method, label, namesake, score))
+    return expected
 
 
 def reads_bandit(project: Project, name: str) -> bool:

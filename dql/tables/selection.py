@@ -18,6 +18,7 @@ from dql.tables.published_cells import (
     verdict_block,
     withheld_notes,
 )
+from dql.tables.suite_titles import other_data, short_notes, suite_title
 
 METHOD, LABEL = "diffusion_ql", "Diffusion-QL"
 RULES = ("offline", "online")
@@ -28,12 +29,14 @@ def write_selection_table(
     cells: Sequence[Path],
     outputs: Sequence[Path],
     published: Path = paths.PUBLISHED,
+    *,
+    min_steps: int = 0,
     notes: Sequence[str] = (),
 ) -> Table:
-    """Write the table of both selections; local tasks in a block of their own."""
+    """Write the table of both selections; data made here in blocks of their own."""
     loaded = read_cells(cells)
-    ours = {c["task"]: c for c in loaded if c["suite"] != "local"}
-    local = {c["task"]: c for c in loaded if c["suite"] == "local"}
+    here = other_data(loaded)
+    ours = {c["task"]: c for c in loaded if c not in here}
     scores = {(s.task, s.selection): s for s in load_scores("table4", published)}
     tasks = list(dict.fromkeys([*(task for task, _ in scores), *ours]))
     pairs = [
@@ -48,19 +51,20 @@ def write_selection_table(
         for task in tasks
         for rule in RULES
     ]
-    here = [
-        PublishedCell(task, METHOD, f"{LABEL}, {rule}", None, cell, rule)
-        for task, cell in local.items()
+    pairs_here = [
+        PublishedCell(cell["task"], METHOD, f"{LABEL}, {rule}", None, cell, rule)
+        for cell in here
         for rule in RULES
     ]
     blocks = [_published_block(tasks, scores), _our_block("Ours", tasks, ours)]
     blocks.append(verdict_block(pairs))
-    if local:
-        title = "Local data, made here: not D4RL's"
-        blocks.append(_our_block(title, list(local), local))
+    for suite in dict.fromkeys(cell["suite"] for cell in here):
+        own = {cell["task"]: cell for cell in here if cell["suite"] == suite}
+        title = suite_title(suite, list(own.values()), min_steps)
+        blocks.append(_our_block(title, list(own), own))
     table = Table(
         "Model selection: offline against online",
-        long_frame([*pairs, *here]),
+        long_frame([*pairs, *pairs_here]),
         blocks,
         [
             "Normalised scores, mean ± standard error. Offline: early stop on L_d, "
@@ -68,6 +72,7 @@ def write_selection_table(
             "optimistic: a maximum over noisy means. Bold: the higher of the two.",
             *dagger_notes(scores.values()),
             *withheld_notes(load_scores("table4", published, withheld=True)),
+            *short_notes(here, min_steps),
             *exclusion_notes(loaded),
             *notes,
         ],

@@ -57,7 +57,7 @@ def test_the_command_line_makes_cells_and_tables(project):
             main([verb, "--all", "--scale", "smoke"])
         assert done.value.code == 0
     made = {path.stem for path in paths.TABLES.glob("*.md")}
-    assert made == set(project.config.tables)
+    assert made == set(project.tables)
 
 
 @pytest.mark.parametrize("words", [[], ["--all", TASK, "td3_bc"], [TASK]])
@@ -77,7 +77,7 @@ def test_an_unknown_table_names_the_nearest(project, capsys):
 
 
 def test_the_bandit_has_no_cells(project):
-    for name in project.config.tables:
+    for name in project.tables:
         assert not any(
             task.startswith("bandit") for task, _ in table_cells(project, name)
         )

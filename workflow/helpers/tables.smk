@@ -1,7 +1,8 @@
 """What the rules of cells, tables, claims and provenance ask."""
 
 TABLE_TITLES = {
-    "local": "data made here (not D4RL)",
+    "remade": "D4RL's Gym sets remade (not D4RL's files): Table 1's form",
+    "local": "data made here (not D4RL): the machinery works",
     "d4rl": "D4RL, Table 1: published and ours",
     "selection": "online against offline selection (Table 4)",
     "ablation": "policies and regularisers (Table 2)",
@@ -9,7 +10,7 @@ TABLE_TITLES = {
     "hyperparameters": "hyperparameters, ours and the paper's",
     "compute": "compute by task and method",
 }
-TABLES = list(PROJECT.config.tables)
+TABLES = PROJECT.tables
 TABLE_TARGETS = [
     str(paths.table_file(name, extension))
     for name in TABLES
@@ -43,7 +44,8 @@ def table_parameters(name):
     published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
     code = fingerprint.code_fingerprint("dql.tables.registry")
     settings = tables.table_settings(PROJECT, name)
-    return f"{code}-{digest(published, settings)}"
+    ranking = PROJECT.config.min_steps_to_rank
+    return f"{code}-{digest(published, settings, ranking)}"
 
 
 OTHER_DATA = ("bandit", "local", "remade")
