@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence report docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -61,6 +61,11 @@ longer: setup  ## a few methods for 40,000 steps on data made here, below .longe
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes)
 	@snakemake all --cores $(CORES) --keep-going --directory .evidence \
 	  --config scale=evidence
+	@dql keep evidence --from .evidence
+
+evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
+	@cd .evidence && for verb in aggregate table action-samples figure; do \
+	  dql $$verb --all --scale evidence || exit; done && dql claims
 	@dql keep evidence --from .evidence
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git

@@ -136,7 +136,7 @@ def test_smoke_makes_every_target(made):
     names = {path.name for path in (made / "figures").glob("*/*")}
     cells = SMOKE.cells(["bandit"])
     drawn = [name for name in figures.FIGURES if figures.figure_cells(name, cells)]
-    drawn += [figures.suite_figure("local", kind) for kind in figures.SUITE_FIGURES]
+    drawn += figures.suite_figures("local", SMOKE.cells(["local"]))
     drawn += [paths.data_figure(task) for task in SMOKE.suite("local").tasks]
     assert names == {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png")}
     for task, method, seed in SMOKE.runs():
@@ -353,7 +353,7 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
             "local_figures",
             closure(
                 "dql.figures.dataset",
-                *(f"dql.figures.{kind}" for kind in figures.SUITE_FIGURES),
+                *(f"dql.figures.{f.module}" for f in figures.SUITE_FIGURES.values()),
             ),
         ),
         ("tables", closure("dql.results.cells", "dql.tables.registry")),

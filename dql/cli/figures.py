@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dql import paths
 from dql.cli.bandit import bandit_folders
-from dql.cli.options import Changes, Method, Scale, Task, load
+from dql.cli.options import Changes, Scale, load
 from dql.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
 
     from dql.config.project import Project
 
+logger = logging.getLogger(__name__)
+
 FORMATS = ("pdf", "png")
 
 
 def figure(
     name: Annotated[
-        str, typer.Argument(help="For example: bandit_axes, local_learning_curves.")
-    ],
+        str | None,
+        typer.Argument(help="For example: bandit_axes, local_learning_curves."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that the stored results suffice for.")
+    ] = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -31,39 +38,70 @@ def figure(
     Of the bandit: bandit_axes, bandit_corners, bandit_eta, bandit_denoising_steps,
     bandit_as_released, bandit_modes, bandit_trajectories. Of any other suite, as
     SUITE_NAME: learning_curves, loss_against_score, selection_gap,
-    performance_profiles and, with three values of eta, action_modes. Files go to
-    figures/SUITE.
+    performance_profiles, medium_expert (learning curves of these data alone),
+    other_methods (those not run on every task), sweeps (three values of a setting)
+    and, with three of eta, action_modes. Files go to figures/SUITE.
 
     Example: dql figure local_learning_curves
     """
+    if every == bool(name):
+        raise UserError("dql figure: name a figure, or --all")
     project = load(scale, changes)
+    if not every:
+        _draw(project, name)
+        return
+    from dql.figures.registry import all_figures
+
+    suites = project.scale.suites
+    for one in all_figures({suite: project.cells([suite]) for suite in suites}):
+        try:
+            _draw(project, one, partly=True)
+        except UserError as error:
+            logger.warning("not drawn: %s: %s", one, error)
+
+
+def _draw(project: Project, name: str, *, partly: bool = False) -> None:
+    """Draw one figure; `partly` from those of its files that are there."""
     from dql.figures import registry as figures
+    from dql.tables.suite_titles import suite_name
 
     outputs = [paths.figure_file(name, extension) for extension in FORMATS]
-    suite_and_kind = figures.split_suite_figure(name)
-    if suite_and_kind:
-        suite, kind = suite_and_kind
-        if kind == figures.ACTION_MODES:
-            samples = action_sample_files(project, suite)
-            figures.draw_action_modes(samples, outputs)
-            return
-        figures.draw_suite_figure(kind, cell_files(project, suite), outputs)
-        return
-    figures.figure_content(name)
-    figures.draw_figure(name, bandit_folders(project), paths.BANDIT_SUMMARY, outputs)
+    suite, kind = figures.split_suite_figure(name) or ("bandit", "")
+    if not kind:
+        figures.figure_content(name)
+        folders = bandit_folders(project)
+        figures.draw_figure(name, folders, paths.BANDIT_SUMMARY, outputs)
+    elif kind == figures.ACTION_MODES:
+        samples = action_sample_files(project, suite, partly=partly)
+        figures.draw_action_modes(samples, outputs, suite_name(suite))
+    else:
+        cells = cell_files(project, suite, kind, partly=partly)
+        min_steps = project.config.min_steps_to_rank
+        figures.draw_suite_figure(kind, cells, outputs, min_steps)
 
 
 def action_samples(
-    task: Task, method: Method, scale: Scale = None, changes: Changes = None
+    task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
+    method: Annotated[str | None, typer.Argument(help="A method.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All of the scale's sweeps of eta.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
 ) -> None:
     """Count the modes that a cell's policies keep in states of their dataset.
 
     Writes results/action_samples/TASK/METHOD.csv, a row per seed and state, for the
-    figure SUITE_action_modes.
+    figure SUITE_action_modes. --all takes the runs that have finished.
 
     Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
     """
+    if every == bool(task and method):
+        raise UserError("dql action-samples: give TASK and METHOD, or --all")
     project = load(scale, changes)
+    if every:
+        _sample_finished_runs(project)
+        return
     seeds = project.seeds(task, method)
     # Without seeds, asking for one is the error that names a scale with some.
     configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
@@ -72,19 +110,57 @@ def action_samples(
     store_action_samples(configs)
 
 
-def cell_files(project: Project, suite: str) -> list[Path]:
-    """List the files of the cells of a suite that a scale trains; all must be there."""
-    cells = project.cells([suite])
-    if not cells:
+def _sample_finished_runs(project: Project) -> None:
+    """Sample the finished runs of every sweep of eta; cells without one are left."""
+    from dql.diagnostics.action_samples import store_action_samples
+    from dql.figures.registry import eta_cells
+
+    for task, method in eta_cells(project.cells(project.scale.suites)):
+        finished = [
+            project.run_config(task, method, seed)
+            for seed in project.seeds(task, method)
+            if _has_finished(task, method, seed)
+        ]
+        try:
+            if finished:
+                store_action_samples(finished)
+        except UserError as error:
+            logger.warning("not sampled: %s", error)
+
+
+def _has_finished(task: str, method: str, seed: int) -> bool:
+    """Tell whether a run has left what the last step of its training writes."""
+    return (paths.run_directory(task, method, seed) / paths.PROVENANCE_FILE).is_file()
+
+
+def cell_files(
+    project: Project, suite: str, kind: str, *, partly: bool = False
+) -> list[Path]:
+    """List the files of the cells that a kind of a suite's figures shows.
+
+    All must be there; `partly`, those that are.
+    """
+    from dql.figures.registry import SUITE_FIGURES
+
+    if not project.cells([suite]):
         raise UserError(
             f"suite '{suite}' has no runs at scale '{project.config.scale}'; another "
             "scale may: --scale paper"
         )
-    return _present([paths.cell_file(*cell) for cell in cells], "cells")
+    cells = SUITE_FIGURES[kind].cells(project.cells([suite]))
+    if not cells:
+        raise UserError(
+            f"suite '{suite}' has nothing for a figure of {kind} at scale "
+            f"'{project.config.scale}'"
+        )
+    files = [paths.cell_file(*cell) for cell in cells]
+    return _present(files, "cells", partly=partly)
 
 
-def action_sample_files(project: Project, suite: str) -> list[Path]:
-    """List the action samples of a suite's sweep of eta; all must be there."""
+def action_sample_files(
+    project: Project, suite: str, *, partly: bool = False
+) -> list[Path]:
+    """List the action samples of a suite's sweep of eta; `partly`, those there."""
     from dql.figures.registry import MIN_ETAS, eta_cells
 
     cells = eta_cells(project.cells([suite]))
@@ -95,12 +171,14 @@ def action_sample_files(project: Project, suite: str) -> list[Path]:
             "workflow/config/scales, such as diffusion_ql@eta=0"
         )
     files = [paths.action_samples_file(*cell) for cell in cells]
-    return _present(files, "action samples")
+    return _present(files, "action samples", partly=partly)
 
 
-def _present(files: list[Path], what: str) -> list[Path]:
-    """Return the files; where some are missing, say how to make them."""
+def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:
+    """Return the files; where some (`partly`: all) are missing, say so."""
     missing = [str(file) for file in files if not file.is_file()]
+    if partly and len(missing) < len(files):
+        return [file for file in files if file.is_file()]
     if missing:
         raise UserError(
             f"{len(missing)} of {len(files)} {what} are not there; make them with: "

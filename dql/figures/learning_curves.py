@@ -1,7 +1,9 @@
 """Score against gradient steps, one panel per task, one line per method.
 
 A line is the mean over seeds, its band the bootstrap interval over seeds. Below three
-seeds there is no interval to speak of: every seed is a thin line of its own. More lines
+seeds the band is over the episodes of these seeds alone, and each of two seeds is a thin
+line of its own. Reference lines: the data's own score and, on remade data, the paper's
+Diffusion-QL on D4RL's file. More lines
 than a reader tells apart are spread over several panels of the task, each with a legend
 of its own and the means of the others in grey.
 """
@@ -18,15 +20,18 @@ from matplotlib.lines import Line2D
 from dql.figures import panels, style
 from dql.figures.suite_cells import (
     SuiteCells,
+    curve_interval,
     curve_table,
     footnote_lines,
     has_interval,
 )
-from dql.results.statistics import bootstrap_interval
 from dql.tables.cells import Cell
 
-NUM_RESAMPLES = 2_000
 BEHAVIOR_LABEL = "behaviour data"
+PAPER_METHOD, PAPER_LABEL = "diffusion_ql", "the paper's Diffusion-QL (D4RL's file)"
+PAPER_DASHES = (0, (6, 2, 1, 2))
+LONG_TITLE = 26
+"""Characters of a title that would not fit above a panel in the usual size."""
 MAX_LINES = 9
 """Methods that share one panel at most."""
 MAX_LINES_OF_SEVERAL = 6
@@ -44,7 +49,9 @@ def draw(cells: SuiteCells) -> Figure:
         return _draw_groups(cells, shown, tasks, _groups(methods))
     looks = style.method_looks(cells.methods)
     footnote = footnote_lines([_what_is_drawn(shown), *cells.notes()])
-    labels = [*(cells.methods[name] for name in methods), BEHAVIOR_LABEL]
+    references = reference_handles(shown)
+    labels = [cells.methods[name] for name in methods]
+    labels += [line.get_label() for line in references]
     columns = panels.legend_columns(labels)
     figure, all_axes = panels.panel_rows(
         len(tasks),
@@ -58,7 +65,7 @@ def draw(cells: SuiteCells) -> Figure:
     for axes in all_axes[:: min(3, len(tasks))]:
         axes.set_ylabel(cells.unit())
     handles = [_handle(looks[name], cells.methods[name]) for name in methods]
-    panels.draw_legend(figure, [*handles, _behavior_handle()], footnote, columns)
+    panels.draw_legend(figure, [*handles, *references], footnote, columns)
     return figure
 
 
@@ -103,7 +110,7 @@ def _draw_groups(
         axes.set_ylabel(cells.unit())
     if len(tasks) == 1:
         figure.suptitle(tasks[0], fontsize=8.5)
-    panels.draw_legend(figure, [_behavior_handle()], footnote, 1)
+    panels.draw_legend(figure, reference_handles(shown), footnote, 2)
     return figure
 
 
@@ -119,9 +126,9 @@ def _draw_panel(
         axes.plot(steps, scores.mean(axis=0), color=style.MODE_COLOR, linewidth=0.5)
     for cell in cells:
         _draw_curve(axes, cell, looks[cell["method"]])
-    first = [*cells, *behind][0]
-    _draw_behavior(axes, first)
-    axes.set_title(first["task"])
+    draw_references(axes, [*cells, *behind])
+    title = [*cells, *behind][0]["task"]
+    axes.set_title(title, fontsize=7.5 if len(title) > LONG_TITLE else None)
     axes.set_xlim(left=0)
     axes.grid(axis="y")
     panels.label_steps(axes)
@@ -130,25 +137,26 @@ def _draw_panel(
 def _what_is_drawn(shown: list[Cell]) -> str:
     """Return what lines and bands are, which depends on the number of seeds."""
     few = [cell for cell in shown if not has_interval(len(cell["curves"]))]
-    band = "bands: 95 % bootstrap intervals over seeds"
-    thin = "thin lines: single seeds, too few for an interval"
-    parts = ([band] if len(few) < len(shown) else []) + ([thin] if few else [])
-    return f"Lines: means over seeds; {'; '.join(parts)}."
+    over_seeds = "bands: 95 % bootstrap intervals over seeds"
+    over_episodes = (
+        "bands of one or two seeds, too few for an interval over seeds: 95 % intervals "
+        "over episodes of these alone"
+    )
+    parts = ([over_seeds] if len(few) < len(shown) else []) + (
+        [over_episodes] if any(map(curve_interval, few)) else []
+    )
+    parts += ["thin lines: single seeds"] if any(len(c["curves"]) > 1 for c in few) else []
+    return f"Lines: means over seeds; {'; '.join(parts)}.".replace("; .", ".")
 
 
 def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:
     """Draw one cell's mean, with its band or its seeds."""
     steps, scores = curve_table(cell)
-    if has_interval(len(scores)):
-        low, high = zip(
-            *(
-                bootstrap_interval(column, num_resamples=NUM_RESAMPLES)
-                for column in scores.T
-            ),
-            strict=True,
-        )
-        axes.fill_between(steps, low, high, color=look.color, alpha=0.18, linewidth=0)
-    elif len(scores) > 1:
+    band = curve_interval(cell)
+    if band is not None:
+        alpha = 0.18 if has_interval(len(scores)) else 0.1
+        axes.fill_between(steps, *band, color=look.color, alpha=alpha, linewidth=0)
+    if 1 < len(scores) and not has_interval(len(scores)):
         axes.plot(steps, scores.T, color=look.color, linewidth=0.6, alpha=0.6)
     axes.plot(
         steps,
@@ -160,11 +168,21 @@ def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:
     )
 
 
-def _draw_behavior(axes: Axes, cell: Cell) -> None:
-    """Draw the mean score of the episodes that were trained on."""
-    score = cell["dataset"].get("behavior_score")
+def draw_references(axes: Axes, cells: Sequence[Cell]) -> None:
+    """Draw the data's own score, and the paper's on the D4RL file of that name."""
+    score = cells[0]["dataset"].get("behavior_score")
     if score is not None:
         axes.axhline(score, color=style.DATA_COLOR, linestyle=":", linewidth=1.0)
+    paper = next(filter(None, map(_papers_score, cells)), None)
+    if paper is not None:
+        color = style.method_color(PAPER_METHOD)
+        axes.axhline(paper, color=color, linestyle=PAPER_DASHES, linewidth=0.9)
+
+
+def _papers_score(cell: Cell) -> float | None:
+    """Return what the paper prints for Diffusion-QL on the cell's namesake."""
+    number = (cell.get("namesake") or {}).get("published")
+    return number["score"] if number and cell["method"] == PAPER_METHOD else None
 
 
 def _handle(look: style.Look, label: str) -> Line2D:
@@ -175,6 +193,12 @@ def _handle(look: style.Look, label: str) -> Line2D:
     )  # fmt: skip
 
 
-def _behavior_handle() -> Line2D:
-    """Return the legend's entry of the data's score."""
-    return Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)
+def reference_handles(cells: Sequence[Cell]) -> list[Line2D]:
+    """Return the legend's entries of the reference lines that these cells have."""
+    handles = [Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)]
+    if any(map(_papers_score, cells)):
+        color = style.method_color(PAPER_METHOD)
+        handles.append(
+            Line2D([], [], color=color, linestyle=PAPER_DASHES, label=PAPER_LABEL)
+        )
+    return handles

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,12 @@ from typing import get_args
 
 from dql.errors import UserError, nearest
 from dql.config.schema import SuiteName
+from dql.figures.suite_selection import (
+    compared_cells,
+    expert_cells,
+    other_cells,
+    swept_cells,
+)
 
 CLONING_METHODS = ("bc_mle", "bc_cvae", "bc_mmd", "bc_diffusion")
 IMPROVEMENT_METHODS = ("td3_bc", "bcq", "bear_mmd", "diffusion_ql")
@@ -25,14 +31,24 @@ DIFFUSION_METHODS = ("bc_diffusion", "diffusion_ql")
 LAYOUT_NAMES = ("axes", "corners")
 
 
-SUITE_FIGURES = (
-    "learning_curves",
-    "loss_against_score",
-    "selection_gap",
-    "performance_profiles",
-)
-"""Kinds of figures that every suite with cells has, each a module of this package."""
+@dataclass(frozen=True)
+class SuiteFigure:
+    """A kind of figure: the module that draws it, and which of a suite's cells."""
 
+    module: str
+    cells: Callable[[Sequence[tuple[str, str]]], list[tuple[str, str]]]
+
+
+SUITE_FIGURES = {
+    "learning_curves": SuiteFigure("learning_curves", compared_cells),
+    "loss_against_score": SuiteFigure("loss_against_score", compared_cells),
+    "selection_gap": SuiteFigure("selection_gap", compared_cells),
+    "performance_profiles": SuiteFigure("performance_profiles", compared_cells),
+    "medium_expert": SuiteFigure("learning_curves", expert_cells),
+    "other_methods": SuiteFigure("learning_curves", other_cells),
+    "sweeps": SuiteFigure("sweeps", swept_cells),
+}
+"""Kinds of figures of a suite; it has those for which it has cells."""
 
 ACTION_MODES = "action_modes"
 """One more kind, for suites where a task has enough values of eta: `eta_cells`."""
@@ -124,6 +140,21 @@ def split_suite_figure(name: str) -> tuple[str, str] | None:
     return (suite, kind) if suite in suites and is_kind else None
 
 
+def all_figures(cells: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
+    """Return every figure for which there are cells, given by suite."""
+    names = [name for name in FIGURES if figure_cells(name, cells["bandit"])]
+    for suite in cells.keys() - {"bandit"}:
+        names += suite_figures(suite, cells[suite])
+    return sorted(names)
+
+
+def suite_figures(suite: str, cells: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the figures that a suite with these cells has."""
+    kinds = [kind for kind, figure in SUITE_FIGURES.items() if figure.cells(cells)]
+    kinds += [ACTION_MODES] if eta_cells(cells) else []
+    return [suite_figure(suite, kind) for kind in kinds]
+
+
 def eta_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return Diffusion-QL's cells that differ in eta alone, three of a task or more."""
     shown = [
@@ -164,21 +195,34 @@ def draw_figure(
 
 
 def draw_suite_figure(
-    kind: str, cells: Sequence[Path], outputs: Sequence[Path]
+    kind: str, cells: Sequence[Path], outputs: Sequence[Path], min_steps: int = 0
 ) -> None:
-    """Draw a suite's figure from its cells; suffixes decide the formats."""
+    """Draw a suite's figure from its cells; suffixes decide the formats.
+
+    Runs of fewer gradient steps than `min_steps` are titled too short to rank.
+    """
     loaded = import_module("dql.figures.suite_cells").SuiteCells.load(cells)
-    _draw(kind, outputs, loaded)
+    titles = import_module("dql.tables.suite_titles")
+    suite = loaded.cells[0]["suite"]
+    title = titles.suite_title(suite, loaded.cells, min_steps)
+    _draw(SUITE_FIGURES[kind].module, outputs, loaded, title=title)
 
 
-def draw_action_modes(samples: Sequence[Path], outputs: Sequence[Path]) -> None:
+def draw_action_modes(
+    samples: Sequence[Path], outputs: Sequence[Path], title: str = ""
+) -> None:
     """Draw the modes kept as eta grows from action samples; suffixes decide formats."""
-    _draw(ACTION_MODES, outputs, samples)
+    _draw(ACTION_MODES, outputs, samples, title=title)
 
 
-def _draw(module: str, outputs: Sequence[Path], *arguments: object) -> None:
+def _draw(
+    module: str, outputs: Sequence[Path], *arguments: object, title: str = ""
+) -> None:
     """Draw with a module of this package, in the one style of all figures."""
     drawing = import_module(f"dql.figures.{module}")
     style = import_module("dql.figures.style")
     with style.paper_style():
-        style.save_figure(drawing.draw(*arguments), outputs)
+        figure = drawing.draw(*arguments)
+        if title:
+            style.add_title(figure, title)
+        style.save_figure(figure, outputs)

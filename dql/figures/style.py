@@ -19,6 +19,9 @@ from dql.errors import UserError
 PAGE_WIDTH = 7.1
 """Inches: a page of text in two columns, or the full width of a single one."""
 
+TITLE_HEIGHT = 0.3
+"""Inches of a title above a whole figure."""
+
 DATA_COLOR = "#4d4d4d"
 BASELINE_COLOR = "#0072B2"
 RELEASED_COLOR = "#56B4E9"
@@ -111,6 +114,23 @@ def message_figure(lines: Sequence[str]) -> Figure:
     figure = Figure(figsize=(PAGE_WIDTH, 0.5 + 0.2 * len(lines)))
     figure.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", color=NOTE_COLOR)
     return figure
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Write a title above a finished figure, which grows by its height."""
+    height = figure.get_figheight()
+    share = height / (height + TITLE_HEIGHT)
+    figure.set_figheight(height + TITLE_HEIGHT)
+    for axes in figure.axes:
+        left, bottom, width, tall = axes.get_position().bounds
+        axes.set_position((left, bottom * share, width, tall * share))
+    for text in figure.texts:
+        text.set_y(text.get_position()[1] * share)
+    for legend in figure.legends:
+        box = legend.get_bbox_to_anchor().transformed(figure.transFigure.inverted())
+        legend.set_bbox_to_anchor((box.x0, box.y0 * share), figure.transFigure)
+    middle = 1.0 - 0.5 * TITLE_HEIGHT / (height + TITLE_HEIGHT)
+    figure.text(0.5, middle, title, ha="center", va="center", fontsize=8.5, weight="bold")
 
 
 def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:

@@ -11,11 +11,25 @@ from typing import Any
 import numpy as np
 
 from dql.errors import UserError
-from dql.results.statistics import MIN_SEEDS_FOR_INTERVAL
+from dql.results.statistics import (
+    CONFIDENCE,
+    MIN_SEEDS_FOR_INTERVAL,
+    bootstrap_interval,
+    student_interval,
+)
 from dql.tables.cells import Cell, read_cells
 
 FOOTNOTE_WIDTH = 138
 """Characters of a line of footnote on a page's width."""
+MAX_NAMED = 8
+"""Cells with missing runs that are named one by one; more are only counted."""
+NUM_RESAMPLES = 2_000
+DATA_NOTES = {
+    "local": "Data made by this workflow, not D4RL's: 0 is random actions, 100 the best "
+    "behaviour policy.",
+    "remade": "Remade data: D4RL's Gym sets made again from clones, not D4RL's files; "
+    "scores by D4RL's reference returns.",
+}
 
 
 @dataclass(frozen=True)
@@ -76,17 +90,21 @@ class SuiteCells:
         seeds = _counts(len(cell["curves"]) for cell in shown)
         steps = _counts(cell["sizes"]["num_gradient_steps"] for cell in shown)
         episodes = _counts(cell["sizes"]["num_evaluation_episodes"] for cell in shown)
-        notes = [f"{seeds} seeds, {steps} gradient steps, {episodes} episodes each."]
+        plural = "seed" if seeds == "1" else "seeds"
+        notes = [f"{seeds} {plural}, {steps} gradient steps, {episodes} episodes each."]
         absent = [c for c in self.cells if len(c["curves"]) < len(c["expected_seeds"])]
-        if absent:
+        if len(absent) > MAX_NAMED:
+            planned = sum(len(cell["expected_seeds"]) for cell in self.cells)
+            there = sum(len(cell["curves"]) for cell in self.cells)
+            notes.append(
+                f"{planned - there} of {planned} planned runs are not there: not "
+                "finished, or diverged."
+            )
+        elif absent:
             names = ", ".join(f"{c['label']} on {c['task']}" for c in absent)
             notes.append(f"Missing or diverged runs: {names}.")
-        if self.cells[0]["suite"] == "local":
-            notes.append(
-                "Data made by this workflow, not D4RL's: 0 is random actions, 100 the "
-                "best behaviour policy."
-            )
-        return notes
+        data = DATA_NOTES.get(self.cells[0]["suite"])
+        return [*notes, data] if data else notes
 
 
 def has_interval(num_seeds: int) -> bool:
@@ -104,6 +122,35 @@ def curve_table(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
         for curve in curves
     ]
     return np.array(steps), np.array([[row[step] for step in steps] for row in rows])
+
+
+def curve_interval(cell: Cell) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the bounds (T,) of the mean curve's 95 % interval, None where unknown.
+
+    From three seeds on over seeds; below, over the episodes of these seeds alone.
+    """
+    steps, scores = curve_table(cell)
+    if has_interval(len(scores)):
+        bounds = [
+            bootstrap_interval(column, num_resamples=NUM_RESAMPLES)
+            for column in scores.T
+        ]
+        return tuple(np.array(bounds).T)
+    curves = list(cell["curves"].values())
+    if any(curve.get("standard_errors") is None for curve in curves):
+        return None
+    rows = [
+        dict(zip(curve["gradient_steps"], curve["standard_errors"], strict=True))
+        for curve in curves
+    ]
+    errors = np.array([[row[step] for step in steps] for row in rows])
+    error = np.sqrt((errors**2).sum(axis=0)) / len(errors)
+    degrees = len(errors) * (cell["sizes"]["num_evaluation_episodes"] - 1)
+    bounds = [
+        student_interval(mean, width, degrees, CONFIDENCE)
+        for mean, width in zip(scores.mean(axis=0), error, strict=True)
+    ]
+    return tuple(np.array(bounds).T)
 
 
 def footnote_lines(sentences: Sequence[str]) -> list[str]:

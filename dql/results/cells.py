@@ -67,6 +67,7 @@ def aggregate_cell(
         "label": first["label"],
         "suite": first["suite"],
         "scale": first["scale"],
+        "settings": first["settings"],
         "status": _status(runs, run_configs),
         "expected_seeds": sorted(int(config["seed"]) for config in run_configs),
         "seeds": sorted(run.seed for run in runs),

@@ -152,8 +152,8 @@ def compare(
     if len(scores) == 1:
         return Comparison("inconclusive", "one seed has no standard error", difference)
     error, degrees = _welch(scores, published)
-    interval_95 = _interval(difference, error, degrees, 0.95)
-    interval_90 = _interval(difference, error, degrees, 0.90)
+    interval_95 = student_interval(difference, error, degrees, 0.95)
+    interval_90 = student_interval(difference, error, degrees, 0.90)
     if -margin <= interval_90[0] and interval_90[1] <= margin:
         verdict, reason = "reproduced", f"the difference is within {margin:g} points"
     elif interval_95[0] > 0:
@@ -181,10 +181,10 @@ def _welch(scores: np.ndarray, published: PublishedMean) -> tuple[float, float]:
     return float(np.sqrt(total)), float(total**2 / scale)
 
 
-def _interval(
+def student_interval(
     center: float, error: float, degrees: float, confidence: float
 ) -> tuple[float, float]:
-    """Return the symmetric Student t interval around a difference."""
+    """Return the symmetric Student t interval around a mean or a difference."""
     if error == 0.0:
         return center, center
     half_width = float(stdtrit(degrees, 0.5 + confidence / 2.0)) * error

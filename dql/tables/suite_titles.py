@@ -22,9 +22,14 @@ SHORT_NOTE = (
 )
 
 
+def suite_name(suite: str) -> str:
+    """Return whose data a suite's are, nothing for D4RL's own."""
+    return NAMES.get(suite, "")
+
+
 def suite_title(suite: str, cells: Sequence[Cell], min_steps: int) -> str:
     """Return a suite's title, empty for D4RL's own; short runs are called so."""
-    name = NAMES.get(suite, "")
+    name = suite_name(suite)
     if not is_too_short(cells, min_steps):
         return name
     return f"{name}; {TOO_SHORT}, {steps_in_words(cells)}".removeprefix("; ")

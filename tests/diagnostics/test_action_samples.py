@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dql import paths
+from dql.cli.main import main
 from dql.config.project import load_project
 from dql.diagnostics.action_samples import (
     COLUMNS,
@@ -142,3 +143,13 @@ def test_three_values_of_eta_of_a_task_make_a_sweep():
     cells = [("a", name) for name in (*names, *other)] + [("b", n) for n in names[:2]]
     assert figures.eta_cells(cells) == [("a", name) for name in names]
     assert figures.split_suite_figure("local_action_modes") == ("local", "action_modes")
+
+
+def test_a_cell_or_all_that_have_finished(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words, code in ((["--all", "--scale", "ablations"], 0), ([], 2), (["task"], 2)):
+        with pytest.raises(SystemExit) as done:
+            main(["action-samples", *words])
+        assert done.value.code == code
+    assert "give TASK and METHOD, or --all" in capsys.readouterr().err
+    assert not paths.ACTION_SAMPLES.exists()

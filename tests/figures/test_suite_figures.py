@@ -12,18 +12,29 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from stored_results import make_config, write_run
 
+from dql import paths
 from dql.cli.main import main
+from dql.config.project import load_project
 from dql.errors import UserError
 from dql.figures import panels, style
 from dql.figures import registry as figures
 from dql.figures.registry import SUITE_FIGURES, draw_suite_figure
-from dql.figures.suite_cells import SuiteCells
+from dql.figures.suite_selection import (
+    compared_cells,
+    expert_cells,
+    other_cells,
+    sweeps,
+)
+from dql.figures.suite_cells import SuiteCells, curve_interval
 from dql.results.cells import aggregate_cell
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
 METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
 LOSSES = (0.2, 0.1, 0.3)
 """Stop at the third; the second lowest is the first: step 100."""
+
+COMPARING = [k for k, figure in SUITE_FIGURES.items() if k == figure.module != "sweeps"]
+"""Kinds that any suite with cells has."""
 
 
 def write_cell(root, task, method, num_seeds=3, *, losses=LOSSES, **options):
@@ -53,7 +64,7 @@ def drawn(kind, cells):
     from importlib import import_module
 
     with style.paper_style():
-        module = import_module(f"dql.figures.{kind}")
+        module = import_module(f"dql.figures.{SUITE_FIGURES[kind].module}")
         return module.draw(SuiteCells.load(cells))
 
 
@@ -68,7 +79,7 @@ def printed(figure):
     return " | ".join(texts)
 
 
-@pytest.mark.parametrize("kind", SUITE_FIGURES)
+@pytest.mark.parametrize("kind", COMPARING)
 def test_every_figure_is_drawn_and_byte_stable(cells, tmp_path, kind):
     first = [tmp_path / f"first.{suffix}" for suffix in ("pdf", "png")]
     again = [tmp_path / f"again.{suffix}" for suffix in ("pdf", "png")]
@@ -80,7 +91,7 @@ def test_every_figure_is_drawn_and_byte_stable(cells, tmp_path, kind):
     assert first[1].read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", SUITE_FIGURES)
+@pytest.mark.parametrize("kind", COMPARING)
 def test_sizes_and_the_origin_of_the_data_are_printed(cells, kind):
     text = printed(drawn(kind, cells)).replace("\n", " ")
     assert "3 seeds, 300 gradient steps, 2 episodes each" in text
@@ -116,9 +127,16 @@ def test_many_methods_share_no_panel(tmp_path):
 def test_two_seeds_are_drawn_as_themselves(tmp_path):
     cell = write_cell(tmp_path, TASKS[0], "diffusion_ql", num_seeds=2)
     figure = drawn("learning_curves", [cell])
-    assert not figure.axes[0].collections
     assert len(figure.axes[0].get_lines()) == 3
-    assert "too few for an interval" in printed(figure)
+    (band,) = figure.axes[0].collections
+    # Two episodes of two seeds, 20 apart: 1.0 and 4.303, t's 0.975 at 2 degrees.
+    heights = np.ptp(band.get_paths()[0].vertices[:, 1])
+    middle = json.loads(cell.read_text())["curves"]["0"]["standard_errors"]
+    assert middle == pytest.approx([1.0] * 3)
+    low, high = curve_interval(json.loads(cell.read_text()))
+    assert high - low == pytest.approx([2 * 4.3027 / 2**0.5] * 3, abs=1e-3)
+    assert heights >= (high - low).max()
+    assert "intervals over episodes of these alone" in printed(figure).replace("\n", " ")
 
 
 def test_the_chosen_checkpoints_are_marked(cells):
@@ -182,7 +200,7 @@ def test_a_method_that_lacks_a_task_is_left_out_by_name(cells):
     assert "only method" in printed(figure)
 
 
-@pytest.mark.parametrize("kind", SUITE_FIGURES)
+@pytest.mark.parametrize("kind", COMPARING)
 def test_cells_without_runs_say_so_instead_of_empty_axes(tmp_path, kind):
     cell = write_cell(tmp_path, TASKS[0], "diffusion_ql")
     configs = [make_config(TASKS[0], "diffusion_ql", seed) for seed in range(3)]
@@ -209,6 +227,120 @@ def test_missing_runs_are_named(tmp_path):
     aggregate_cell(configs, folders, cell)
     text = printed(drawn("learning_curves", [cell])).replace("\n", " ")
     assert f"Missing or diverged runs: diffusion_ql on {TASKS[0]}." in text
+
+
+REMADE = {
+    "suite": "remade",
+    "environment": {
+        "namesake": "hopper-medium-v2",
+        "dataset": {"source": "remade", "parts": [{"policy": "clone", "share": 1}]},
+    },
+}
+
+
+def levels(axes):
+    """Return the heights of lines across the whole panel."""
+    lines = [line for line in axes.get_lines() if list(line.get_xdata()) == [0, 1]]
+    return [line.get_ydata()[0] for line in lines]
+
+
+def test_remade_curves_show_the_papers_level_and_whose_data_they_are(tmp_path):
+    cells = [
+        write_cell(tmp_path, "remade-hopper-medium", method, num_seeds=1, **REMADE)
+        for method in METHODS
+    ]
+    figure = drawn("learning_curves", cells)
+    assert levels(figure.axes[0]) == [90.5]
+    text = printed(figure).replace("\n", " ")
+    assert "the paper's Diffusion-QL (D4RL's file)" in text
+    assert "not D4RL's files" in text and "1 seed," in text
+    others = [path for path in cells if "diffusion_ql" not in path.name]
+    assert levels(drawn("learning_curves", others).axes[0]) == []
+
+
+def test_cells_are_shown_where_they_can_be_compared():
+    tasks = ("remade-hopper-medium", "remade-hopper-medium-expert")
+    cells = [(task, method) for task in tasks for method in ("diffusion_ql", "iql")]
+    extra = [(tasks[1], name) for name in ("cql", "diffusion_ql@N=2")]
+    sweep = [(tasks[1], f"diffusion_ql@eta={eta}") for eta in (0, 4)]
+    assert compared_cells(cells + extra + sweep) == cells
+    assert other_cells(cells + extra + sweep) == extra
+    assert expert_cells(cells + extra) == cells[2:]
+    assert expert_cells(cells[2:]) == []
+    assert sweeps(cells + extra + sweep) == {
+        (tasks[1], "diffusion_ql", "eta"): [
+            "diffusion_ql",
+            "diffusion_ql@eta=0",
+            "diffusion_ql@eta=4",
+        ]
+    }
+
+
+def test_a_sweep_is_drawn_by_the_settings_value(tmp_path):
+    cells = [
+        write_cell(
+            tmp_path, TASKS[0], name, num_seeds=1, settings={"q_coefficient": eta}
+        )
+        for name, eta in (
+            ("diffusion_ql", 1.0),
+            ("diffusion_ql@eta=4", 4.0),
+            ("diffusion_ql@eta=0", 0.0),
+        )
+    ]
+    figure = drawn("sweeps", cells)
+    scores, curves = figure.axes
+    ticks = [label.get_text() for label in scores.get_xticklabels()]
+    named = [text.get_text() for text in curves.get_legend().get_texts()]
+    assert ticks == named == ["0", "1", "4"]
+    last = [line.get_ydata()[0] for line in scores.get_lines()
+            if list(line.get_xdata()) == [1]]  # fmt: skip
+    assert last == pytest.approx([30.0])
+    alone = printed(drawn("sweeps", cells[:1]))
+    assert "No setting has runs of two values." in alone
+
+
+def test_short_runs_are_titled_too_short_to_rank(cells, tmp_path):
+    outputs = [tmp_path / "short.pdf", tmp_path / "long.pdf"]
+    titled = {}
+    for output, min_steps in zip(outputs, (301, 300), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(style, "add_title", lambda figure, title: titled.update(
+                {output.stem: title}))  # fmt: skip
+            draw_suite_figure("performance_profiles", cells, [output], min_steps)
+    assert "too short to rank, 300 gradient steps" in titled["short"]
+    assert titled["long"] == "Local data, made here: not D4RL's"
+
+
+def test_a_title_is_above_all_that_was_drawn(cells):
+    figure = drawn("learning_curves", cells)
+    FigureCanvasAgg(figure).draw()
+    tall = figure.get_figheight()
+    before = [axes.get_window_extent().height for axes in figure.axes]
+    style.add_title(figure, "Title")
+    FigureCanvasAgg(figure).draw()
+    assert figure.get_figheight() > tall
+    after = [axes.get_window_extent().height for axes in figure.axes]
+    assert after == pytest.approx(before)
+    title = figure.texts[-1].get_window_extent()
+    below = [axes.get_tightbbox().y1 for axes in figure.axes]
+    assert title.y0 > max(below) and title.y1 <= figure.bbox.y1
+
+
+def test_all_that_can_be_drawn_is(tmp_path, monkeypatch, caplog):
+    """Half-way: of two methods one has a cell, of the bandit nothing is there."""
+    monkeypatch.chdir(tmp_path)
+    project = load_project(scale="smoke")
+    task, method = project.cells(["local"])[0]
+    source = write_cell(tmp_path / "made", task, method, num_seeds=1)
+    cell = paths.cell_file(task, method)
+    cell.parent.mkdir(parents=True)
+    shutil.copy(source, cell)
+    with pytest.raises(SystemExit) as done:
+        main(["figure", "--all", "--scale", "smoke"])
+    assert done.value.code == 0
+    drawn_files = {path.stem for path in (tmp_path / "figures").glob("*/*.png")}
+    assert drawn_files == {f"local_{kind}" for kind in COMPARING}
+    assert "not drawn: bandit_axes" in caplog.text
 
 
 def test_a_cell_of_an_older_version_says_how_to_remake_it(cells, tmp_path):
@@ -266,7 +398,8 @@ def test_the_command_names_what_is_missing(tmp_path, monkeypatch, capsys):
 
 
 def test_drawing_loads_no_torch():
-    modules = ["suite_cells", "bandit_modes", "bandit_trajectories", *SUITE_FIGURES]
+    modules = ["suite_cells", "bandit_modes", "bandit_trajectories"]
+    modules += [figure.module for figure in SUITE_FIGURES.values()]
     script = (
         "import sys\nfrom importlib import import_module\n"
         f"for name in {modules}:\n    import_module(f'dql.figures.{{name}}')\n"

@@ -17,9 +17,19 @@ SUITES_WITH_CELLS = [
     for suite in PROJECT.scale.suites
     if suite != "bandit" and PROJECT.cells([suite])
 ]
-SUITES_WITH_ETAS = [
-    suite for suite in SUITES_WITH_CELLS if figures.eta_cells(PROJECT.cells([suite]))
-]
+SUITE_FIGURES = {
+    suite: figures.suite_figures(suite, PROJECT.cells([suite]))
+    for suite in SUITES_WITH_CELLS
+}
+
+
+def suites_with(kind):
+    """Return the suites that have a kind of figure."""
+    return [
+        suite
+        for suite, names in SUITE_FIGURES.items()
+        if figures.suite_figure(suite, kind) in names
+    ]
 
 
 def figure_files(name):
@@ -29,16 +39,7 @@ def figure_files(name):
 
 def suite_figure_files(suites):
     """Return the files of all figures of these suites."""
-    names = [
-        figures.suite_figure(suite, kind)
-        for suite in suites
-        for kind in figures.SUITE_FIGURES
-    ]
-    names += [
-        figures.suite_figure(suite, figures.ACTION_MODES)
-        for suite in suites
-        if suite in SUITES_WITH_ETAS
-    ]
+    names = [name for suite in suites for name in SUITE_FIGURES.get(suite, [])]
     return [file for name in names for file in figure_files(name)]
 
 
@@ -56,6 +57,9 @@ FIGURE_TITLES = {
     "selection_gap": "3 what choosing the best evaluation gains",
     "performance_profiles": "4 performance profiles",
     "action_modes": "5 modes kept as eta grows",
+    "medium_expert": "0 learning curves on medium-expert data",
+    "other_methods": "6 learning curves of methods not run on every task",
+    "sweeps": "7 eta, N and other settings, one at a time",
 }
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
@@ -99,7 +103,8 @@ def trajectory_parameters(wildcards):
 def figure_parameters(module, cells):
     """Return what decides a figure besides its data: code, style and names."""
     code = fingerprint.code_fingerprint("dql.figures.registry", f"dql.figures.{module}")
-    return f"{code}-{digest(paths.STYLE.read_text())}-{labels(cells)}"
+    ranking = PROJECT.config.min_steps_to_rank
+    return f"{code}-{digest(paths.STYLE.read_text(), ranking)}-{labels(cells)}"
 
 
 def bandit_figure_parameters(name):
@@ -109,9 +114,11 @@ def bandit_figure_parameters(name):
 
 def suite_figure_parameters(kind):
     """Return a function: what decides a suite's figure besides its cells."""
+    drawn = figures.SUITE_FIGURES.get(kind)
+    drawn_by = drawn.module if drawn else kind
 
     def parameters(wildcards):
-        return figure_parameters(kind, PROJECT.cells([wildcards.suite]))
+        return figure_parameters(drawn_by, PROJECT.cells([wildcards.suite]))
 
     return parameters
 
@@ -131,6 +138,11 @@ def action_sample_parameters(wildcards):
     )
 
 
-def suite_cells(wildcards):
-    """Return the files of a suite's cells."""
-    return [str(paths.cell_file(*cell)) for cell in PROJECT.cells([wildcards.suite])]
+def suite_cells(kind):
+    """Return a function: the files of the cells that a suite's figure shows."""
+
+    def files(wildcards):
+        cells = figures.SUITE_FIGURES[kind].cells(PROJECT.cells([wildcards.suite]))
+        return [str(paths.cell_file(*cell)) for cell in cells]
+
+    return files

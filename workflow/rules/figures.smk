@@ -63,7 +63,7 @@ for kind in figures.SUITE_FIGURES:
         name:
             f"draw_{kind}"
         input:
-            suite_cells,
+            suite_cells(kind),
         output:
             f"figures/{{suite}}/{{suite}}_{kind}.pdf",
             report(
@@ -75,7 +75,7 @@ for kind in figures.SUITE_FIGURES:
         log:
             f"results/logs/figures/{{suite}}_{kind}.log",
         wildcard_constraints:
-            suite=any_of(SUITES_WITH_CELLS),
+            suite=any_of(suites_with(kind)),
         conda:
             "../../environment.yml"
         params:
@@ -124,7 +124,7 @@ rule draw_action_modes:
     log:
         "results/logs/figures/{suite}_action_modes.log",
     wildcard_constraints:
-        suite=any_of(SUITES_WITH_ETAS),
+        suite=any_of(suites_with("action_modes")),
     conda:
         "../../environment.yml"
     params:

@@ -1,0 +1,62 @@
+"""Which cells of a suite each kind of its figures shows.
+
+Figures that compare methods show those that ran on every task; the others have a figure
+of their own, and so have variants of one method that differ in a single setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+Pair = tuple[str, str]
+"""A task and a method, with or without variant."""
+
+SWEPT = re.compile(r"(?P<base>\w+)@(?P<key>\w+)=(?P<value>[^,=]+)")
+MIN_VALUES = 3
+"""Values of a setting, the default's included, that make a sweep."""
+EXPERT = "-medium-expert"
+
+
+def sweeps(cells: Iterable[Pair]) -> dict[tuple[str, str, str], list[str]]:
+    """Return the methods of each (task, base, setting) that has values enough.
+
+    The plain method, whose value is the default, is first.
+    """
+    cells = list(cells)
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for task, method in cells:
+        match = SWEPT.fullmatch(method)
+        if match and (task, match["base"]) in cells:
+            key = (task, match["base"], match["key"])
+            found.setdefault(key, [match["base"]]).append(method)
+    return {key: names for key, names in found.items() if len(names) >= MIN_VALUES}
+
+
+def swept_cells(cells: Sequence[Pair]) -> list[Pair]:
+    """Return the cells of all sweeps."""
+    shown = {(task, m) for (task, *_), names in sweeps(cells).items() for m in names}
+    return [cell for cell in cells if cell in shown]
+
+
+def compared_cells(cells: Sequence[Pair]) -> list[Pair]:
+    """Return the cells of methods that every task has, without a sweep's variants."""
+    swept = {cell for cell in swept_cells(cells) if "@" in cell[1]}
+    left = [cell for cell in cells if cell not in swept]
+    counts = Counter(method for _, method in left)
+    num_tasks = len({task for task, _ in left})
+    return [cell for cell in left if counts[cell[1]] == num_tasks]
+
+
+def other_cells(cells: Sequence[Pair]) -> list[Pair]:
+    """Return the cells of methods that only some tasks have."""
+    elsewhere = {*compared_cells(cells), *swept_cells(cells)}
+    return [cell for cell in cells if cell not in elsewhere]
+
+
+def expert_cells(cells: Sequence[Pair]) -> list[Pair]:
+    """Return the compared cells on medium-expert data, where there are other data."""
+    compared = compared_cells(cells)
+    shown = [cell for cell in compared if cell[0].endswith(EXPERT)]
+    return shown if len(shown) < len(compared) else []
