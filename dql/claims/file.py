@@ -19,7 +19,8 @@ from dql.errors import UserError, nearest
 
 CLAIMS = paths.CLAIMS
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested here"
-VERDICTS = (HOLDS, FAILS, UNTESTED)
+TOO_FEW = "too few seeds"
+VERDICTS = (HOLDS, FAILS, TOO_FEW, UNTESTED)
 SECTIONS = ("bandit", "d4rl", "settings")
 METHOD_KEYS = ("method", "methods", "lower", "higher", "others", "step_time_rises")
 """Keys of rules that hold names of methods."""
@@ -37,6 +38,11 @@ class BaseClaim(Strict):
         "paper", description="circulating: said about the paper, not by it"
     )
     rules: list[Any] = Field(min_length=1)
+
+    @property
+    def all_rules(self) -> list[Any]:
+        """Return the rules of every ground on which the claim is judged."""
+        return self.rules
 
 
 def load_section(
@@ -84,10 +90,20 @@ def _claim(
     if not isinstance(raw, dict) or "name" not in raw:
         raise UserError(f"{where}: a claim lacks the key 'name': {raw!r:.80}")
     where = f"{where}: claim '{raw['name']}'"
-    rules = raw.get("rules")
-    if isinstance(rules, list):
-        raw = {**raw, "rules": [_rule(rule, kinds, where) for rule in rules]}
+    raw = _with_rules(raw, kinds, where)
+    if isinstance(raw.get("remade"), dict):
+        raw["remade"] = _with_rules(raw["remade"], kinds, f"{where}: remade")
     return validate(model, raw, where)
+
+
+def _with_rules(
+    raw: Mapping[str, Any], kinds: Mapping[str, type[Strict]], where: str
+) -> dict[str, Any]:
+    """Return what holds a list of rules with them as models."""
+    rules = raw.get("rules")
+    if not isinstance(rules, list):
+        return dict(raw)
+    return {**raw, "rules": [_rule(rule, kinds, where) for rule in rules]}
 
 
 def _rule(raw: Any, kinds: Mapping[str, type[Strict]], where: str) -> Strict:
@@ -108,7 +124,7 @@ def known_methods() -> tuple[str, ...]:
 
 def _check_methods(claim: BaseClaim, known: Sequence[str], where: str) -> None:
     """Raise for a method that does not exist, with claim, key and nearest name."""
-    for rule in claim.rules:
+    for rule in claim.all_rules:
         for key in METHOD_KEYS:
             names = getattr(rule, key, ())
             for name in [names] if isinstance(names, str) else names:

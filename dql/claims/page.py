@@ -15,8 +15,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dql import paths
-from dql.claims.file import CLAIMS, FAILS, HOLDS, UNTESTED
-from dql.claims.ledger import PUBLISHED, RUNS, SETTINGS, judge_all
+from dql.claims.file import CLAIMS, FAILS, HOLDS, TOO_FEW, UNTESTED
+from dql.claims.ledger import judge_all
+from dql.claims.records import PUBLISHED, REMADE, RUNS, SETTINGS
 from dql.claims.words import count_verdicts, in_words
 from dql.files import write_bytes, write_json
 from dql.tables.files import HTML_STYLE, markdown_row
@@ -27,19 +28,24 @@ TITLE = "The paper's claims, tested here"
 GROUNDS = {
     "axes": "modes on the axes",
     "corners": "modes in the corners",
-    RUNS: "in runs made here",
+    RUNS: "in D4RL runs",
+    REMADE: "on remade data",
     SETTINGS: "in the settings",
 }
 """Where a claim is judged, as a column's heading."""
 IN_PRINT = "in print"
-CLASSES = {HOLDS: "holds", FAILS: "fails", UNTESTED: "untested"}
-MARKS = {HOLDS: "✓", FAILS: "✗", UNTESTED: "○"}
+CLASSES = {HOLDS: "holds", FAILS: "fails", TOO_FEW: "few", UNTESTED: "untested"}
+MARKS = {HOLDS: "✓", FAILS: "✗", TOO_FEW: "◔", UNTESTED: "○"}
 NOTES = (
     "In print: by arithmetic on the numbers of the paper's tables; nothing was run. In "
     "the settings: by the paper's Table 3 and the released code.",
     "Does not hold: the rule fails on data large enough to say so. Not tested here: "
     "nothing was run, or too little, or no source prints the number. Claims about D4RL "
     "need its data and the paper's scale; data made here never decide them.",
+    "On remade data: D4RL's Gym sets made again from clones, not D4RL's files, so a "
+    "ground of its own, never counted as D4RL runs; methods are compared with methods "
+    "run here, not with the paper's numbers. Too few seeds: all cells are there, but "
+    "some have fewer seeds than a verdict needs.",
 )
 
 
@@ -65,8 +71,12 @@ class Claim:
 
     @property
     def rule(self) -> str:
-        """Return what decides."""
-        return self._first["rule"]
+        """Return what decides; what differs on remade data is said."""
+        rule = self._first["rule"]
+        remade = next((r for r in self.records.values() if r["where"] == REMADE), None)
+        if remade is None or remade["rule"] == rule:
+            return rule
+        return f"{rule}; on remade data: {remade['rule']}"
 
     @property
     def tests(self) -> list[dict[str, str]]:
@@ -200,5 +210,5 @@ def _cell(record: Record | None) -> str:
     if record is None:
         return ""
     verdict = record["verdict"]
-    shown = verdict if verdict == UNTESTED else f"**{verdict}**"
+    shown = f"**{verdict}**" if verdict in (HOLDS, FAILS) else verdict
     return f"{shown}: {record['headline']}"

@@ -16,18 +16,21 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from dql import paths
+from dql.claims.needs import Needs, cell_problem, num_finished
 from dql.config.schema import TaskConfig
 from dql.results.files import read_json
 from dql.results.published import PublishedScore, load_scores
 from dql.results.statistics import standard_error
-
-SCALE = "paper"
 
 Selection = Literal["last", "offline", "online"]
 
 
 class NotTestedError(Exception):
     """The data are not there or say too little; the message is the reason."""
+
+
+class TooFewSeedsError(NotTestedError):
+    """All cells are there, some with fewer seeds than a verdict needs."""
 
 
 class NotListedError(NotTestedError):
@@ -105,27 +108,32 @@ def _is(score: PublishedScore, task: str, method: str, selection: Selection) -> 
 
 @dataclass(frozen=True)
 class RunSource:
-    """Cells made here; a name that only the paper has is quoted from its table."""
+    """Cells made here; a name that only the paper has is quoted from its table.
+
+    Without a table to quote, as on remade data, such a name has no score.
+    """
 
     tasks: Mapping[str, TaskConfig]
     methods: Collection[str]
-    min_seeds: int
-    quoted: PublishedSource
+    needs: Needs
+    quoted: PublishedSource | None
     root: Path = Path()
 
     def scores(self, task: str, method: str, selection: Selection) -> Scores:
         """Return the scores over seeds, the last evaluation's where L_d has no say."""
         if method.partition("@")[0] not in self.methods:
+            if self.quoted is None:
+                raise NotTestedError(f"{method} is not run here")
             return self.quoted.scores(task, method, selection)
         known = self.cell(task, method)["scores"]
         chosen = known[selection]
         if chosen["mean"] is None and selection == "offline":
             chosen = known["last"]
         count = len(chosen.get("per_seed", ()))
-        if count < self.min_seeds:
-            raise NotTestedError(
-                f"{method} on {task} needs {self.min_seeds} seeds with a {selection} "
-                f"score, has {count}"
+        if count < self.needs.min_seeds:
+            raise TooFewSeedsError(
+                f"{method} on {task} needs {self.needs.min_seeds} seeds with a "
+                f"{selection} score, has {count}"
             )
         values = np.array(list(chosen["per_seed"].values()))
         return Scores(chosen["mean"], standard_error(values), chosen["per_seed"])
@@ -136,50 +144,43 @@ class RunSource:
         if not path.is_file():
             raise NotTestedError(f"{method} on {task} has not been run")
         cell = read_json(path)
-        problem = cell_problem(cell, self.tasks[task], self.min_seeds)
+        problem = cell_problem(cell, self.tasks[task], self.needs)
         if problem:
             raise NotTestedError(f"{method} on {task}: {problem}")
+        finished = num_finished(cell)
+        if finished < self.needs.min_seeds:
+            least = self.needs.min_seeds
+            raise TooFewSeedsError(
+                f"{method} on {task}: needs {least} seeds, has {finished}"
+            )
         return cell
 
     def require(self, cells: Sequence[tuple[str, str]]) -> None:
-        """Raise unless every cell can be used; the first that cannot is named."""
-        missing = sum(
-            not (self.root / paths.cell_file(*cell)).is_file() for cell in cells
-        )
-        if missing == len(cells):
-            raise NotTestedError("no runs")
+        """Raise unless every cell can be used; those that cannot are named."""
         problems = []
         for task, method in cells:
             try:
                 self.cell(task, method)
             except NotTestedError as error:
-                problems.append(str(error))
-        if problems:
-            raise NotTestedError(
-                f"{len(problems)} of {len(cells)} cells missing or too small; "
-                f"{'; '.join(problems)}"
+                problems.append(error)
+        if not problems:
+            return
+        if not any(self._seeds(*cell) for cell in cells):
+            raise NotTestedError("no runs")
+        listed = "; ".join(map(str, problems))
+        if all(isinstance(error, TooFewSeedsError) for error in problems):
+            counts = [self._seeds(*cell) for cell in cells]
+            raise TooFewSeedsError(
+                f"{min(counts)} of the {self.needs.min_seeds} seeds needed; {listed}"
             )
+        raise NotTestedError(
+            f"{len(problems)} of {len(cells)} cells missing or too small; {listed}"
+        )
 
-
-def cell_problem(
-    cell: Mapping[str, Any], task: TaskConfig, min_seeds: int
-) -> str | None:
-    """Return why a cell cannot decide a claim about D4RL, or None."""
-    source = cell["dataset"].get("source")
-    if source != "d4rl":
-        return f"its data are not D4RL's (source: {source})"
-    if cell["physics"] != "d4rl":
-        return f"evaluated in {cell['physics']} physics"
-    if cell["scale"] != SCALE:
-        return f"made at scale {cell['scale']}, needs scale {SCALE}"
-    for key in ("num_gradient_steps", "num_evaluation_episodes"):
-        ours, needed = cell["sizes"][key], getattr(task, key)
-        if needed and ours < needed:
-            return f"needs {needed:,} {key[4:].replace('_', ' ')}, has {ours:,}"
-    finished = len(cell["seeds"]) + len(cell["diverged"])
-    if finished < min_seeds:
-        return f"needs {min_seeds} seeds, has {finished}"
-    return None
+    def _seeds(self, task: str, method: str) -> int:
+        """Return how many runs of a cell have finished, diverged ones included."""
+        path = self.root / paths.cell_file(task, method)
+        return num_finished(read_json(path)) if path.is_file() else 0
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,23 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dql.claims.file import FAILS, HOLDS, UNTESTED, VERDICTS
+from dql.claims.file import FAILS, HOLDS, TOO_FEW, UNTESTED, VERDICTS
 
 if TYPE_CHECKING:
     from dql.config.project import Project
 
-PLURALS = {HOLDS: "hold", FAILS: "do not hold", UNTESTED: "are not tested here"}
-SINGULARS = {HOLDS: "holds", FAILS: "does not hold", UNTESTED: "is not tested here"}
+PLURALS = {
+    HOLDS: "hold",
+    FAILS: "do not hold",
+    TOO_FEW: "have too few seeds",
+    UNTESTED: "are not tested here",
+}
+SINGULARS = {
+    HOLDS: "holds",
+    FAILS: "does not hold",
+    TOO_FEW: "has too few seeds",
+    UNTESTED: "is not tested here",
+}
 
 NAMES = {
     "share_best_mode": "share on the best mode",
@@ -29,16 +39,20 @@ SNAKE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+".join(APART))
 
 
 def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many claims have each verdict."""
+    """Return how many claims have each verdict; too few seeds only where some have."""
     verdicts = [record["verdict"] for record in records]
-    return {name: verdicts.count(name) for name in VERDICTS}
+    return {
+        name: verdicts.count(name)
+        for name in VERDICTS
+        if name != TOO_FEW or name in verdicts
+    }
 
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Return counts as `16 hold, 1 does not hold, 51 are not tested here`."""
     return ", ".join(
         f"{counts[name]} {(SINGULARS if counts[name] == 1 else PLURALS)[name]}"
-        for name in VERDICTS
+        for name in counts
     )
 
 

@@ -3,8 +3,9 @@
 import pytest
 from stored_results import write_d4rl_cell
 
-from dql.claims.file import CLAIMS, FAILS, HOLDS, UNTESTED
-from dql.claims.ledger import D4RL_SUITES, RUNS, judge_all
+from dql.claims.file import CLAIMS, FAILS, HOLDS, TOO_FEW, UNTESTED
+from dql.claims.ledger import judge_all
+from dql.claims.records import D4RL_SUITES, REMADE, RUNS
 from dql.config.project import load_project
 from dql.errors import UserError
 
@@ -25,7 +26,7 @@ def record(records, name, where=RUNS):
 
 def test_without_runs_nothing_that_needs_runs_is_decided(untested):
     for claim in untested:
-        if claim["section"] == "bandit" or claim["where"] == RUNS:
+        if claim["section"] == "bandit" or claim["where"] in (RUNS, REMADE):
             assert claim["verdict"] == UNTESTED and claim["reason"]
 
 
@@ -124,10 +125,84 @@ def test_smaller_or_other_runs_decide_nothing(tmp_path, changes, reason):
     assert claim["verdict"] == UNTESTED and reason in claim["reason"]
 
 
-def test_four_seeds_decide_nothing(tmp_path):
+def test_four_seeds_are_too_few(tmp_path):
     gym_cells(tmp_path, lambda index: [88.0, 87.0, 88.0, 88.5])
     claim = record(judge_all(tmp_path), "gym-average")
-    assert claim["verdict"] == UNTESTED and "needs 5 seeds, has 4" in claim["reason"]
+    assert claim["verdict"] == TOO_FEW and "needs 5 seeds, has 4" in claim["reason"]
+    assert claim["headline"] == "4 of the 5 seeds needed"
+
+
+EXPERTS = [
+    f"remade-{body}-medium-expert" for body in ("hopper", "walker2d", "halfcheetah")
+]
+
+
+def remade_cells(root, method, scores, **changes):
+    """Write cells of a method on the three remade medium-expert tasks."""
+    changes = {
+        "scale": "evidence",
+        "source": "remade",
+        "num_gradient_steps": 100_000,
+        **changes,
+    }
+    for task in EXPERTS:
+        write_d4rl_cell(root, task, method, scores, **changes)
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict", "headline"),
+    [
+        ([90.0, 91.0, 92.0], HOLDS, "over BC-Diffusion"),
+        ([30.0, 31.0, 32.0], FAILS, "over BC-Diffusion"),
+        ([55.0, 61.0, 70.0], UNTESTED, "inconclusive"),
+        ([90.0, 91.0], TOO_FEW, "2 of the 3 seeds needed"),
+        ([90.0], TOO_FEW, "1 of the 3 seeds needed"),
+        ([], UNTESTED, "3 of 6 cells missing or too small"),
+    ],
+)
+def test_remade_data_have_verdicts_of_their_own(tmp_path, ours, verdict, headline):
+    remade_cells(tmp_path, "bc_diffusion", [60.0, 61.0, 62.0])
+    if ours:
+        remade_cells(tmp_path, "diffusion_ql", ours)
+    records = judge_all(tmp_path)
+    claim = record(records, "improvement-contributes", REMADE)
+    assert claim["verdict"] == verdict and headline in claim["headline"]
+    assert claim["cost"]["scale"] == "evidence"
+    # Whatever they say, D4RL's column says that nothing was run.
+    assert record(records, "improvement-contributes")["headline"] == "no runs"
+    assert record(records, "gym-average")["verdict"] == UNTESTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"num_gradient_steps": 99_000}, "needs 100,000 gradient steps, has 99,000"),
+        ({"scale": "quick"}, "made at scale quick, needs scale evidence"),
+        ({"source": "local"}, "its data are not remade data (source: local)"),
+        ({"source": "d4rl"}, "its data are not remade data (source: d4rl)"),
+    ],
+)
+def test_other_cells_decide_nothing_on_remade_data(tmp_path, changes, reason):
+    for method in ("diffusion_ql", "bc_diffusion"):
+        remade_cells(tmp_path, method, [60.0, 61.0, 62.0], **changes)
+    claim = record(judge_all(tmp_path), "improvement-contributes", REMADE)
+    assert claim["verdict"] == UNTESTED and reason in claim["reason"]
+
+
+def test_a_remade_cell_never_counts_as_a_d4rl_run(tmp_path):
+    changes = {"source": "remade", "num_gradient_steps": 2_000_000}
+    gym_cells(tmp_path, published_like, **changes)
+    claim = record(judge_all(tmp_path), "gym-average")
+    assert claim["verdict"] == UNTESTED
+    assert "not D4RL's (source: remade)" in claim["reason"]
+
+
+def test_rules_and_tasks_on_remade_data_are_the_claims_or_its_own(untested):
+    gym = record(untested, "highest-gym-average", REMADE)
+    assert "Diffuser" not in gym["rule"] and "TD3+BC, IQL" in gym["rule"]
+    assert "Diffuser" in record(untested, "highest-gym-average")["rule"]
+    stable = record(untested, "training-is-stable", REMADE)
+    assert stable["target"].startswith("results/cells/remade-hopper-medium-expert/")
 
 
 def test_every_claim_is_of_a_known_source_and_suite(untested):
@@ -156,6 +231,11 @@ def test_every_claim_is_of_a_known_source_and_suite(untested):
          "raw-q.*'q_normaliser'.*'q_normalizer'"),
         ("name: raw-q", "name: no-clipping", "'no-clipping' is there twice"),
         ("min_seeds: 5", "min_seed: 5", "d4rl: .*'min_seed'.*'min_seeds'"),
+        ("others: [bc_diffusion, td3_bc, iql]", "others: [bc_difusion]",
+         "best-on-most-tasks.*others.*'bc_difusion'"),
+        ("remade: {}", "remade: {ruels: []}", "contributes.*'ruels'.*'rules'"),
+        ("remade: {tasks: [hopper-medium-expert-v2]}", "remade: {tasks: [hoper]}",
+         "five-steps.*no remade task is the twin of hoper"),
         ("settings:\n", "setings:\n", "section 'setings'.*'settings'"),
         ("methods: [bc_mle]", "methods: [bc_mele]", "mle-is-unimodal.*'bc_mele'"),
     ],

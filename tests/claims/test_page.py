@@ -7,7 +7,7 @@ import pytest
 from bandit_summaries import paper_like_table
 
 from dql import paths
-from dql.claims.file import HOLDS, VERDICTS
+from dql.claims.file import FAILS, HOLDS, TOO_FEW, UNTESTED
 from dql.claims.page import group_claims, write_claims
 from dql.claims.words import count_verdicts, in_words, readable
 from dql.config.project import load_project
@@ -36,7 +36,9 @@ def written(root, suffix):
 
 def test_every_verdict_stands_once_in_every_file(root, records):
     counts = json.loads((root / paths.ALL_CLAIMS).read_text())["counts"]
-    assert list(counts) == list(VERDICTS) and sum(counts.values()) == len(records)
+    assert list(counts) == [HOLDS, FAILS, UNTESTED] and sum(counts.values()) == len(
+        records
+    )
     groups = group_claims(records)
     names = {record["name"] for record in records}
     assert sum(len(group.claims) for group in groups) == len(names)
@@ -86,7 +88,15 @@ def test_long_reasons_fold_away(root, records):
     ],
 )
 def test_counts_agree_with_their_verbs(counts, sentence):
-    assert in_words(dict(zip(VERDICTS, counts, strict=True))) == sentence
+    verdicts = (HOLDS, FAILS, UNTESTED)
+    assert in_words(dict(zip(verdicts, counts, strict=True))) == sentence
+
+
+def test_too_few_seeds_are_counted_where_there_are_some():
+    records = [{"verdict": TOO_FEW}, {"verdict": HOLDS}]
+    assert in_words(count_verdicts(records)).endswith("1 has too few seeds, 0 are not "
+                                                      "tested here")  # fmt: skip
+    assert TOO_FEW not in count_verdicts(records[1:])
 
 
 def test_readers_see_labels_and_no_underscores_but_paths_stay():

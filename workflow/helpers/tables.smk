@@ -50,7 +50,8 @@ def table_parameters(name):
 
 OTHER_DATA = ("bandit", "local", "remade")
 D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in OTHER_DATA]
-CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(D4RL_SUITES)]
+CLAIM_SUITES = [*D4RL_SUITES, *({"remade"} & PROJECT.scale.suites.keys())]
+CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(CLAIM_SUITES)]
 CLAIM_TARGETS = [
     str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
 ]
@@ -65,7 +66,7 @@ def claims_parameters(wildcards):
     others = {
         str(path): path.read_text()
         for task in PROJECT.tasks.values()
-        if task.suite in D4RL_SUITES
+        if task.suite in (*D4RL_SUITES, "remade")
         for path in sorted((paths.CELLS / task.name).glob("*.json"))
         if str(path) not in CLAIM_CELLS
     }
