@@ -1,12 +1,13 @@
 """Every method on recorded transitions of D4RL's hopper: does each of them learn?
 
-python benchmarks/recorded_slice.py FILE.npz [--steps N] [--method NAME ...] trains on a
-file of transitions with D4RL's keys (observations, actions, rewards, next_observations,
-terminals, timeouts), rolls out in the physics they were recorded in, and prints scores
-by D4RL's constants beside the data's own and those of random actions. Networks, batches
-and seeds are those of the local suite at scale `ablations`, far below a paper's: the
-numbers tell a method that learns from one that does not, and rank none. They go to
-results/benchmarks/recorded_slice.json; with --method, the others' rows there stay.
+python benchmarks/recorded_slice.py FILE.npz [--steps N] [--method NAME ...] [--device
+D] trains on a file of transitions with D4RL's keys (observations, actions, rewards,
+next_observations, terminals, timeouts), rolls out in the physics they were recorded in,
+and prints scores by D4RL's constants beside the data's own and those of random actions.
+Networks, batches and seeds are those of the local suite at scale `ablations`, far below
+a paper's: the numbers tell a method that learns from one that does not, and rank none.
+They go to results/benchmarks/recorded_slice.json; with --method, the others' rows there
+stay.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from dql.files import write_json
 from dql.results.fingerprint import training_fingerprint
 from dql.results.provenance import machine, versions
 from dql.training.loop import Block
-from dql.training.process import StopSignals, keep_freed_memory
+from dql.training.process import StopSignals, choose_device, keep_freed_memory
 from dql.training.runs import Run
 
 OUTPUT = Path("results/benchmarks/recorded_slice.json")
@@ -70,7 +71,12 @@ def methods_of(project: Project) -> list[str]:
 
 
 def evaluations_of(
-    project: Project, dataset: Dataset, method: str, num_steps: int | None, root: Path
+    project: Project,
+    dataset: Dataset,
+    method: str,
+    num_steps: int | None,
+    root: Path,
+    device: torch.device,
 ) -> pd.DataFrame:
     """Train a method's seeds side by side; return evaluations, a row per episode."""
     environment = project.task(SCORES_OF)
@@ -93,7 +99,7 @@ def evaluations_of(
         }
         runs.append(Run(config, root / method / f"seed{seed}", dataset, identity))
     with StopSignals() as signals:
-        Block(runs, torch.device("cpu")).train(signals)
+        Block(runs, device).train(signals)
     tables = [
         pd.read_csv(run.directory / paths.EVALUATIONS_FILE).assign(seed=run.config.seed)
         for run in runs
@@ -122,7 +128,9 @@ def summarize(project: Project, method: str, table: pd.DataFrame) -> dict[str, A
     }
 
 
-def sizes_of(project: Project, dataset: Dataset, steps: int | None) -> dict[str, Any]:
+def sizes_of(
+    project: Project, dataset: Dataset, steps: int | None, device: torch.device
+) -> dict[str, Any]:
     """Return what was trained on what, the same for every method."""
     seeds = list(project.suite("local").seeds)
     config = project.run_config(SIZES_OF, "diffusion_ql", seeds[0])
@@ -133,6 +141,7 @@ def sizes_of(project: Project, dataset: Dataset, steps: int | None) -> dict[str,
         "batch_size": config.training.batch_size,
         "hidden_dim": config.settings["hidden_dim"],
         "seeds": seeds,
+        "device": device.type,
     }
 
 
@@ -163,6 +172,7 @@ def main(
     method: Annotated[
         list[str] | None, typer.Option(help="A method; default: all of them.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
     output: Annotated[Path, typer.Option(help="Where the numbers go.")] = OUTPUT,
 ) -> None:
     """Train every method on the file, print and write what each scores."""
@@ -171,12 +181,14 @@ def main(
     console = Console()
     project = load_project(scale="ablations")
     dataset, data_return = read_slice(file)
+    chosen = choose_device(device)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name in method or methods_of(project):
-            found = evaluations_of(project, dataset, name, steps, Path(folder))
+            root = Path(folder)
+            found = evaluations_of(project, dataset, name, steps, root, chosen)
             rows.append(summarize(project, name, found))
-    sizes = sizes_of(project, dataset, steps)
+    sizes = sizes_of(project, dataset, steps, chosen)
     rows += kept_rows(output, sizes, without={row["method"] for row in rows})
     floor = random_return(project)
     rows.sort(key=lambda row: row.get("mean_return", -np.inf), reverse=True)

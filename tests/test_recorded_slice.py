@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dql.config.project import load_project
 from dql.errors import UserError
@@ -25,6 +26,7 @@ from recorded_slice import (  # noqa: E402
 RECORDING = ROOT.parent / "shared" / "d4rl" / "hopper-expert-v2-slice.npz"
 PROJECT = load_project(scale="ablations")
 NUM_STEPS = 3000
+CPU = torch.device("cpu")
 needs_recording = pytest.mark.skipif(
     not RECORDING.is_file(), reason="needs ../shared/d4rl/hopper-expert-v2-slice.npz"
 )
@@ -35,7 +37,7 @@ needs_recording = pytest.mark.skipif(
 @pytest.mark.parametrize("method", methods_of(PROJECT))
 def test_every_method_beats_random_actions(method, tmp_path):
     dataset, _ = read_slice(RECORDING)
-    table = evaluations_of(PROJECT, dataset, method, NUM_STEPS, tmp_path)
+    table = evaluations_of(PROJECT, dataset, method, NUM_STEPS, tmp_path, CPU)
     row = summarize(PROJECT, method, table)
     assert row["mean_return"] > 1.5 * random_return(PROJECT)
 

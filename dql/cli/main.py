@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -18,7 +19,15 @@ from dql.cli import bandit, config, data, figures
 from dql.cli.adoption import adopt, keep, record
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
-from dql.cli.options import Changes, ForeignCheckpoint, Method, Scale, Task, load
+from dql.cli.options import (
+    Changes,
+    Device,
+    ForeignCheckpoint,
+    Method,
+    Scale,
+    Task,
+    load,
+)
 from dql.errors import UserError
 
 app = typer.Typer(
@@ -66,6 +75,7 @@ def train(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads that share the evaluated episodes.")
     ] = 1,
+    device: Device = "auto",
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -81,13 +91,14 @@ def train(
     folders = [paths.run_directory(task, method, one) for one in seed]
     from dql.training.gpus import leased_gpu
 
-    with leased_gpu():
+    with leased_gpu() if device != "cpu" else nullcontext():
         from dql.training import loop as training
 
         training.train(
             runs,
             folders,
             foreign_checkpoint=foreign_checkpoint,
+            device=device,
             num_threads=threads,
         )
 
@@ -95,7 +106,7 @@ def train(
 @app.command()
 def plan(
     scale: Scale = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     changes: Changes = None,
 ) -> None:
     """Print what a scale would train, and what that costs on this machine.

@@ -25,6 +25,10 @@ Changes = Annotated[
         help="Change a key of config.yaml, for example physics=stock; repeatable.",
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
+]
 ForeignCheckpoint = Literal["refuse", "discard"]
 
 

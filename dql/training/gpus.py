@@ -2,14 +2,16 @@
 
 A process leases the GPU with the fewest leases on this machine, by locks that the
 kernel frees when the process ends, however it ends. Locks are named after the GPU
-itself, so that processes meet whatever numbers a scheduler gave them. Where there is no
-GPU, or a scheduler has chosen the one to use, there is nothing to lease.
+itself, so that processes meet whatever numbers a scheduler gave them. A slice of a GPU
+(MIG) is leased like a GPU. Where there is none, or a scheduler has chosen the one to
+use, there is nothing to lease.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -93,24 +95,25 @@ def _share(folder: Path) -> None:
 
 
 def available_gpus() -> Sequence[str]:
-    """List the ids of the GPUs this process may choose from."""
+    """List the ids of the GPUs, or of their slices, that this process may choose."""
     visible = os.environ.get(VISIBLE)
     if visible is not None:
         return [gpu.strip() for gpu in visible.split(",") if gpu.strip()]
-    return list_uuids()
+    return [uuid for uuids in list_uuids() for uuid in uuids]
 
 
 def lock_names(gpus: Sequence[str]) -> list[str]:
     """Name the GPUs alike in every process: by UUID where a scheduler gave numbers."""
-    if not any(gpu.isdigit() for gpu in gpus):
-        return list(gpus)
-    uuids = dict(enumerate(list_uuids()))
-    return [uuids.get(int(gpu), gpu) if gpu.isdigit() else gpu for gpu in gpus]
+    names = dict(zip(gpus, gpus, strict=True))
+    if any(gpu.isdigit() for gpu in gpus):
+        # Of a GPU in slices, its number means the first one.
+        names |= {str(i): uuids[0] for i, uuids in enumerate(list_uuids())}
+    return [names[gpu].replace("/", "_") for gpu in gpus]
 
 
-def list_uuids() -> list[str]:
-    """Ask the driver for the GPUs of this machine; say so when it does not answer."""
-    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+def list_uuids() -> list[list[str]]:
+    """Ask the driver for each GPU's UUID or, where it is in slices, for theirs."""
+    command = ["nvidia-smi", "--list-gpus"]
     try:
         listed = subprocess.run(
             command, capture_output=True, text=True, timeout=QUERY_SECONDS
@@ -126,4 +129,16 @@ def list_uuids() -> list[str]:
             "nvidia-smi failed (%s): no GPU is leased", *reason or [listed.returncode]
         )
         return []
-    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+    return _uuids(listed.stdout)
+
+
+def _uuids(listed: str) -> list[list[str]]:
+    """Read `nvidia-smi --list-gpus`: a line for a GPU, its slices' lines indented."""
+    gpus: list[list[str]] = []
+    for line in listed.splitlines():
+        found = re.search(r"\(UUID: ([^)]+)\)", line)
+        if found and line[0].isspace():
+            gpus[-1].append(found[1])
+        elif found:
+            gpus.append([found[1]])
+    return [uuids[1:] or uuids for uuids in gpus]

@@ -36,7 +36,14 @@ from dql.training.run_files import (
     write_records,
     write_start,
 )
-from dql.training.runs import Run, check_block, make_agent, make_store, prepare_runs
+from dql.training.runs import (
+    Run,
+    check_block,
+    check_devices,
+    make_agent,
+    make_store,
+    prepare_runs,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +58,11 @@ def train(
 ) -> None:
     """Train runs of one agent side by side and write their folders.
 
-    Finished runs are left alone, interrupted ones resumed. Runs that stand at
-    different steps train one group after the other. While another process trains one
-    of the runs, this one waits and then takes over what is left to do. A gradient step
-    uses one thread of the processor, an evaluation `num_threads`.
+    Finished runs are left alone, interrupted ones resumed, on the kind of device that
+    they began on. `device` is auto (a GPU where there is one), cpu or cuda. Runs that
+    stand at different steps train one group after the other. While another process
+    trains one of the runs, this one waits and then takes over what is left to do. A
+    gradient step uses one thread of the processor, an evaluation `num_threads`.
     """
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -65,14 +73,18 @@ def train(
             locks.enter_context(locked(directory))
             remove_temporaries(directory)
         runs = prepare_runs(configs, directories, foreign_checkpoint)
+        if not runs:
+            return
+        with readable_device_errors(len(runs), training.batch_size):
+            chosen = choose_device(device)
+            set_precision(training.precision, chosen)
+        check_devices(runs, chosen)
         with StopSignals() as signals:
             for step in sorted({run.step for run in runs}):
                 if signals.received:
                     signals.stop("stopped between two groups of runs")
                 group = [run for run in runs if run.step == step]
                 with readable_device_errors(len(group), training.batch_size):
-                    chosen = choose_device(device)
-                    set_precision(training.precision, chosen)
                     Block(group, chosen, num_threads).train(signals)
 
 

@@ -109,6 +109,25 @@ def check_block(configs: Sequence[RunConfig]) -> None:
                 )
 
 
+def check_devices(runs: Sequence[Run], device: torch.device) -> None:
+    """Refuse to go on, on a processor, with what a GPU began, and the other way round.
+
+    They draw noise of their own, so the run would be neither's. Even where foreign
+    checkpoints are discarded: a node whose GPU failed must not throw away GPU-days.
+    """
+    for run in runs:
+        made = run.records.sessions[-1]["device"] if run.records.sessions else None
+        is_done = run.step >= run.config.training.num_gradient_steps
+        if not made or is_done or (made == "cpu") == (device.type == "cpu"):
+            continue
+        began, here = ("cpu", "cuda") if made == "cpu" else ("cuda", "cpu")
+        raise UserError(
+            f"{checkpoint_file(run.directory)} was made on {made} in {run.step} steps; "
+            f"{here} draws other noise and cannot go on with it. Go on with dql train "
+            f"--device {began}, or remove {run.directory} to start again on {here}"
+        )
+
+
 def _resume(runs: Sequence[Run], foreign: str) -> None:
     """Give each run its checkpoint: the latest step that all of them have.
 

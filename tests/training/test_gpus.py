@@ -27,10 +27,18 @@ def nvidia_smi(tmp_path, monkeypatch):
     return set_script
 
 
+def listing(*lines):
+    """Return the script of an nvidia-smi that lists GPUs, and does nothing else."""
+    shown = "; ".join(f"echo '{line}'" for line in lines)
+    return f'[ "$*" = --list-gpus ] || exit 2; {shown}'
+
+
 @pytest.fixture
 def two_gpus(nvidia_smi):
     """A machine on which nvidia-smi lists two GPUs."""
-    nvidia_smi(r"printf 'GPU-a\nGPU-b\n'")
+    nvidia_smi(
+        listing("GPU 0: NVIDIA A (UUID: GPU-a)", "GPU 1: NVIDIA A (UUID: GPU-b)")
+    )
 
 
 def test_leases_spread_over_the_gpus(two_gpus, tmp_path, monkeypatch):
@@ -129,7 +137,7 @@ def test_full_gpus_are_named_and_the_job_goes_on(
 
 
 def test_one_gpu_is_leased_too(nvidia_smi, tmp_path):
-    nvidia_smi("echo GPU-a")
+    nvidia_smi(listing("GPU 0: NVIDIA A (UUID: GPU-a)"))
     with leased_gpu(tmp_path / "leases") as gpu:
         assert gpu == os.environ[VISIBLE] == "GPU-a"
     assert VISIBLE not in os.environ
@@ -144,6 +152,31 @@ def test_numbers_and_ids_of_a_gpu_are_one_lease(two_gpus, tmp_path, monkeypatch)
             assert second == os.environ[VISIBLE] == "1"
         assert os.environ[VISIBLE] == "0,1"
         monkeypatch.setenv(VISIBLE, first)
+
+
+SLICES = (
+    "GPU 0: NVIDIA A100 (UUID: GPU-a)",
+    "  MIG 3g.20gb     Device  0: (UUID: MIG-1)",
+    "  MIG 3g.20gb     Device  1: (UUID: MIG-GPU-a/2/0)",
+    "GPU 1: NVIDIA A100 (UUID: GPU-b)",
+)
+
+
+def test_slices_of_a_gpu_are_leased_one_by_one(nvidia_smi, tmp_path, monkeypatch):
+    """The whole GPU's id would make its first slice visible to everyone."""
+    nvidia_smi(listing(*SLICES))
+    held, chosen = [], []
+    for _ in range(4):
+        held.append(leased_gpu(tmp_path / "leases"))
+        chosen.append(held[-1].__enter__())
+        monkeypatch.delenv(VISIBLE)
+    assert chosen == ["MIG-1", "MIG-GPU-a/2/0", "GPU-b", "MIG-1"]
+    names = sorted(path.name for path in (tmp_path / "leases").iterdir())
+    assert "MIG-GPU-a_2_0.0.lock" in names and len(names) == 4
+    monkeypatch.setenv(VISIBLE, "0,1")  # the first slice, then the whole second GPU
+    assert gpus.lock_names(gpus.available_gpus()) == ["MIG-1", "GPU-b"]
+    for lease in held:
+        lease.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize(

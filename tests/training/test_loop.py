@@ -243,6 +243,25 @@ def test_a_run_that_moved_tells_of_both_machines(tmp_path, monkeypatch):
     assert made["finished_at"] > here["finished_at"]
 
 
+@pytest.mark.parametrize(
+    ("made", "here", "remedy"),
+    [("cpu", "cuda", "--device cpu"), ("NVIDIA H100", "cpu", "--device cuda")],
+)
+def test_another_kind_of_device_does_not_go_on(
+    tmp_path, monkeypatch, made, here, remedy
+):
+    how_made = training.how_made
+    monkeypatch.setattr(training, "how_made", lambda d: how_made(d) | {"device": made})
+    train([config(num_gradient_steps=20)], [tmp_path])
+    before = checkpoint_file(tmp_path).read_bytes()
+    monkeypatch.setattr(training, "choose_device", lambda name: torch.device(here))
+    for foreign in ("refuse", "discard"):
+        with pytest.raises(UserError, match=f"in 20 steps; {here} draws .*{remedy}"):
+            train([config()], [tmp_path], foreign_checkpoint=foreign)
+    assert checkpoint_file(tmp_path).read_bytes() == before
+    train([config(num_gradient_steps=20)], [tmp_path])  # finished, wherever it was made
+
+
 def test_runs_that_cannot_share_a_block_are_refused(tmp_path):
     with pytest.raises(UserError, match="differ in 'agent'"):
         train([config(), config("bc_mle")], [tmp_path / "0", tmp_path / "1"])
