@@ -11,12 +11,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 import yte
 from slurm_cluster import missing_programs, slurm_cluster
 from snakemake.cli import get_argument_parser
+
+from dql.config.project import load_project
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -101,6 +104,33 @@ def test_every_job_fits_a_partition_of_the_file():
     for partition in with_gpus:
         assert partition["max_runtime"] >= 60 * hours
         assert partition["max_mem_mb"] >= attempts * memory
+
+
+@pytest.fixture
+def training():
+    """The helpers of the training rules, at the paper's scale."""
+    file = ROOT / "workflow" / "helpers" / "training.smk"
+    names = {"PROJECT": load_project(scale="paper"), "Path": Path}
+    exec(compile(file.read_text(), file, "exec"), names)
+    return SimpleNamespace(**names)
+
+
+def test_a_job_cut_by_its_time_asks_for_twice_as_much(training):
+    minutes = training.training_minutes("gym")
+    wildcards = SimpleNamespace(task="hopper-medium-v2")
+    asked = [minutes(wildcards, attempt) for attempt in (1, 2, 3, 4)]
+    assert asked[0] == 30 + 2_000_000 * training.SECONDS_PER_STEP / 60
+    assert asked[1] == 2 * asked[0]
+    assert asked[3] == training.MAX_MINUTES
+    bandit = SimpleNamespace(task="bandit-axes")
+    assert training.training_minutes("bandit")(bandit, 1) < 60
+
+
+@pytest.mark.parametrize(("has_gpu", "threads"), [(False, 1), (True, 4)])
+def test_physics_has_threads_beside_a_gpu(training, has_gpu, threads):
+    training.training_threads.__globals__["HAS_GPU"] = has_gpu
+    assert training.training_threads([0, 1, 2, 3, 4, 5]) == threads
+    assert training.training_threads([0]) == 1
 
 
 def test_a_dry_run_with_the_profile_of_slurm(tmp_path):

@@ -29,10 +29,11 @@ for suite, seeds, block in seed_blocks():
         priority: training_priority(seeds)
         conda:
             "../../environment.yml"
+        threads: training_threads(seeds)
         resources:
             gpu=1,
             mem_mb=training_memory(suite),
-            runtime=training_minutes(suite, seeds),
+            runtime=training_minutes(suite),
         params:
             made_by=run_parameters,
             seeds=seed_options(seeds),
@@ -41,4 +42,5 @@ for suite, seeds, block in seed_blocks():
             f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
         shell:
             "dql train {wildcards.task:q} {wildcards.method:q} {params.seeds}"
-            " {params.options} --foreign-checkpoint discard 2>&1 | tee -i {log:q}"
+            " {params.options} --threads {threads} --foreign-checkpoint discard"
+            " 2>&1 | tee -i {log:q}"
