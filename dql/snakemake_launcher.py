@@ -2,8 +2,8 @@
 
 Snakemake's parser takes every word after an option such as `--resources` as one more
 NAME=VALUE pair, so `snakemake --cores 8 --resources gpu=2 all` fails inside Snakemake.
-This launcher moves such words to the front, where they are targets, and hands
-everything else to Snakemake untouched.
+This launcher moves such words to the front, where they are targets, refuses what
+Snakemake would wait for or misread in silence, and hands everything else on untouched.
 
 Installing this project replaces Snakemake's own script by this one; `python -m
 snakemake` stays the original. To remove the launcher, delete its line from
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 
 PAIR_OPTIONS = frozenset(
     {
@@ -34,6 +35,8 @@ PAIR_OPTIONS = frozenset(
     }
 )
 """Options of Snakemake 9 that take a list of NAME=VALUE pairs."""
+
+NO_CORES = re.compile(r"(?<!\S)(--(cores|jobs)[ =]|-[cj][ =]?)(0+|-\d+)(?!\S)")
 
 PAIR = re.compile(r"[\w.:-]+=|base64//")
 """How a value of these options starts; a path such as `a/b@eta=0` does not match."""
@@ -56,8 +59,50 @@ def move_targets(arguments: Sequence[str]) -> list[str]:
     return [*targets, *others]
 
 
+def check(arguments: Sequence[str]) -> None:
+    """Raise for what Snakemake takes without a word and cannot do, or reads wrongly.
+
+    With no cores it waits for ever. Of a key that stands twice in `--config`, it takes
+    the last.
+    """
+    from dql.errors import UserError
+
+    options = list(takewhile(lambda word: word != "--", arguments))
+    match = NO_CORES.search(" ".join(options))
+    if match:
+        raise UserError(
+            f"{match[0].strip()}: no job could start; give a number from 1, or 'all'"
+        )
+    pairs = configuration(options)
+    if pairs:
+        from dql.config.validation import parse_changes
+
+        parse_changes(pairs, option="--config")
+
+
+def configuration(options: Sequence[str]) -> list[str]:
+    """Return the NAME=VALUE words of `--config`, however often it stands there."""
+    pairs, is_inside = [], False
+    for word in options:
+        name, separator, value = word.partition("=")
+        if word.startswith("-"):
+            is_inside = name in ("--config", "-C")
+            pairs += [value] if is_inside and separator else []
+        elif is_inside and PAIR.match(word):
+            pairs.append(word)
+    return pairs
+
+
 def main() -> None:
     """Run Snakemake's own command on the rearranged arguments."""
+    from dql.errors import UserError
+
+    arguments = move_targets(sys.argv[1:])
+    try:
+        check(arguments)
+    except UserError as error:
+        print(f"snakemake: {error}", file=sys.stderr)
+        sys.exit(2)
     from snakemake.cli import main as snakemake_main
 
-    sys.exit(snakemake_main(move_targets(sys.argv[1:])))
+    sys.exit(snakemake_main(arguments))

@@ -21,7 +21,8 @@ from stored_results import make_config, write_manifest, write_run
 from dql import paths
 from dql.config.project import load_project
 from dql.config.schema import TaskConfig
-from dql.config.validation import parse_changes, read_yaml, validate
+from dql.config.validation import parse_changes, validate
+from dql.config.yaml_text import read_yaml
 from dql.core.batch import TransitionStore
 from dql.data import d4rl, minari_remote
 from dql.data.checks import verify

@@ -1,5 +1,6 @@
 """The `snakemake` launcher: targets leave NAME=VALUE lists, all else stays."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dql.snakemake_launcher import PAIR_OPTIONS, move_targets
+from dql.errors import UserError
+from dql.snakemake_launcher import PAIR_OPTIONS, check, move_targets
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,41 @@ from dql.snakemake_launcher import PAIR_OPTIONS, move_targets
 def test_move_targets(typed, handed_on):
     expected = shlex.split(typed if handed_on is None else handed_on)
     assert move_targets(shlex.split(typed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("--cores 0 all", "--cores 0: no job could start"),
+        ("all --cores=00", "--cores=00"),
+        ("-c0", "-c0"),
+        ("-c 0 -n", "-c 0"),
+        ("-n -j -1", "-j -1"),
+        ("--jobs 0", "--jobs 0"),
+        ("-C scale=smoke scale=quick -n", "both decide 'scale'"),
+        ("--config scale=smoke -n --config=scale=smoke", "both decide 'scale'"),
+        ("--config 'suites={local: {seeds: [0], seeds: [1]}}'", "'seeds' stands twice"),
+        ("--config 'suites={local: {seeds: [010]}}'", "'010'"),
+    ],
+)
+def test_what_snakemake_takes_in_silence_is_refused(typed, named):
+    with pytest.raises(UserError, match=re.escape(named)):
+        check(shlex.split(typed))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--cores 10 all",
+        "-c10 -j 1",
+        "--cores all --config scale=smoke 'suites={local: {seeds: [0]}}' -n",
+        "--set-threads a=0 --cores 1",
+        "results/x--cores 0",
+        "-- --cores 0",
+    ],
+)
+def test_what_snakemake_can_do_is_left_alone(typed):
+    check(shlex.split(typed))
 
 
 words = st.sampled_from(["--resources", "-C", "--cores", "-n", "--", "a=1", "all", "8"])

@@ -9,11 +9,13 @@ from pathlib import Path
 import crashes
 import pytest
 from file_server import Handler, Server
+from yaml.constructor import SafeConstructor
 
 from dql.config.project import load_project
 from dql.config.rows import MethodsFile, TasksFile, fill_tasks
 from dql.config.schema import ProjectConfig, RunConfig, TaskConfig
 from dql.config.validation import validate
+from dql.config.yaml_text import UniqueKeyLoader
 from dql.data import download
 from dql.errors import UserError
 from dql.training.loop import train
@@ -48,7 +50,8 @@ def test_no_source_runs_what_it_reads(path):
             options = {option.arg: option.value for option in node.keywords}
             assert called(node) not in EXECUTORS, ast.unparse(node)
             if called(node) == "yaml.load":
-                assert ast.unparse(options["Loader"]) == "SAFE_LOADER"
+                assert ast.unparse(options["Loader"]) == "UniqueKeyLoader"
+                assert issubclass(UniqueKeyLoader, SafeConstructor)
             assert "shell" not in options, ast.unparse(node)
             if called(node) in ("np.load", "numpy.load", "np.save", "np.savez"):
                 allowed = options.get("allow_pickle")

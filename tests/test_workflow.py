@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def test_code_and_rules_are_formatted():
         ('--config \'suites={"local": {"methods": ["td4"]}}\'', ["td4", "td3_bc"]),
         ("results/cells/hoper-medium-v2/td3_bc.json", ["hoper", "hopper-medium-v2"]),
         (f"results/cells/{LOCAL_TASK}/td3bc.json", ["td3bc", "td3_bc"]),
+        (
+            "--config 'suites={bandit: {methods: [iql@discount=2, bcq@lmbda=1]}}'",
+            ["discount", "less than or equal to 1, not 2", "'lmbda'"],
+        ),
+        (
+            f"results/runs/{LOCAL_TASK}/td3_bc@eta=nan,actor_interval=0/seed0/config.json",
+            ["q_coefficient", "actor_interval"],
+        ),
+        ("--config 'suites={bandit: {seeds: [0], seeds: [1]}}'", ["'seeds'", "twice"]),
+        ("--cores 0", ["--cores 0", "no job could start"]),
     ],
 )
 def test_bad_input_stops_before_anything_runs(bare, arguments, words):
@@ -124,6 +135,21 @@ def test_bad_input_stops_before_anything_runs(bare, arguments, words):
     for word in words:
         assert word in printed
     assert {path.name for path in (bare / "results").iterdir()} == KEPT_IN_GIT
+
+
+def test_braces_in_the_path_of_the_checkout_are_named(bare, tmp_path):
+    folder = tmp_path / "br{a}ces"
+    shutil.copytree(bare, folder, ignore=shutil.ignore_patterns(".snakemake", ".git"))
+    printed = run("snakemake -n", folder, fails=True)
+    assert f"this checkout is in {folder}; rename that folder" in printed
+    assert "NameError" not in printed
+
+
+def test_words_of_the_command_line_are_read_as_yaml(bare):
+    """Snakemake hands on words: `null` is None and 0 a seed, as for `dql --set`."""
+    suite = "{seeds: [1], max_evaluation_steps: null, settings: {learning_rate: 1e-4}}"
+    printed = run(f"snakemake -n --config 'suites={{bandit: {suite}}}'", bare)
+    assert "Train diffusion_ql on bandit-axes, seeds 1" in printed
 
 
 def test_only_training_asks_for_a_gpu():

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from dql.agents.ranges import (
+    Expectile,
+    LogScale,
+    NonNegative,
+    Positive,
+    Probability,
+    Size,
+    StepSize,
+)
 from dql.agents.settings import Activation, AgentSettings
 
 
@@ -15,19 +25,28 @@ class AdvantageWeightedSettings(AgentSettings):
     The inverse temperature multiplies the advantage in the exponent of the weight.
     """
 
-    hidden_dim: int = 256
-    num_hidden_layers: int = 2  # of the actor
-    critic_num_hidden_layers: int = 2  # of Q and V
+    hidden_dim: Size = 256
+    num_hidden_layers: Size = 2  # of the actor
+    critic_num_hidden_layers: Size = 2  # of Q and V
     activation: Activation = "relu"
-    learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4  # of Q and V
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    inverse_temperature: float = 1.0
-    log_std_min: float = -5.0
-    log_std_max: float = 2.0
-    initial_log_std: float = 0.0
+    learning_rate: StepSize = 3e-4
+    critic_learning_rate: StepSize = 3e-4  # of Q and V
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    inverse_temperature: NonNegative = 1.0
+    log_std_min: LogScale = -5.0
+    log_std_max: LogScale = 2.0
+    initial_log_std: LogScale = 0.0
     action_rule: Literal["mean", "sample"] = "mean"  # all four evaluate the mean
+
+    def contradictions(self) -> Iterator[str]:
+        """Name the settings that do not fit together, each of them in its range."""
+        yield from super().contradictions()
+        if not self.log_std_min < self.initial_log_std < self.log_std_max:
+            yield (
+                f"initial_log_std, {self.initial_log_std}, is not between log_std_min,"
+                f" {self.log_std_min}, and log_std_max, {self.log_std_max}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +57,9 @@ class IQLSettings(AdvantageWeightedSettings):
     of 0.1 in its actor on Adroit and Kitchen.
     """
 
-    expectile: float = 0.7  # tau
-    inverse_temperature: float = 3.0  # beta
-    max_weight: float = 100.0
+    expectile: Expectile = 0.7  # tau
+    inverse_temperature: NonNegative = 3.0  # beta
+    max_weight: Positive = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +69,12 @@ class AWACSettings(AdvantageWeightedSettings):
     Its batches hold 1024 transitions.
     """
 
-    num_hidden_layers: int = 4
-    inverse_temperature: float = 0.5  # 1 / lambda
-    log_std_min: float = -6.0
-    log_std_max: float = 0.0
-    initial_log_std: float = -3.0
-    weight_decay: float = 1e-4  # of the policy
+    num_hidden_layers: Size = 4
+    inverse_temperature: NonNegative = 0.5  # 1 / lambda
+    log_std_min: LogScale = -6.0
+    log_std_max: LogScale = 0.0
+    initial_log_std: LogScale = -3.0
+    weight_decay: NonNegative = 1e-4  # of the policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +85,8 @@ class AWRSettings(AdvantageWeightedSettings):
     are layers of 128 and 64 under SGD with momentum.
     """
 
-    inverse_temperature: float = 1.0  # 1 / beta, of standardised advantages
-    max_weight: float = 20.0
+    inverse_temperature: NonNegative = 1.0  # 1 / beta, of standardised advantages
+    max_weight: Positive = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +96,10 @@ class OnestepSettings(AdvantageWeightedSettings):
     Its batches hold 512 transitions.
     """
 
-    hidden_dim: int = 1024
-    learning_rate: float = 1e-4  # of the clone, too
-    critic_learning_rate: float = 1e-4
-    polyak_step_size: float = 0.0025  # the release: 0.005 every second step
-    inverse_temperature: float = 1.0  # the authors choose one for each dataset
-    max_weight: float = 100.0
-    num_value_samples: int = 10
+    hidden_dim: Size = 1024
+    learning_rate: StepSize = 1e-4  # of the clone, too
+    critic_learning_rate: StepSize = 1e-4
+    polyak_step_size: StepSize = 0.0025  # the release: 0.005 every second step
+    inverse_temperature: NonNegative = 1.0  # the authors choose one for each dataset
+    max_weight: Positive = 100.0
+    num_value_samples: Size = 10

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from dql.agents.ranges import (
+    EmbeddingDim,
+    Expectile,
+    Flag,
+    Interval,
+    LogScale,
+    NonNegative,
+    Positive,
+    Probability,
+    Size,
+    Steps,
+    StepSize,
+)
 from dql.agents.settings import Activation, AgentSettings
 
 
@@ -12,35 +26,35 @@ from dql.agents.settings import Activation, AgentSettings
 class DiffusionSettings(AgentSettings):
     """A conditional diffusion model (Section 3); defaults are Diffusion-QL's."""
 
-    hidden_dim: int = 256
-    learning_rate: float = 3e-4
-    num_denoising_steps: int = 5
+    hidden_dim: Size = 256
+    learning_rate: StepSize = 3e-4
+    num_denoising_steps: Size = 5
     beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
     prediction: Literal["noise", "action"] = "noise"
-    time_embedding_dim: int = 16
+    time_embedding_dim: EmbeddingDim = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class BCDiffusionSettings(DiffusionSettings):
     """Behaviour cloning with a conditional diffusion model (Section 3)."""
 
-    max_gradient_norm: float | None = None
+    max_gradient_norm: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuidedDiffusionSettings(BCDiffusionSettings):
     """A diffusion actor trained on critics: what Diffusion-QL and EDP share."""
 
-    q_coefficient: float = 1.0  # eta
-    critic_learning_rate: float = 3e-4
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    max_q_backup: bool = False
-    num_backup_samples: int = 10
-    actor_ema_decay: float = 0.995
-    actor_ema_interval: int = 5
-    actor_ema_start: int = 1000
-    num_candidates: int = 50
+    q_coefficient: NonNegative = 1.0  # eta
+    critic_learning_rate: StepSize = 3e-4
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    max_q_backup: Flag = False
+    num_backup_samples: Size = 10
+    actor_ema_decay: Probability = 0.995
+    actor_ema_interval: Interval = 5
+    actor_ema_start: Steps = 1000
+    num_candidates: Size = 50
     candidate_rule: Literal["softmax", "greedy"] = "softmax"
     evaluation_actor: Literal["online", "ema"] = "online"
 
@@ -50,17 +64,18 @@ class DiffusionQLSettings(GuidedDiffusionSettings):
     """Diffusion-QL (Algorithm 1); defaults are what produced the published numbers."""
 
     q_normalizer: Literal["as_released", "paper"] = "as_released"
-    num_backpropagated_steps: int | None = None
+    num_backpropagated_steps: Size | None = None
     """Last reverse steps through which the Q term's gradient flows; None: all of them.
 
     The released toy code offers 5, as its mode "last_few".
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def contradictions(self) -> Iterator[str]:
+        """Name the settings that do not fit together, each of them in its range."""
+        yield from super().contradictions()
         count = self.num_backpropagated_steps
-        if count is not None and not 1 <= count <= self.num_denoising_steps:
-            raise ValueError(
+        if count is not None and count > self.num_denoising_steps:
+            yield (
                 f"num_backpropagated_steps is {count}; set it from 1 to"
                 f" num_denoising_steps, {self.num_denoising_steps}, or to null for all"
             )
@@ -73,16 +88,11 @@ class EDPSettings(GuidedDiffusionSettings):
     Its clipping thresholds per task are Diffusion-QL's.
     """
 
-    num_denoising_steps: int = 1000  # the release, with its fast sampler
+    num_denoising_steps: Size = 1000  # the release, with its fast sampler
     beta_schedule: Literal["vp", "linear", "cosine"] = "linear"  # made for N = 1000
-    q_coefficient: float = 2.0  # alpha
-    num_solver_steps: int = 15
+    q_coefficient: NonNegative = 2.0  # alpha
+    num_solver_steps: Size = 15
     """Calls of the network per action; at most N, which is what a smaller N gets."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.num_solver_steps < 1:
-            raise ValueError("num_solver_steps must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +104,15 @@ class IDQLSettings(BCDiffusionSettings):
     every step of the critics.
     """
 
-    time_embedding_dim: int = 64  # there learned Fourier features
-    critic_num_hidden_layers: int = 2  # of Q and V
+    time_embedding_dim: EmbeddingDim = 64  # there learned Fourier features
+    critic_num_hidden_layers: Size = 2  # of Q and V
     activation: Activation = "relu"  # of Q and V
-    critic_learning_rate: float = 3e-4  # of Q and V
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    actor_polyak_step_size: float = 0.001
-    expectile: float = 0.7  # tau
-    num_candidates: int = 64  # N; it compares 16, 64 and 256
+    critic_learning_rate: StepSize = 3e-4  # of Q and V
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    actor_polyak_step_size: StepSize = 0.001
+    expectile: Expectile = 0.7  # tau
+    num_candidates: Size = 64  # N; it compares 16, 64 and 256
     candidate_rule: Literal["greedy", "expectile"] = "greedy"
     evaluation_actor: Literal["ema", "online"] = "ema"
 
@@ -115,22 +125,22 @@ class DTQLSettings(DiffusionSettings):
     frequent. Its batches hold 2048 transitions on AntMaze, 256 elsewhere.
     """
 
-    num_denoising_steps: int = 1000  # stands for continuous noise levels
-    num_hidden_layers: int = 3  # of the one-step policy
+    num_denoising_steps: Size = 1000  # stands for continuous noise levels
+    num_hidden_layers: Size = 3  # of the one-step policy
     actor_activation: Activation = "relu"
-    log_std_min: float = -5.0
-    log_std_max: float = 2.0
-    critic_num_hidden_layers: int = 3  # of Q and V
+    log_std_min: LogScale = -5.0
+    log_std_max: LogScale = 2.0
+    critic_num_hidden_layers: Size = 3  # of Q and V
     activation: Activation = "mish"  # of Q and V
-    critic_learning_rate: float = 3e-4  # of Q and V
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    expectile: float = 0.7
-    trust_region_coefficient: float = 5.0  # alpha
-    likelihood_coefficient: float = 0.0  # gamma
-    num_pretraining_steps: int = 50_000
+    critic_learning_rate: StepSize = 3e-4  # of Q and V
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    expectile: Expectile = 0.7
+    trust_region_coefficient: NonNegative = 5.0  # alpha
+    likelihood_coefficient: NonNegative = 0.0  # gamma
+    num_pretraining_steps: Steps = 50_000
     """First steps, in which the clone and the critics train and the policy does not."""
-    num_candidates: int = 1024
+    num_candidates: Size = 1024
     candidate_rule: Literal["softmax", "greedy"] = "softmax"
 
 
@@ -141,21 +151,21 @@ class BCQDiffusionSettings(AgentSettings):
     The behaviour policy's values are those of Diffusion-QL, all others those of BCQ.
     """
 
-    hidden_dim: int = 400  # of the critics and the perturbation model
-    num_hidden_layers: int = 2
+    hidden_dim: Size = 400  # of the critics and the perturbation model
+    num_hidden_layers: Size = 2
     activation: Activation = "relu"
-    behavior_hidden_dim: int = 256
-    behavior_learning_rate: float = 3e-4
-    num_denoising_steps: int = 5
+    behavior_hidden_dim: Size = 256
+    behavior_learning_rate: StepSize = 3e-4
+    num_denoising_steps: Size = 5
     beta_schedule: Literal["vp", "linear", "cosine"] = "vp"
     prediction: Literal["noise", "action"] = "noise"
-    time_embedding_dim: int = 16
-    learning_rate: float = 1e-3
-    critic_learning_rate: float = 1e-3
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    minimum_weight: float = 0.75  # lambda: weight of the smaller target critic
-    max_perturbation: float = 0.05  # Phi
-    num_backup_samples: int = 10
-    num_candidates: int = 100
+    time_embedding_dim: EmbeddingDim = 16
+    learning_rate: StepSize = 1e-3
+    critic_learning_rate: StepSize = 1e-3
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    minimum_weight: Probability = 0.75  # lambda: weight of the smaller target critic
+    max_perturbation: NonNegative = 0.05  # Phi
+    num_backup_samples: Size = 10
+    num_candidates: Size = 100
     action_rule: Literal["greedy", "behavior"] = "greedy"

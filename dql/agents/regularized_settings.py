@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dql.agents.ranges import (
+    Flag,
+    LogScale,
+    NonNegative,
+    Number,
+    Probability,
+    Size,
+    Steps,
+    StepSize,
+)
 from dql.agents.settings import Activation, AgentSettings
 
 
@@ -12,16 +22,16 @@ from dql.agents.settings import Activation, AgentSettings
 class SquashedActorCriticSettings(AgentSettings):
     """A tanh-Gaussian actor with twin critics: what CQL and BRAC share."""
 
-    hidden_dim: int = 256
-    num_hidden_layers: int = 2
+    hidden_dim: Size = 256
+    num_hidden_layers: Size = 2
     activation: Activation = "relu"
-    learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    log_std_min: float = -20.0
-    log_std_max: float = 2.0
-    cloning_steps: int = 0
+    learning_rate: StepSize = 3e-4
+    critic_learning_rate: StepSize = 3e-4
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    log_std_min: LogScale = -20.0
+    log_std_max: LogScale = 2.0
+    cloning_steps: Steps = 0
     """First steps, in which the actor imitates the data and Q does not reach it."""
     action_rule: Literal["mean", "sample"] = "mean"
 
@@ -33,14 +43,14 @@ class CQLSettings(SquashedActorCriticSettings):
     Values: README and examples/cql_mujoco_new.py of the released code.
     """
 
-    num_hidden_layers: int = 3  # of actor and critics
-    learning_rate: float = 1e-4  # of policy and temperature; "or 3e-4"
-    critic_learning_rate: float = 3e-4
-    cloning_steps: int = 40_000  # policy_eval_start
-    conservative_coefficient: float = 5.0  # alpha; "5.0 or 10.0" for Gym
-    num_sampled_actions: int = 10  # uniform, of pi(s) and of pi(s'), each
-    backup_entropy: bool = False  # released: deterministic_backup, eq. 3
-    gap_threshold: float | None = None
+    num_hidden_layers: Size = 3  # of actor and critics
+    learning_rate: StepSize = 1e-4  # of policy and temperature; "or 3e-4"
+    critic_learning_rate: StepSize = 3e-4
+    cloning_steps: Steps = 40_000  # policy_eval_start
+    conservative_coefficient: NonNegative = 5.0  # alpha; "5.0 or 10.0" for Gym
+    num_sampled_actions: Size = 10  # uniform, of pi(s) and of pi(s'), each
+    backup_entropy: Flag = False  # released: deterministic_backup, eq. 3
+    gap_threshold: Number | None = None
     """tau of the Lagrange version; None, as for Gym: alpha is fixed."""
 
 
@@ -52,19 +62,19 @@ class BRACSettings(SquashedActorCriticSettings):
     alpha and the policy's rate for each dataset.
     """
 
-    hidden_dim: int = 200  # of policy and clone
-    critic_hidden_dim: int = 300
-    learning_rate: float = 3e-4
-    critic_learning_rate: float = 1e-3
-    behavior_learning_rate: float = 5e-4
-    log_std_min: float = -5.0
-    log_std_max: float = 0.0
-    cloning_steps: int = 20_000  # warm_start: the divergence alone
+    hidden_dim: Size = 200  # of policy and clone
+    critic_hidden_dim: Size = 300
+    learning_rate: StepSize = 3e-4
+    critic_learning_rate: StepSize = 1e-3
+    behavior_learning_rate: StepSize = 5e-4
+    log_std_min: LogScale = -5.0
+    log_std_max: LogScale = 0.0
+    cloning_steps: Steps = 20_000  # warm_start: the divergence alone
     penalty: Literal["value", "policy"] = "value"
     """`value`: BRAC-v, the target is penalised as well; `policy`: BRAC-p."""
-    penalty_coefficient: float = 0.1  # alpha
-    num_divergence_samples: int = 4
-    target_entropy_per_action: float = -1.0
+    penalty_coefficient: NonNegative = 0.1  # alpha
+    num_divergence_samples: Size = 4
+    target_entropy_per_action: Number = -1.0
     """Times A: the entropy at which dual ascent holds the clone."""
 
 
@@ -76,16 +86,16 @@ class FQLSettings(AgentSettings):
     for locomotion.
     """
 
-    hidden_dim: int = 512
-    num_hidden_layers: int = 4
+    hidden_dim: Size = 512
+    num_hidden_layers: Size = 4
     activation: Activation = "gelu"
-    critic_layer_norm: bool = True
-    learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4
-    discount: float = 0.99
-    polyak_step_size: float = 0.005
-    num_flow_steps: int = 10
-    distillation_coefficient: float = 10.0  # alpha; the code's own and most AntMazes'
+    critic_layer_norm: Flag = True
+    learning_rate: StepSize = 3e-4
+    critic_learning_rate: StepSize = 3e-4
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    num_flow_steps: Size = 10
+    distillation_coefficient: NonNegative = 10.0  # alpha; most AntMazes'
     q_normalizer: Literal["none", "policy"] = "none"
     """`policy`: the Q term is divided by the mean |Q| of the policy's actions."""
     target_rule: Literal["mean", "min"] = "mean"  # over both critics; Adroit: min

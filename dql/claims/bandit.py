@@ -23,8 +23,8 @@ from dql.claims.file import (
     load_section,
 )
 from dql.claims.words import count_verdicts, in_words, readable, value_range
+from dql.config.fields import Strict
 from dql.config.project import load_project
-from dql.config.schema import Strict
 from dql.errors import UserError, nearest
 from dql.files import write_bytes, write_json
 from dql.results.bandit_summary import COLUMNS, read_summary

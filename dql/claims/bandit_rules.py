@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from dql.config.schema import Strict
+from dql.config.fields import Strict
 
 Rows = Mapping[str, pd.DataFrame]
 """A method's rows, one per seed, by method."""

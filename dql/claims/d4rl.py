@@ -36,8 +36,8 @@ from dql.claims.scores import (
     RunSource,
     TooFewSeedsError,
 )
+from dql.config.fields import Count, Strict
 from dql.config.project import Project, load_project
-from dql.config.schema import Count, Strict
 from dql.errors import UserError
 from dql.results.published import load_scores
 

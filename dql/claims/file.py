@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from dql import paths
-from dql.config.schema import Strict
-from dql.config.validation import read_yaml, validate
+from dql.config.fields import Strict
+from dql.config.validation import validate
+from dql.config.yaml_text import read_yaml
 from dql.errors import UserError, nearest
 
 CLAIMS = paths.CLAIMS

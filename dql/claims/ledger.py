@@ -27,8 +27,8 @@ from dql.claims.records import (
     verdict_of,
 )
 from dql.claims.setting_rules import EveryTask
+from dql.config.fields import Strict
 from dql.config.project import Project, load_project
-from dql.config.schema import Strict
 from dql.results.bandit_summary import COLUMNS, read_summary
 
 

@@ -15,7 +15,7 @@ from dql.claims.scores import (
     Selection,
     table_name,
 )
-from dql.config.schema import Strict
+from dql.config.fields import Strict
 from dql.results.published import load_scores
 
 

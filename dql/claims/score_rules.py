@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from dql.claims.scores import Average, Finding, Ground, NotListedError, NotTestedError
-from dql.config.schema import Strict
+from dql.config.fields import Strict
 from dql.results.published import NUM_PUBLISHED_SEEDS
 from dql.results.statistics import PublishedMean, compare
 

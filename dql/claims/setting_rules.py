@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from dql.claims.scores import Finding
-from dql.config.schema import Strict, TaskConfig
+from dql.config.fields import Strict
+from dql.config.schema import TaskConfig
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:

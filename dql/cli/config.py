@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dql.cli.options import Changes, Method, Scale, Task, load
+from dql.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration.")
 
@@ -40,8 +41,6 @@ def run(
 @app.command("schema")
 def schema() -> None:
     """Print the JSON schema of config.yaml, kept in config.schema.json."""
-    import json
-
     from dql.config.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    print_json(json_schema())

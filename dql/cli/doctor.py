@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dql.cli.output import print_json
+
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -23,7 +25,7 @@ def doctor(
 
     findings = examine()
     if json:
-        Console().print_json(data=as_json(findings))
+        print_json(as_json(findings))
     else:
         print_findings(findings, Console())
     if not is_usable(findings):

@@ -28,6 +28,7 @@ from dql.cli.options import (
     Task,
     load,
 )
+from dql.cli.output import replace_what_cannot_be_shown
 from dql.errors import UserError
 
 app = typer.Typer(
@@ -87,7 +88,7 @@ def train(
     Example: dql train bandit-axes diffusion_ql --seed 0 --seed 1 --scale smoke
     """
     project = load(scale, changes)
-    runs = [project.run_config(task, method, one) for one in seed]
+    runs = project.run_configs(task, method, seed)
     folders = [paths.run_directory(task, method, one) for one in seed]
     from dql.training.gpus import leased_gpu
 
@@ -239,6 +240,7 @@ def summary() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; what a user can mend is one message and exit code 2."""
+    replace_what_cannot_be_shown()
     try:
         app(args=arguments)
     except UserError as error:

@@ -36,5 +36,10 @@ def load(scale: str | None, changes: list[str] | None) -> Project:
     """Load the configuration with the changes of the command line."""
     from dql.config.project import load_project
     from dql.config.validation import parse_changes
+    from dql.errors import UserError
 
-    return load_project(scale=scale, overrides=parse_changes(changes or []))
+    overrides = parse_changes(changes or [])
+    if scale and overrides.get("scale", scale) != scale:
+        other = overrides["scale"]
+        raise UserError(f"--scale {scale} and --set scale={other}: keep one of the two")
+    return load_project(scale=scale, overrides=overrides)

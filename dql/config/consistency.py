@@ -1,12 +1,12 @@
-"""Whether methods, tasks and scale name what exists, with valid settings."""
+"""Whether methods, tasks and scale name what exists, with settings in their ranges."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dql.config.rows import check_rows
-from dql.config.scale_schema import SuiteScale
-from dql.config.validation import setting_names
+from dql.config.rows import row_faults
+from dql.config.validation import Fault, setting_names, settings_faults
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -14,30 +14,59 @@ if TYPE_CHECKING:
 
 
 def check_references(project: Project) -> None:
-    """Raise unless every name in methods and scale exists, with valid settings."""
-    check_rows(project.rows, project.methods)
+    """Raise unless every name in methods and scale exists, with valid settings.
+
+    One error names every fault; that of a method stands there once, not per task.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for subject, where, message in _faults(project):
+        if (subject.partition("@")[0], message) not in found:  # of a variant's method
+            found.setdefault((subject, message), where)
+    if found:
+        lines = [f"{where}: {message}" for (_, message), where in found.items()]
+        raise UserError("\n".join(lines))
+
+
+def _faults(project: Project) -> Iterator[Fault]:
+    yield from row_faults(project.rows, project.methods)
     for name, method in project.methods.items():
         for task in method.tasks:
-            project.settings(task, name)
-    for name, suite in project.scale.suites.items():
-        _check_suite(project, name, suite)
+            yield from _cell_faults(project, "methods.yaml", task, name)
+    for suite in project.scale.suites:
+        yield from _suite_faults(project, suite)
 
 
-def _check_suite(project: Project, suite_name: str, suite: SuiteScale) -> None:
+def _suite_faults(project: Project, suite_name: str) -> Iterator[Fault]:
     scale = f"scales/{project.config.scale}.yaml"
+    suite = project.scale.suites[suite_name]
     for task in (*suite.tasks, *suite.task_methods):
-        if project.task(task).suite != suite_name:
-            raise UserError(
-                f"{scale}: task '{task}' is of suite '{project.task(task).suite}', not "
-                f"'{suite_name}'"
-            )
+        if task not in project.tasks:
+            message = f"Unknown task '{task}'{nearest(task, project.tasks)}"
+            yield Fault(task, scale, message)
+        elif project.tasks[task].suite != suite_name:
+            actual = project.tasks[task].suite
+            message = f"task '{task}' is of suite '{actual}', not '{suite_name}'"
+            yield Fault(task, scale, message)
     for task, method in suite.cells():
-        project.settings(task, method)
-    agents = {project.method(method)[0].agent for _, method in suite.cells()}
-    known = {name for agent in agents for name in setting_names(agent)}
+        if task in project.tasks:
+            yield from _cell_faults(project, scale, task, method)
+    rows = [project.methods.get(name.partition("@")[0]) for _, name in suite.cells()]
+    known = {name for row in rows if row for name in setting_names(row.agent)}
     for key in suite.settings:
         if key not in known:
-            raise UserError(
-                f"{scale}: {suite_name}: no method has a setting '{key}'"
-                f"{nearest(key, known)}"
-            )
+            message = f"no method has a setting '{key}'{nearest(key, known)}"
+            yield Fault(key, f"{scale}: {suite_name}", message)
+
+
+def _cell_faults(
+    project: Project, where: str, task: str, method: str
+) -> Iterator[Fault]:
+    """Yield what is wrong with a method on a task, names included."""
+    try:
+        agent, chosen = project.chosen_settings(task, method)
+    except UserError as error:
+        yield Fault(method, where, str(error))
+        return
+    _, faults = settings_faults(agent, chosen)
+    for fault in faults:
+        yield Fault(method, f"{where}: method '{method}' on '{task}'", fault)

@@ -9,13 +9,13 @@ variant (`diffusion_ql@eta=0`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dql.config.consistency import check_references
+from dql.config.fields import Settings
 from dql.config.resolution import (
     lineage,
     resolve_all_tasks,
@@ -31,28 +31,24 @@ from dql.config.rows import (
     fill_methods,
     fill_tasks,
 )
-from dql.config.scale_schema import WHAT_RUNS, ScaleFile, SuiteScale, SuitesFile
+from dql.config.scale_schema import ScaleFile, SuiteScale, SuitesFile, give_way
 from dql.config.schema import (
     ProjectConfig,
     RunConfig,
-    Settings,
     SuiteName,
     TaskConfig,
 )
 from dql.config.validation import (
-    ALIASES,
     FileModel,
     merge,
-    parse_yaml,
-    read_yaml,
+    parse_variant,
     setting_names,
     validate,
     validate_settings,
 )
+from dql.config.yaml_text import read_yaml
 from dql.errors import UserError, nearest
 from dql.paths import CONFIG
-
-VARIANT = re.compile(r"([A-Za-z_]\w*)=([\w.+-]+)", re.ASCII)
 
 
 class RunKey(NamedTuple):
@@ -95,16 +91,10 @@ class Project:
             raise UserError(f"Unknown method '{base}'{nearest(base, self.methods)}")
         if "@" in name and not variant:
             raise UserError(f"Method '{name}': write method@key=value")
-        settings = {}
-        for assignment in variant.split(",") if variant else []:
-            match = VARIANT.fullmatch(assignment)
-            if not match:
-                raise UserError(
-                    f"Method '{name}': '{assignment}' is not of the form key=value"
-                )
-            key, value = match.groups()
-            settings[ALIASES.get(key, key)] = parse_yaml(value, assignment)
-        return self.methods[base], settings
+        try:
+            return self.methods[base], parse_variant(variant)
+        except UserError as error:
+            raise UserError(f"Method '{name}': {error}") from None
 
     def label(self, method: str) -> str:
         """Return the method's name for readers, its variant in parentheses."""
@@ -116,6 +106,11 @@ class Project:
 
     def settings(self, task: str, method: str) -> Settings:
         """Return the complete, validated agent settings of a method on a task."""
+        agent, chosen = self.chosen_settings(task, method)
+        return validate_settings(agent, chosen, f"method '{method}' on '{task}'")
+
+    def chosen_settings(self, task: str, method: str) -> tuple[str, Settings]:
+        """Return a method's agent and what the files and the variant set, unchecked."""
         row, variant = self.method(method)
         suite = self.task(task).suite
         suites = {self.rows[name].suite for name in lineage(self.rows, task)}
@@ -128,8 +123,7 @@ class Project:
         names = setting_names(row.agent)
         chosen = resolve_settings(row, self.rows, task)
         chosen |= {key: value for key, value in scaled.items() if key in names}
-        chosen |= variant
-        return validate_settings(row.agent, chosen, f"method '{method}' on '{task}'")
+        return row.agent, chosen | variant
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
         """Return everything that decides one run; an unknown name or seed raises."""
@@ -154,6 +148,17 @@ class Project:
             training=resolve_training(suite, environment),
             environment=environment,
         )
+
+    def run_configs(
+        self, task: str, method: str, seeds: Sequence[int]
+    ) -> list[RunConfig]:
+        """Return a run for each seed; a seed that stands twice raises."""
+        for seed in seeds:
+            if seeds.count(seed) > 1:
+                raise UserError(
+                    f"Seed {seed} stands twice: two runs would write to the same folder"
+                )
+        return [self.run_config(task, method, seed) for seed in seeds]
 
     def _unknown_seed(
         self, task: TaskConfig, method: str, seed: int, seeds: list[int]
@@ -236,23 +241,8 @@ def _read_scale(config_dir: Path, config: ProjectConfig) -> ScaleFile:
     defaults = read_yaml(config_dir / "suites.yaml")
     validate(SuitesFile, defaults, "suites.yaml")
     scale = read_yaml(config_dir / name)
-    suites = {
-        suite: _without_runs(values) if _has_stages(scale, suite) else values
-        for suite, values in defaults["suites"].items()
-    }
-    values = merge({"suites": suites}, scale)
+    values = merge({"suites": give_way(defaults["suites"], scale)}, scale)
     return validate(ScaleFile, merge(values, {"suites": config.suites}), name)
-
-
-def _without_runs(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave off the defaults of what runs: stages say it."""
-    return {key: value for key, value in values.items() if key not in WHAT_RUNS}
-
-
-def _has_stages(scale: Mapping[str, Any], name: str) -> bool:
-    suites = scale.get("suites")
-    suite = suites.get(name) if isinstance(suites, Mapping) else None
-    return isinstance(suite, Mapping) and bool(suite.get("stages"))
 
 
 def _read(config_dir: Path, model: type[FileModel], name: str) -> FileModel:

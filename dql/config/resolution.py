@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dql.config.fields import Settings
 from dql.config.rows import MethodConfig, TaskRow
 from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
     Physics,
     ProjectConfig,
-    Settings,
     TaskConfig,
     TrainingConfig,
 )
@@ -52,7 +52,7 @@ def resolve_tasks(
     for name, row in rows.items():
         suite = scale.suites.get(row.suite)
         dataset, behavior = row.dataset, row.behavior
-        if suite and suite.num_transitions:
+        if suite and suite.num_transitions and dataset.source != "file":
             size = {"num_transitions": _num_transitions(row, suite.num_transitions)}
             dataset = dataset.model_copy(update=size)
         if suite and suite.behavior and dataset.source == "local":

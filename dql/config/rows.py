@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any
 
 from pydantic import Field
 
 from dql.agents.registry import SETTINGS
-from dql.config.schema import Name, Settings, Strict, SuiteName, TaskConfig
-from dql.config.validation import merge, setting_names, validate, validate_settings
+from dql.config.fields import Name, Settings, Strict, Unique
+from dql.config.schema import SuiteName, TaskConfig
+from dql.config.validation import (
+    Fault,
+    merge,
+    setting_names,
+    settings_faults,
+    validate,
+)
 from dql.errors import UserError, nearest
 
 
@@ -45,9 +52,9 @@ class MethodConfig(Strict):
     label: str
     settings: Settings = {}
     suites: dict[SuiteName, Settings] = {}
-    from_task: list[str] = Field([], description="settings read from the task's row")
+    from_task: Unique[str] = Field([], description="settings read from the task's row")
     tasks: dict[str, Settings] = {}
-    serves: list[SuiteName] | None = Field(None, description="None: every suite")
+    serves: Unique[SuiteName] | None = Field(None, description="None: every suite")
 
 
 class MethodsFile(Strict):
@@ -131,39 +138,39 @@ def _fill_method(file: MethodsFile, name: str) -> MethodConfig:
     return method.model_copy(update={"agent": agent, "suites": suites})
 
 
-def check_rows(
+def row_faults(
     rows: Mapping[str, TaskRow], methods: Mapping[str, MethodConfig]
-) -> None:
-    """Raise for a setting that its agent does not have, or that no method reads."""
+) -> Iterator[Fault]:
+    """Yield what is wrong with settings: out of range, unknown, or read by nobody."""
     for name, method in methods.items():
-        _check_method(name, method)
+        yield from _method_faults(name, method)
     for name, row in rows.items():
-        _check_task_settings(name, row, methods)
+        yield from _task_faults(name, row, methods)
 
 
-def _check_task_settings(
+def _task_faults(
     task: str, row: TaskRow, methods: Mapping[str, MethodConfig]
-) -> None:
+) -> Iterator[Fault]:
+    where = f"tasks.yaml: {task}: settings"
     read = {key for method in methods.values() for key in method.from_task}
     for key in row.settings:
         if key not in read:
-            raise UserError(
-                f"tasks.yaml: {task}: settings: no method of methods.yaml lists "
-                f"'{key}' under from_task{nearest(key, sorted(read))}"
-            )
+            hint = nearest(key, sorted(read))
+            message = f"no method of methods.yaml lists '{key}' under from_task{hint}"
+            yield Fault(task, where, message)
     for name, method in methods.items():
-        taken = row.taken_by(method)
-        validate_settings(method.agent, taken, f"tasks.yaml: {task}: settings ({name})")
+        _, faults = settings_faults(method.agent, row.taken_by(method))
+        for fault in faults:
+            yield Fault(name, f"{where} ({name})", fault)
 
 
-def _check_method(name: str, method: MethodConfig) -> None:
-    names = setting_names(method.agent)
+def _method_faults(name: str, method: MethodConfig) -> Iterator[Fault]:
+    where, names = f"methods.yaml: {name}", setting_names(method.agent)
     for key in method.from_task:
         if key not in names:
-            raise UserError(
-                f"methods.yaml: {name}: from_task: agent '{method.agent}' has no "
-                f"setting '{key}'{nearest(key, names)}"
-            )
-    for suite, settings in method.suites.items():
-        where = f"methods.yaml: {name}, suite '{suite}'"
-        validate_settings(method.agent, method.settings | settings, where)
+            message = f"agent '{method.agent}' has no setting '{key}'"
+            yield Fault(name, f"{where}: from_task", message + nearest(key, names))
+    for suite, settings in {None: {}, **method.suites}.items():
+        _, faults = settings_faults(method.agent, method.settings | settings)
+        for fault in faults:
+            yield Fault(name, f"{where}, suite '{suite}'" if suite else where, fault)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from dql.config.schema import (
-    BehaviorConfig,
-    Count,
-    Seed,
-    Settings,
-    Strict,
-    SuiteName,
-    TrainingConfig,
-)
+from dql.config.fields import Count, Seed, Settings, Strict, Unique
+from dql.config.schema import BehaviorConfig, SuiteName, TrainingConfig
 
 WHAT_RUNS = ("seeds", "tasks", "methods", "task_methods")
 """Keys of a suite that its stages stand for."""
@@ -30,9 +24,9 @@ class TrainingScale(TrainingConfig):
 class Stage(Strict):
     """Cells and seeds that a campaign runs together, before the stages after it."""
 
-    tasks: list[str]
-    methods: list[str]
-    seeds: list[Seed]
+    tasks: Unique[str]
+    methods: Unique[str]
+    seeds: Unique[Seed]
 
     def runs(self) -> list[tuple[str, str, int]]:
         """Return every (task, method, seed), task by task."""
@@ -51,12 +45,12 @@ class SuiteScale(Strict):
     own, in the order in which they are wanted.
     """
 
-    seeds: list[Seed] = []
+    seeds: Unique[Seed] = []
     stages: list[Stage] = []
     seeds_per_job: Count = 1
-    tasks: list[str] | Literal["all"] = "all"
-    methods: list[str] = []
-    task_methods: dict[str, list[str]] = Field(
+    tasks: Unique[str] | Literal["all"] = "all"
+    methods: Unique[str] = []
+    task_methods: dict[str, Unique[str]] = Field(
         {}, description="further methods of single tasks"
     )
     settings: Settings = Field(
@@ -131,3 +125,19 @@ class ScaleFile(Strict):
     def _in_order(cls, suites: dict[str, SuiteScale]) -> dict[str, SuiteScale]:
         """Return the suites as tables list them, whichever file names them first."""
         return {name: suites[name] for name in get_args(SuiteName) if name in suites}
+
+
+def give_way(defaults: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave off the suites' defaults of what runs where a scale's stages say it."""
+    return {
+        suite: {k: v for k, v in values.items() if k not in WHAT_RUNS}
+        if _has_stages(scale, suite)
+        else values
+        for suite, values in defaults.items()
+    }
+
+
+def _has_stages(scale: Mapping[str, Any], name: str) -> bool:
+    suites = scale.get("suites")
+    suite = suites.get(name) if isinstance(suites, Mapping) else None
+    return isinstance(suite, Mapping) and bool(suite.get("stages"))

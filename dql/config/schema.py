@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from dql.errors import nearest
+from dql.agents.ranges import Steps
+from dql.config.fields import Count, Name, Seed, Settings, Strict, Unique, Variant
 
 SuiteName = Literal[
     "bandit", "local", "remade", "gym", "antmaze", "adroit", "kitchen", "minari"
@@ -20,13 +21,6 @@ RewardTransform = Literal["none", "normalize", "cql_antmaze"]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
 Precision = Literal["float32", "tf32"]
-Count = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
-Settings = dict[str, Any]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A word that is safe as a folder, a file and an argument of a shell command."""
-Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=,+-]*$")]
-"""A method's name with the settings of a variant: `diffusion_ql@eta=0`."""
 
 
 def check_score_range(low: float | None, high: float | None) -> None:
@@ -42,23 +36,6 @@ def check_score_range(low: float | None, high: float | None) -> None:
 def _is_absent(value: Any) -> bool:
     """Leave a key that a task has no use for out of its stored configuration."""
     return value is None
-
-
-class Strict(BaseModel):
-    """A frozen model that names the nearest valid key when it meets an unknown one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reject_unknown_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    raise ValueError(
-                        f"unknown key '{key}'{nearest(key, cls.model_fields)}"
-                    )
-        return values
 
 
 def _as_tuple(values: Any) -> Any:
@@ -84,7 +61,13 @@ class PolicyPart(Strict):
 class DatasetConfig(Strict):
     """Where the transitions of a task come from."""
 
-    source: Literal["bandit", "local", "remade", "d4rl", "minari"]
+    source: Literal["bandit", "local", "remade", "d4rl", "minari", "file"]
+    path: str | None = Field(
+        None,
+        pattern=r"^[^{}\x00-\x1f]+\.npz$",
+        exclude_if=_is_absent,
+        description="of source file, from the folder that holds workflow/",
+    )
     id: str | None = Field(None, description="of a dataset that Minari publishes")
     url: str | None = Field(
         None,
@@ -133,7 +116,7 @@ class TaskConfig(Strict):
     behavior: BehaviorConfig | None = None
     num_gradient_steps: Count | None = Field(None, description="of the paper")
     num_evaluation_episodes: Count | None = Field(None, description="of the paper")
-    offline_selection_rank: int | None = Field(
+    offline_selection_rank: Steps | None = Field(
         None, description="0: the checkpoint with the lowest diffusion loss (top_k)"
     )
 
@@ -152,6 +135,20 @@ class TaskConfig(Strict):
             )
         if is_minari != (self.dataset.id is not None):
             raise ValueError("source 'minari', and no other, needs a dataset id")
+        return self
+
+    @model_validator(mode="after")
+    def _keep_the_bandit_apart(self) -> TaskConfig:
+        is_bandit = self.dataset.source in ("bandit", "file")
+        if is_bandit != (self.suite == "bandit"):
+            raise ValueError(
+                "data of source 'bandit' or 'file' and tasks of suite 'bandit' belong "
+                "together"
+            )
+        if is_bandit != (self.environment == "bandit" and self.layout is not None):
+            raise ValueError("environment 'bandit', and no other, needs a layout")
+        if (self.dataset.source == "file") != (self.dataset.path is not None):
+            raise ValueError("source 'file', and no other, needs a path")
         return self
 
     @model_validator(mode="after")
@@ -201,7 +198,7 @@ class ProjectConfig(Strict):
         description="gradient steps below which scores of data made here are called "
         "too short to rank",
     )
-    tables: dict[Name, list[SuiteName]] = Field(description="suites of each table")
+    tables: dict[Name, Unique[SuiteName]] = Field(description="suites of each table")
     suites: dict[SuiteName, dict[str, Any]] = Field(
         {}, description="replaces values of the scale's suites"
     )

@@ -1,59 +1,38 @@
-"""Read YAML, lay changes over it, and turn every fault into one readable message."""
+"""Check values, lay changes over them, turn every fault into a readable message."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from dql.agents.registry import SETTINGS
-from dql.config.schema import Settings, Strict
+from dql.config.fields import Settings, Strict
+from dql.config.yaml_text import parse_yaml
 from dql.errors import UserError, did_you_mean, nearest
 
 ALIASES = {"eta": "q_coefficient", "N": "num_denoising_steps"}
 """Short names of settings in a variant such as `diffusion_ql@eta=0`."""
 
-# libyaml's parser where PyYAML has it: several times as fast, the same language.
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=([\w.+-]+)", re.ASCII)
+
+BRANCH = re.compile(r"\[|^constrained-")
+"""What pydantic adds to a location inside a union: `list[str]`, `constrained-int`."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a subject, such as a method, and where it stands."""
+
+    subject: str
+    where: str
+    message: str
+
 
 FileModel = TypeVar("FileModel", bound=Strict)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one configuration file as a mapping."""
-    try:
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the configuration {path}: {error}") from error
-    values = parse_yaml(text, str(path))
-    if not isinstance(values, dict):
-        raise UserError(f"{path} must hold a mapping of keys to values")
-    return values
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Return what a YAML text says; a text that is none names `where`.
-
-    PyYAML's constructors raise plain Python errors for dates, numbers and tags that
-    look right and are not.
-    """
-    try:
-        return yaml.load(text, Loader=SAFE_LOADER)
-    except (
-        yaml.YAMLError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise UserError(f"{where} is not valid YAML: {error}") from error
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +52,8 @@ def validate(
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError(_describe(error, where)) from None
+        lines = [f"{where}: {fault}" for fault in _describe(error)]
+        raise UserError("\n".join(lines)) from None
 
 
 @cache
@@ -86,46 +66,107 @@ def setting_names(agent: str) -> list[str]:
     return [field.name for field in dataclasses.fields(SETTINGS[agent])]
 
 
-def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
-    """Return the agent's complete settings with `settings` laid over its defaults."""
-    names = setting_names(agent)
+def settings_faults(
+    agent: str, settings: Settings
+) -> tuple[Settings | None, list[str]]:
+    """Return the agent's complete settings, or None and a line for every fault.
+
+    Settings that do not fit together are found among those that stand in their range.
+    """
+    names, faults = setting_names(agent), []
+    known = {key: value for key, value in settings.items() if key in names}
     for key in settings:
         if key not in names:
-            raise UserError(
-                f"Unknown setting '{key}' of agent '{agent}' ({where})."
+            faults.append(
+                f"Unknown setting '{key}' of agent '{agent}'."
                 f"{did_you_mean(key, [*names, *ALIASES])}"
                 f" Its settings: {', '.join(names)}."
             )
-    try:
-        return dataclasses.asdict(_settings_adapter(agent).validate_python(settings))
-    except ValidationError as error:
-        raise UserError(_describe(error, where)) from None
+    while True:
+        try:
+            complete = _settings_adapter(agent).validate_python(known)
+            break
+        except ValidationError as error:
+            faults += _describe(error)
+            wrong = {str(part) for fault in error.errors() for part in fault["loc"]}
+        if not wrong & known.keys():
+            return None, faults
+        known = {key: value for key, value in known.items() if key not in wrong}
+    return (None, faults) if faults else (dataclasses.asdict(complete), [])
 
 
-def _describe(error: ValidationError, where: str) -> str:
-    """Turn pydantic's errors into one line per fault: file, key, reason."""
+def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
+    """Return the agent's complete settings with `settings` laid over its defaults."""
+    complete, faults = settings_faults(agent, settings)
+    if complete is None:
+        raise UserError("\n".join(f"{where}: {fault}" for fault in faults))
+    return complete
+
+
+def _describe(error: ValidationError) -> list[str]:
+    """Turn pydantic's errors into one line per fault: key, reason."""
     lines = []
     for fault in error.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
+        branches = [part for part in fault["loc"] if BRANCH.search(str(part))]
+        key = ".".join(str(part) for part in fault["loc"] if part not in branches)
+        message, value = fault["msg"].removeprefix("Value error, "), fault["input"]
+        if message.startswith("Input should"):
+            message = f"{message.removeprefix('Input ')}, not {value!r:.80}"
         if fault["type"] == "literal_error":
+            if branches and not isinstance(value, str):
+                continue  # the union's other branch says what is wrong
             words = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
-            message = f"unknown word {fault['input']!r}{nearest(fault['input'], words)}"
+            message = f"unknown word {value!r}{nearest(value, words)}"
         if fault["type"] == "string_pattern_mismatch":
             message = f"not of the allowed form {fault['ctx']['pattern']}"
-        lines.append(f"{where}: {key + ': ' if key else ''}{message}")
-    return "\n".join(lines)
+        lines.append(f"{key + ': ' if key else ''}{message}")
+    return lines
 
 
-def parse_changes(assignments: Iterable[str]) -> dict[str, Any]:
-    """Turn `suites.local.seeds=[0]` into nested mappings; the value is YAML."""
+def parse_variant(variant: str) -> Settings:
+    """Turn `eta=0,N=7` into settings, aliases resolved; one twice is refused."""
+    settings: Settings = {}
+    for assignment in variant.split(",") if variant else []:
+        match = ASSIGNMENT.fullmatch(assignment)
+        if not match:
+            raise UserError(f"'{assignment}' is not of the form key=value")
+        key = ALIASES.get(match[1], match[1])
+        if key in settings:
+            raise UserError(f"the setting '{key}' stands twice; keep one of the two")
+        settings[key] = parse_yaml(match[2], f"'{assignment}'")
+    return settings
+
+
+def parse_changes(assignments: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """Turn `suites.local.seeds=[0]` into nested mappings; the value is YAML.
+
+    What two of them decide is refused.
+    """
     changes: dict[str, Any] = {}
+    decided: dict[tuple[str, ...], str] = {}
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator:
-            raise UserError(f"--set {assignment}: write KEY=VALUE")
-        value = parse_yaml(text, f"--set {assignment}")
+            raise UserError(f"{option} {assignment}: write KEY=VALUE")
+        value = parse_yaml(text, f"{option} {assignment}")
         for key in reversed(path.split(".")):
             value = {key: value}
+        for leaf in _leaves(value):
+            for earlier, other in decided.items():
+                if all(a == b for a, b in zip(leaf, earlier, strict=False)):
+                    raise UserError(
+                        f"{option} {other} and {option} {assignment} both decide"
+                        f" '{'.'.join(map(str, leaf))}'; keep one of the two"
+                    )
+        decided |= dict.fromkeys(_leaves(value), assignment)
         changes = merge(changes, value)
     return changes
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every value in nested mappings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from ((key, *rest) for rest in _leaves(value))
+        else:
+            yield (key,)

@@ -23,10 +23,12 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.agents.registry",
         "dql.agents.advantage_settings",
         "dql.agents.diffusion_settings",
+        "dql.agents.ranges",
         "dql.agents.regularized_settings",
         "dql.agents.settings",
         "dql.cli.main",
         "dql.config.consistency",
+        "dql.config.fields",
         "dql.config.project",
         "dql.config.rows",
         "dql.config.scale_schema",
@@ -37,6 +39,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.config.resolution",
         "dql.config.schema",
         "dql.config.validation",
+        "dql.config.yaml_text",
     }
 )
 """Modules outside the fingerprint: the resolved configuration holds all they decide."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from dql import paths
+from dql.config.yaml_text import parse_yaml
 from dql.errors import UserError
 from dql.results.published import read_rows
 from dql.results.selection import kept_rank
@@ -45,17 +44,10 @@ def load_settings(directory: Path = paths.PUBLISHED) -> list[PublishedSetting]:
                 f"{path}: {row['task']}, {row['setting']}: unknown origin "
                 f"{row['origin']!r}; known: {', '.join(ORIGINS)}"
             )
-        settings.append(PublishedSetting(**row | {"value": parse(row["value"])}))
+        where = f"{path}: {row['task']}, {row['setting']}"
+        value = parse_yaml(row["value"], where)
+        settings.append(PublishedSetting(**row | {"value": value}))
     return settings
-
-
-def parse(text: str) -> Any:
-    """Return a value as YAML reads it, numbers such as 3e-05 included."""
-    value = yaml.safe_load(text)
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any]:

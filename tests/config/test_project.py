@@ -60,21 +60,6 @@ def test_alias_and_setting_name_mean_the_same():
     assert settings == project.settings("bandit-axes", full)
 
 
-@pytest.mark.parametrize(
-    ("variant", "remedy"),
-    [
-        ("diffusion_ql@num_backpropagated_steps=0", "from 1 to num_denoising_steps"),
-        ("diffusion_ql@num_backpropagated_steps=3,N=2", "num_denoising_steps, 2"),
-        ("edp@num_solver_steps=0", "num_solver_steps must be at least 1"),
-        ("td3_bc@learning_rate_decay_interval=0", "interval must be at least 1"),
-    ],
-)
-def test_settings_that_do_not_fit_are_refused_by_name(variant, remedy):
-    with pytest.raises(UserError, match=remedy) as caught:
-        load_project().settings("bandit-axes", variant)
-    assert variant in str(caught.value)
-
-
 def test_label_shows_the_variant():
     assert load_project().label("diffusion_ql@eta=0") == "Diffusion-QL (eta = 0)"
 
@@ -132,6 +117,17 @@ def test_a_method_is_refused_on_a_task_it_does_not_serve():
         ({"suites": {"local": {"sedes": [0]}}}, ["local", "sedes", "seeds"]),
         ({"suites": {"local": {"seeds": ["x"]}}}, ["suites.local.seeds", "integer"]),
         ({"suites": {"local": {"seeds": [-1]}}}, ["seeds", "greater"]),
+        ({"suites": {"local": {"seeds": [True]}}}, ["seeds", "integer, not True"]),
+        ({"suites": {"local": {"seeds": [2**32]}}}, ["seeds", "less than"]),
+        ({"suites": {"local": {"seeds": [0, 1, 0]}}}, ["seeds: 0 stands twice"]),
+        ({"suites": {"local": {"methods": ["bcq", "bcq"]}}}, ["bcq stands twice"]),
+        ({"suites": {"local": {"tasks": ["a", "a"]}}}, ["tasks: a stands twice"]),
+        ({"suites": {"local": {"tasks": "al"}}}, ["tasks", "'al'", "all"]),
+        ({"tables": {"local": ["local", "local"]}}, ["local stands twice"]),
+        (
+            {"suites": {"local": {"training": {"num_gradient_steps": True}}}},
+            ["num_gradient_steps: should be a valid integer, not True"],
+        ),
         ({"suites": {"local": {"methods": ["td3bc"]}}}, ["td3bc", "td3_bc"]),
         ({"suites": {"local": {"tasks": ["bandit-axes"]}}}, ["bandit-axes", "local"]),
         ({"suites": {"local": {"methods": ["td3_bc@eta"]}}}, ["eta", "key=value"]),
@@ -203,6 +199,45 @@ def test_changes_of_the_command_line_nest():
     assert load_project(overrides=changes).suite("local").seeds == [4]
     with pytest.raises(UserError, match="KEY=VALUE"):
         parse_changes(["suites"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["scale=smoke", "scale=paper"],
+        ["suites.local.seeds=[0]", "suites.local.seeds=[0]"],
+        ["suites={local: {seeds: [0]}}", "suites.local.seeds=[1]"],
+        ["suites.local=null", "suites.local.seeds=[1]"],
+    ],
+)
+def test_what_two_changes_decide_is_refused(changes):
+    with pytest.raises(UserError, match="both decide") as caught:
+        parse_changes(changes)
+    assert all(f"--set {change}" in str(caught.value) for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("file", "after", "again"),
+    [
+        ("methods.yaml", "methods:\n", "  td3_bc: {agent: bcq, label: X}\n"),
+        ("scales/smoke.yaml", "    seeds_per_job: 3\n", "    seeds: [7]\n"),
+        ("tasks.yaml", "tasks:\n", "  pen-cloned-v1: {}\n"),
+        ("config.yaml", "scale: quick\n", "scale: paper\n"),
+    ],
+)
+def test_a_second_key_is_refused_with_file_and_line(tmp_path, file, after, again):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    path = tmp_path / "config" / file
+    path.write_text(path.read_text().replace(after, after + again, 1))
+    key = again.strip().partition(":")[0]
+    expected = rf"{file} is not valid YAML: line \d+: the key '{key}' stands twice"
+    with pytest.raises(UserError, match=expected):
+        load_project(tmp_path / "config", scale="smoke")
+
+
+def test_a_seed_twice_is_refused():
+    with pytest.raises(UserError, match="Seed 0 stands twice"):
+        load_project().run_configs("bandit-axes", "bcq", [0, 1, 0])
 
 
 def test_minari_ids_have_a_version():

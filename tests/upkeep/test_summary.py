@@ -1,6 +1,9 @@
 """The closing summary prints what there is and stays silent about what is not."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -11,6 +14,7 @@ from dql.claims.bandit import write_claims
 from dql.claims.file import FAILS
 from dql.claims.page import write_claims as write_all_claims
 from dql.environments import bandit
+from dql.paths import SOURCE
 from dql.results.bandit_summary import write_summary
 from dql.results.cells import aggregate_cell
 from dql.results.files import read_json
@@ -59,6 +63,15 @@ def root(tmp_path):
     figure.parent.mkdir(parents=True)
     figure.write_bytes(b"%PDF")
     return tmp_path
+
+
+def test_an_output_without_the_signs_gets_question_marks(root):
+    """`±`, and the frames of tables, in a terminal that knows ASCII only."""
+    command = [sys.executable, "-m", "dql", "summary"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"mean ? standard error" in done.stdout
 
 
 def test_summary_prints_numbers_and_places(root):

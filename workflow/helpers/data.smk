@@ -66,7 +66,8 @@ def weights_parameters(wildcards):
 def data_figure_parameters(wildcards):
     """Return what decides the figure of a dataset besides its rows: code and style."""
     code = fingerprint.code_fingerprint("dql.figures.dataset")
-    return f"{code}-{digest(paths.STYLE.read_text())}"
+    style = digest(paths.STYLE.read_text("utf-8"))
+    return f"{code}-{style}"
 
 
 DATA_FIGURE_TARGETS = [

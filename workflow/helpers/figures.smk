@@ -4,7 +4,8 @@
 def bandit_claims_parameters(wildcards):
     """Return what decides the verdicts besides the summary: code and the claims."""
     code = fingerprint.code_fingerprint("dql.claims.bandit")
-    return f"{code}-{digest(paths.CLAIMS.read_text())}"
+    claims = digest(paths.CLAIMS.read_text("utf-8"))
+    return f"{code}-{claims}"
 
 
 BANDIT_CELLS = PROJECT.cells(["bandit"])
@@ -104,7 +105,8 @@ def figure_parameters(module, cells):
     """Return what decides a figure besides its data: code, style and names."""
     code = fingerprint.code_fingerprint("dql.figures.registry", f"dql.figures.{module}")
     ranking = PROJECT.config.min_steps_to_rank
-    return f"{code}-{digest(paths.STYLE.read_text(), ranking)}-{labels(cells)}"
+    style = digest(paths.STYLE.read_text("utf-8"), ranking)
+    return f"{code}-{style}-{labels(cells)}"
 
 
 def bandit_figure_parameters(name):

@@ -41,7 +41,9 @@ def table_inputs(name):
 
 def table_parameters(name):
     """Return what decides a table besides its inputs: code, settings, published scores."""
-    published = [file.read_text() for file in sorted(paths.PUBLISHED.glob("*.csv"))]
+    published = [
+        file.read_text("utf-8") for file in sorted(paths.PUBLISHED.glob("*.csv"))
+    ]
     code = fingerprint.code_fingerprint("dql.tables.registry")
     settings = tables.table_settings(PROJECT, name)
     ranking = PROJECT.config.min_steps_to_rank
@@ -64,7 +66,7 @@ def claims_parameters(wildcards):
     Cells that this scale does not train count by their content where they are there.
     """
     others = {
-        str(path): path.read_text()
+        str(path): path.read_text("utf-8")
         for task in PROJECT.tasks.values()
         if task.suite in (*D4RL_SUITES, "remade")
         for path in sorted((paths.CELLS / task.name).glob("*.json"))
@@ -76,7 +78,7 @@ def claims_parameters(wildcards):
         *paths.PUBLISHED.glob("*.csv"),
         *paths.CONFIG.rglob("*.yaml"),
     ]
-    texts = [file.read_text() for file in sorted(files)]
+    texts = [file.read_text("utf-8") for file in sorted(files)]
     return f"{fingerprint.code_fingerprint('dql.claims.page')}-{digest(texts, others)}"
 
 

@@ -33,14 +33,21 @@ try:
     from dql.errors import UserError
     from dql.files import file_sha256
     from dql.behavior.kept import FILES as POLICY_FILES, kept_folder
-    from dql.config.validation import read_yaml
+    from dql.config.yaml_text import read_words, read_yaml
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Snakemake's Python has no '{error.name}'; run make setup, then "
         "source .venv/bin/activate"
     )
 
+if {"{", "}"} & set(str(workflow.basedir)):
+    raise WorkflowError(
+        f"Snakemake takes braces in a path for names, and this checkout is in "
+        f"{workflow.basedir}; rename that folder, or move the checkout"
+    )
+
 try:
+    config.update(read_words(config, "config"))
     PROJECT = load_project(overrides=config)
     for table in PROJECT.config.tables:
         tables.check_name(PROJECT, table)
