@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +152,12 @@ def check_physics(
     }
 
 
+FLAGS = ("terminals", "timeouts")
+
+
 def read_recording(environment: str, path: Path) -> dict[str, np.ndarray]:
     """Read observations, actions and episode ends of an npz file with D4RL's keys."""
-    keys = ("observations", "actions", "terminals", "timeouts")
+    keys = ("observations", "actions", *FLAGS)
     try:
         with np.load(path, allow_pickle=False) as file:
             missing = [key for key in keys if key not in file]
@@ -162,12 +166,19 @@ def read_recording(environment: str, path: Path) -> dict[str, np.ndarray]:
             arrays = {key: file[key] for key in keys}
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (
+        ValueError, OSError, EOFError, LookupError, RuntimeError, TypeError,
+        AttributeError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise UserError(f"{path} is not an npz file of arrays: {error}") from None
     model = load_model(environment, "stock")
     widths = {"observations": model.nq + model.nv - 1, "actions": model.nu}
-    num_rows = len(arrays["observations"])
+    num_rows = len(arrays["observations"]) if arrays["observations"].ndim else 0
+    if num_rows < 2:
+        raise UserError(f"{path} holds no step: it has {num_rows} row(s), 2 at least")
     for key, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise UserError(f"{path}: {key} holds {array.dtype}, not numbers")
         expected = (num_rows, widths[key]) if key in widths else (num_rows,)
         if array.shape != expected:
             raise UserError(
@@ -176,10 +187,15 @@ def read_recording(environment: str, path: Path) -> dict[str, np.ndarray]:
         bad_rows = np.flatnonzero(~np.isfinite(array.reshape(num_rows, -1)).all(axis=1))
         if len(bad_rows):
             raise UserError(f"{path}: {key} is not finite at row {bad_rows[0]}")
+        other = np.flatnonzero((array != 0) & (array != 1)) if key in FLAGS else ()
+        if len(other):
+            raise UserError(
+                f"{path}: {key} is {array[other[0]]} at row {other[0]}, not 0 or 1"
+            )
     return {
         "observations": arrays["observations"].astype(np.float64),
         "actions": arrays["actions"].astype(np.float64),
-        "ends": (arrays["terminals"] | arrays["timeouts"]).astype(bool),
+        "ends": np.any([arrays[key] != 0 for key in FLAGS], axis=0),
     }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -54,11 +55,10 @@ def _take(folder: Path) -> tuple[FileLock, str] | None:
     gpus = available_gpus()
     if not gpus or (len(gpus) == 1 and VISIBLE in os.environ):
         return None
-    names = lock_names(gpus)
     try:
         _share(folder)
         for place in range(MAX_PROCESSES_PER_GPU):
-            for gpu, name in zip(gpus, names, strict=True):
+            for gpu, name in gpus.items():
                 lock = FileLock(folder / f"{name}.{place}.lock", mode=0o666)
                 try:
                     lock.acquire(timeout=0)
@@ -94,32 +94,68 @@ def _share(folder: Path) -> None:
         folder.chmod(0o1777)
 
 
-def available_gpus() -> Sequence[str]:
-    """List the ids of the GPUs, or of their slices, that this process may choose."""
+def available_gpus() -> dict[str, str]:
+    """Return the GPUs, or slices, this process may choose from: id to name of locks.
+
+    A list is read as CUDA reads it: what follows an entry that is no GPU does not
+    count, and where one stands twice, none does. Locks are named by UUID, so alike in
+    every process, also where a scheduler gave numbers.
+    """
     visible = os.environ.get(VISIBLE)
-    if visible is not None:
-        return [gpu.strip() for gpu in visible.split(",") if gpu.strip()]
-    return [uuid for uuids in list_uuids() for uuid in uuids]
+    if visible is None:
+        return {uuid: _lock_name(uuid) for uuids in list_uuids() for uuid in uuids}
+    entries = [entry.strip() for entry in visible.split(",")]
+    gpus = list_uuids() if len(entries) > 1 else []  # of one there is no choice
+    found: dict[str, str] = {}
+    for entry in entries:
+        uuid = _uuid_of(entry, gpus)
+        if uuid is None or _kind(entry) != _kind(entries[0]):
+            if len(entries) > 1:
+                logger.warning("%s=%s: no GPU from %r on", VISIBLE, visible, entry)
+            break
+        if _lock_name(uuid) in found.values():
+            logger.warning("%s=%s: one GPU twice, CUDA sees none", VISIBLE, visible)
+            return {}
+        found[entry] = _lock_name(uuid)
+    return found
 
 
-def lock_names(gpus: Sequence[str]) -> list[str]:
-    """Name the GPUs alike in every process: by UUID where a scheduler gave numbers."""
-    names = dict(zip(gpus, gpus, strict=True))
-    if any(gpu.isdigit() for gpu in gpus):
-        # Of a GPU in slices, its number means the first one.
-        names |= {str(i): uuids[0] for i, uuids in enumerate(list_uuids())}
-    return [names[gpu].replace("/", "_") for gpu in gpus]
+def _lock_name(uuid: str) -> str:
+    return uuid.replace("/", "_")
+
+
+def _kind(entry: str) -> str:
+    return entry[:4] if entry.startswith(("GPU-", "MIG-")) else "number"
+
+
+def _uuid_of(entry: str, gpus: Sequence[Sequence[str]]) -> str | None:
+    """Return the UUID of a number or of a UUID's start, or None where it is no GPU.
+
+    Of a GPU in slices, its number means the first one. Where the driver lists no GPU,
+    the entry itself.
+    """
+    if entry.isdecimal():
+        chosen = [gpus[int(entry)][0]] if int(entry) < len(gpus) else []
+    elif entry.startswith("GPU-"):
+        uuids = (uuid for slices in gpus for uuid in slices)
+        chosen = [uuid for uuid in uuids if uuid.startswith(entry)]
+    else:
+        return entry if entry.startswith("MIG-") else None
+    if not gpus:
+        return entry
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def list_uuids() -> list[list[str]]:
     """Ask the driver for each GPU's UUID or, where it is in slices, for theirs."""
-    command = ["nvidia-smi", "--list-gpus"]
+    program = shutil.which("nvidia-smi")
+    if program is None:  # also where a folder on PATH cannot be read
+        return []
+    command = [program, "--list-gpus"]
     try:
         listed = subprocess.run(
             command, capture_output=True, text=True, timeout=QUERY_SECONDS
         )
-    except FileNotFoundError:
-        return []
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.warning("nvidia-smi does not answer (%s): no GPU is leased", error)
         return []

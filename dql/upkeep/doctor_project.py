@@ -212,7 +212,7 @@ def check_gpu_leases() -> Iterator[Finding]:
     foreign = [file for file in files if not os.access(file, os.W_OK)]
     held = [file for file in files if file not in foreign and is_locked(file)]
     gpus = available_gpus()
-    gone = [file for file in held if file.stem.rpartition(".")[0] not in gpus]
+    gone = [file for file in held if file.stem.rpartition(".")[0] not in gpus.values()]
     if foreign:
         remedy = f"its owner may chmod 666 {foreign[0]}"
         yield problem("gpu leases", f"{foreign[0]} is another user's", remedy)

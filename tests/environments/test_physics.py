@@ -101,6 +101,12 @@ def test_steps_across_an_episode_end_are_not_compared(tmp_path: Path) -> None:
     assert physics.check_physics("hopper", path, "stock")["num_transitions"] == 6
 
 
+def test_flags_may_be_numbers(tmp_path: Path) -> None:
+    ends = np.array([0, 0, 0, 1, 0, 0, 0, 0], dtype=np.float32)
+    path = recording(tmp_path, terminals=ends, timeouts=np.zeros(8, dtype=np.uint8))
+    assert physics.check_physics("hopper", path, "stock")["num_transitions"] == 6
+
+
 def test_a_clipped_velocity_continues_as_simulated() -> None:
     model = physics.load_model("hopper", "stock")
     data = mujoco.MjData(model)
@@ -130,6 +136,19 @@ def test_a_clipped_velocity_continues_as_simulated() -> None:
         ({"actions": np.zeros((8, 2))}, r"actions has shape \(8, 2\), hopper needs"),
         ({"observations": np.full((8, 11), np.nan)}, "observations.*row 0"),
         ({"terminals": np.array([None] * 8)}, "not an npz file of arrays"),
+        ({"terminals": np.full(8, 0.5)}, "terminals is 0.5 at row 0, not 0 or 1"),
+        ({"timeouts": np.arange(8)}, "timeouts is 2 at row 2, not 0 or 1"),
+        ({"timeouts": np.array([b"0"] * 8)}, "timeouts holds .S1, not numbers"),
+        ({"observations": np.float64(1)}, "holds no step: it has 0"),
+        (
+            {
+                "observations": np.zeros((0, 11)),
+                "actions": np.zeros((0, 3)),
+                "terminals": np.zeros(0),
+                "timeouts": np.zeros(0),
+            },
+            "holds no step: it has 0",
+        ),
     ],
 )
 def test_bad_recordings_are_named(tmp_path: Path, changes: dict, message: str) -> None:

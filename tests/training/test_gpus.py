@@ -174,9 +174,58 @@ def test_slices_of_a_gpu_are_leased_one_by_one(nvidia_smi, tmp_path, monkeypatch
     names = sorted(path.name for path in (tmp_path / "leases").iterdir())
     assert "MIG-GPU-a_2_0.0.lock" in names and len(names) == 4
     monkeypatch.setenv(VISIBLE, "0,1")  # the first slice, then the whole second GPU
-    assert gpus.lock_names(gpus.available_gpus()) == ["MIG-1", "GPU-b"]
+    assert list(gpus.available_gpus().values()) == ["MIG-1", "GPU-b"]
     for lease in held:
         lease.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"),
+    [
+        ("0,1", ["0", "1"]),
+        ("0, 1", ["0", "1"]),
+        ("1,0", ["1", "0"]),
+        ("0,1,-1", ["0", "1"]),
+        ("0,-1,1", ["0"]),
+        ("-1,0,1", []),
+        ("0,1,2", ["0", "1"]),
+        ("0,,1", ["0"]),
+        ("0,none,1", ["0"]),
+        ("0,1,0", []),
+        ("GPU-a,GPU-b,GPU-c", ["GPU-a", "GPU-b"]),
+        ("GPU-a,1", ["GPU-a"]),
+        ("GPU-,GPU-a", []),
+        ("MIG-x,MIG-y", ["MIG-x", "MIG-y"]),
+    ],
+)
+def test_lists_are_read_as_cuda_reads_them(two_gpus, monkeypatch, visible, seen):
+    """CUDA's programming guide: what follows an entry it does not know is ignored."""
+    monkeypatch.setenv(VISIBLE, visible)
+    assert list(gpus.available_gpus()) == seen
+
+
+def test_no_entry_that_cuda_ignores_is_leased(two_gpus, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(VISIBLE, "0,1,-1")
+    leases = [leased_gpu(tmp_path / "leases") for _ in range(3)]
+    taken = []
+    for lease in leases:
+        taken.append(lease.__enter__())
+        monkeypatch.setenv(VISIBLE, "0,1,-1")
+    assert taken == ["0", "1", "0"]
+    assert "CUDA_VISIBLE_DEVICES=0,1,-1: no GPU from '-1' on" in caplog.text
+    for lease in leases:
+        lease.__exit__(None, None, None)
+
+
+def test_what_cannot_be_run_is_no_driver(tmp_path, monkeypatch, caplog):
+    """As where a folder on PATH cannot be read: not a driver that does not answer."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    (tmp_path / "nvidia-smi").write_text("")
+    monkeypatch.setenv("PATH", f"{closed}{os.pathsep}{tmp_path}")
+    monkeypatch.delenv(VISIBLE, raising=False)
+    assert gpus.list_uuids() == []
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_lease_on_a_gpu_that_is_gone_is_a_warning(folder, monkeypatch):
     from dql.training import gpus
 
     monkeypatch.setattr(gpus, "LEASES", folder)
-    monkeypatch.setattr(gpus, "available_gpus", lambda: ["GPU-b"])
+    monkeypatch.setattr(gpus, "available_gpus", lambda: {"GPU-b": "GPU-b"})
     for name in ("GPU-a.0.lock", "GPU-b.12.lock"):
         (folder / name).touch()
     with (folder / "GPU-b.12.lock").open("rb") as held:
