@@ -62,6 +62,11 @@ def dataset_file(task: str) -> Path:
     return DATASETS / minari_id(task) / "data" / "main_data.hdf5"
 
 
+def own_file(path: str) -> Path:
+    """Return a user's own data file; its path is read from the source tree."""
+    return SOURCE / path
+
+
 def behavior_directory(environment: str) -> Path:
     """Return the folder of the behavior policies trained in an environment."""
     return BEHAVIOR / environment

@@ -9,6 +9,7 @@ import typer
 
 from dql import paths
 from dql.cli.options import Changes, Scale, Task, load
+from dql.cli.output import print_json
 from dql.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
@@ -147,7 +148,7 @@ def list_tasks(
 
     states = [dataset_state(task) for task in project.tasks.values()]
     if json:
-        Console().print_json(data=[dataclasses.asdict(state) for state in states])
+        print_json([dataclasses.asdict(state) for state in states])
         return
     table = Table(box=None, pad_edge=False)
     for name in ("task", "source", "on disk", "transitions", "MB", "licence"):
@@ -230,9 +231,12 @@ def describe(
     from dql.data import description as dataset_description
 
     if json:
-        from rich.console import Console
-
-        Console().print_json(data=datasets.read_manifest(chosen))
+        is_drawn = chosen.suite == "bandit"  # or read by every run: no manifest
+        print_json(
+            datasets.load_dataset(chosen).manifest
+            if is_drawn
+            else datasets.read_manifest(chosen)
+        )
         return
     described = dataset_description.describe(chosen)
     typer.echo(dataset_description.description_text(described))
@@ -260,13 +264,11 @@ def check_physics(
     Example: dql data check-physics hopper-medium-v2 transitions.npz
     """
     chosen = load(scale, changes).task(task)
-    from rich.console import Console
-
     from dql.environments.physics import check_physics
 
     found = check_physics(chosen.environment, file, chosen.physics)
     if json:
-        Console().print_json(data=found)
+        print_json(found)
         return
     typer.echo(
         f"{file}: one-step error over {found['num_transitions']} transitions, "

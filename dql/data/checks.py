@@ -11,7 +11,7 @@ from dql import paths
 from dql.data.d4rl import DOWNLOADS
 from dql.data.d4rl import LICENCE as D4RL_LICENCE
 from dql.data.d4rl_rows import dimensions
-from dql.data.datasets import DATA_FILE, stored_episodes
+from dql.data.datasets import DATA_FILE, load_dataset, stored_episodes
 from dql.data.episode_checks import check_episode
 from dql.data.local import LICENCE as LOCAL_LICENCE
 from dql.data.minari_files import Episode, stream_digest
@@ -28,6 +28,7 @@ LICENCES = {
     "local": LOCAL_LICENCE,
     "remade": REMADE_LICENCE,
     "d4rl": D4RL_LICENCE,
+    "file": "your own",
 }
 """By source, for what is not on disk; a manifest tells its own."""
 
@@ -53,16 +54,18 @@ def dataset_state(
 ) -> DatasetState:
     """Look up a task's data on disk; nothing is read but the manifest."""
     source, folder = task.dataset.source, root / paths.minari_id(task.name)
+    file = paths.own_file(task.dataset.path) if source == "file" else folder / DATA_FILE
     manifest: dict[str, Any] = {}
     try:
-        manifest = {} if source == "bandit" else read_manifest(task, root)
+        manifest = {} if task.suite == "bandit" else read_manifest(task, root)
     except UserError:
         is_begun = (root / f"{task.name}.json").exists() or folder.exists()
         state = "partial" if is_begun or _is_downloading(task, downloads) else "absent"
     else:
-        is_whole = source == "bandit" or (folder / DATA_FILE).is_file()
+        is_whole = source == "bandit" or file.is_file()
         state = _whole_state(task, manifest) if is_whole else "partial"
-    file = folder / DATA_FILE
+    if source == "file" and not file.is_file():
+        state = "absent"
     return DatasetState(
         task=task.name,
         suite=task.suite,
@@ -101,6 +104,8 @@ def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         raise UserError(
             f"task '{task.name}' has no file to verify: every run draws its data"
         )
+    if task.dataset.source == "file":
+        return load_dataset(task).manifest
     folder = root / paths.minari_id(task.name)
     path = folder / DATA_FILE
     with locked(folder):

@@ -17,6 +17,7 @@ from dql.data.minari_files import Episode, write_dataset
 from dql.environments.locomotion import LOCOMOTION, environment_spec
 from dql.errors import UserError
 from dql.files import locked
+from dql.results.manifests import refuse_source
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ def fetch(
 ) -> dict[str, Any]:
     """Download and convert a D4RL task's data; return its manifest."""
     if task.dataset.source != "d4rl" or not task.dataset.url:
-        raise UserError(
-            f"task '{task.name}' has no file to fetch: its source is "
-            f"{task.dataset.source!r}. Make its data: dql data generate {task.name}"
-        )
+        raise refuse_source(task, "fetch")
     file = downloads / task.dataset.url.rpartition("/")[2]
     with locked(file):
         try:

@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
 STORED = ("observations", "actions", "rewards", "terminations", "truncations")
 REWARD_TRANSFORMS = ("none", "normalize", "cql_antmaze")
-NUM_BANDIT_TRANSITIONS = 10_000
 DATA_FILE = Path("data") / "main_data.hdf5"
 FLAT_FILE = "flat.safetensors"
 """Made from the data file, so .dvcignore names it."""
@@ -61,7 +60,9 @@ class Dataset:
 
 def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
     """Load a task's transitions: those of its manifest, and the configuration's."""
-    if task.dataset.source == "bandit":
+    if task.environment == "bandit":
+        from dql.data.bandit import bandit_dataset
+
         return bandit_dataset(task)
     folder = root / paths.minari_id(task.name)
     with locked(folder):
@@ -118,20 +119,6 @@ def _check_finite(dataset: Dataset, name: str) -> None:
                 f"{name}: {key} is not finite at training row {row}; nothing can be "
                 "learned from such data"
             )
-
-
-def bandit_dataset(task: TaskConfig) -> Dataset:
-    """Draw the bandit's transitions: one step each, so every one terminates."""
-    from dql.environments.bandit import OBSERVATION_DIM, sample_data
-
-    num_transitions = task.dataset.num_transitions or NUM_BANDIT_TRANSITIONS
-    actions, rewards = sample_data(task.layout, num_transitions, task.dataset.seed)
-    observations = np.zeros((num_transitions, OBSERVATION_DIM), dtype=np.float32)
-    terminations = np.ones(num_transitions, dtype=np.float32)
-    arrays = (observations, actions, rewards, observations.copy(), terminations)
-    found = digest(Dataset(*arrays))
-    manifest = {"task": task.name, "source": "bandit", "digest": found}
-    return Dataset(*arrays, manifest=manifest)
 
 
 def read_transitions(path: Path, task: str, manifest: dict[str, Any]) -> Dataset:
@@ -225,6 +212,11 @@ def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
     if name == "normalize":
         # The released code's torch.std is the unbiased one.
         values = rewards.astype(np.float64)
+        if np.ptp(values) == 0:
+            raise UserError(
+                f"every reward is {values[0]:g}: reward_transform 'normalize' has no "
+                "deviation to divide by; set it to 'none' in tasks.yaml"
+            )
         return ((values - values.mean()) / values.std(ddof=1)).astype(np.float32)
     if name == "cql_antmaze":
         return ((rewards - 0.5) * 4.0).astype(np.float32)

@@ -55,7 +55,7 @@ class Description:
 
 def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
     """Read a task's data and count; the bandit's are drawn first."""
-    if task.dataset.source == "bandit":
+    if task.environment == "bandit":
         dataset = load_dataset(task)
         lengths = np.ones(len(dataset), dtype=np.int64)
         parts = dataset.rewards.astype(np.float64), lengths, dataset.actions

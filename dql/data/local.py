@@ -25,7 +25,7 @@ from dql.data.episode_rows import cut, split
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.errors import UserError, nearest
-from dql.results.manifests import DEFAULT_NUM_TRANSITIONS
+from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ def generate(
 ) -> dict[str, Any]:
     """Roll out a local task's dataset, write it and its manifest; return the latter."""
     if task.dataset.source != "local":
-        raise UserError(
-            f"task '{task.name}' is not made here (its source is "
-            f"{task.dataset.source!r}); get it with: dql data fetch {task.name}"
-        )
+        raise refuse_source(task, "generate")
     if task.dataset.quality not in QUALITIES:
         raise UserError(
             f"task '{task.name}': unknown quality {task.dataset.quality!r}"

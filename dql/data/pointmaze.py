@@ -33,7 +33,7 @@ from dql.environments.pointmaze import (
     next_cells,
 )
 from dql.errors import UserError
-from dql.results.manifests import DEFAULT_NUM_TRANSITIONS
+from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -129,10 +129,11 @@ def reference_returns(task: TaskConfig) -> dict[str, Any]:
 
 def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     """Write a point maze's walks as the task's dataset; return its manifest."""
-    if task.dataset.source != "local" or task.environment not in POINT_MAZES:
+    if task.dataset.source != "local":
+        raise refuse_source(task, "generate")
+    if task.environment not in POINT_MAZES:
         raise UserError(
-            f"task '{task.name}' is no point maze made here (source "
-            f"{task.dataset.source!r}, environment {task.environment!r})"
+            f"task '{task.name}' is no point maze (environment {task.environment!r})"
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
     description = _describe(task)

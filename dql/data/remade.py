@@ -26,6 +26,7 @@ from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
 from dql.data.policy_weights import REMADE_LICENCE, load_weights, published_weights
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.errors import UserError
+from dql.results.manifests import refuse_source
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ BATCH_SIZES = (16, 128)
 def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     """Roll out a remade task, write its dataset and manifest; return the latter."""
     if task.dataset.source != "remade":
-        raise UserError(
-            f"task '{task.name}' is not remade (its source is {task.dataset.source!r})"
-        )
+        raise refuse_source(task, "generate")
     policies = [load_policy(p.policy, task.environment) for p in task.dataset.parts]
     num_transitions = task.dataset.num_transitions
     with progress_bar(f"rolling out {task.name}", num_transitions) as progress:

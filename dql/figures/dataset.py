@@ -18,6 +18,7 @@ FOOTNOTES = {
     "remade": "remade from published clones, not D4RL's file",
     "d4rl": "D4RL",
     "bandit": "drawn by every run",
+    "file": "a file of the user's own",
     "minari": "published by Minari, not D4RL's",
 }
 

@@ -109,8 +109,10 @@ def summarize_run(run_directory: Path) -> dict[str, Any]:
     layout = config["environment"].get("layout")
     if layout is None:
         raise UserError(f"{run_directory}: not a bandit run (its config has no layout)")
+    # A user's own data follow no layout's law, even where they have its modes.
+    is_own = config["environment"]["dataset"]["source"] == "file"
     identity = {
-        "layout": layout,
+        "layout": config["task"] if is_own else layout,
         "method": config["method"],
         "seed": int(config["seed"]),
         "num_gradient_steps": config["training"]["num_gradient_steps"],
@@ -143,7 +145,7 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
     if len(repeated):
         row = repeated.iloc[0]
         raise UserError(
-            f"two runs of bandit-{row.layout}, {row.method}, seed {row.seed}; "
+            f"two bandit runs of {row.layout}, {row.method}, seed {row.seed}; "
             "keep one of them"
         )
 

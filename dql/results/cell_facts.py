@@ -94,7 +94,7 @@ def size_differences(config: Mapping[str, Any], num_seeds: int) -> list[str]:
     return [
         f"{name}: {ours:,}, the paper's {theirs:,}"
         for name, (ours, theirs) in sizes.items()
-        if theirs is not None and ours != theirs
+        if theirs is not None and ours not in (None, theirs)
     ]
 
 

@@ -78,6 +78,21 @@ def remedy(task: TaskConfig) -> str:
     return f"{REMEDIES[task.dataset.source]} {task.name}"
 
 
+def refuse_source(task: TaskConfig, verb: str) -> UserError:
+    """Return the error of a verb that does not make such a task's data."""
+    source = task.dataset.source
+    if source == "bandit":
+        how = "every run draws them"
+    elif source == "file":
+        how = f"they are your own, {paths.own_file(task.dataset.path)}"
+    else:
+        how = f"get them with: {remedy(task)}"
+    return UserError(
+        f"dql data {verb} has no data for task '{task.name}' of source '{source}';"
+        f" {how}"
+    )
+
+
 def check_asked_for(task: TaskConfig, manifest: Mapping[str, Any]) -> None:
     """Raise unless a manifest describes the data that the configuration asks for.
 

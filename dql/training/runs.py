@@ -179,9 +179,11 @@ def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
     datasets = []
     for task in tasks:
         dataset, config = by_task[task].dataset, by_task[task].config
-        rewards = transform_rewards(
-            dataset.rewards, config.environment.reward_transform
-        )
+        transform = config.environment.reward_transform
+        try:
+            rewards = transform_rewards(dataset.rewards, transform)
+        except UserError as error:
+            raise UserError(f"task '{task}': {error}") from None
         datasets.append(dataclasses.replace(dataset, rewards=rewards))
         shape = (dataset.observations.shape[1], dataset.actions.shape[1])
         first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])

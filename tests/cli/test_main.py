@@ -124,6 +124,21 @@ def test_a_failure_is_exit_code_1():
     assert b"ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "list"],
+        ["data", "describe", "bandit-axes"],
+        ["data", "describe", "bandit-released"],
+    ],
+    ids=" ".join,
+)
+def test_json_is_json_where_colours_are_forced(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    call(*arguments, "--json")
+    assert json.loads(capsys.readouterr().out)
+
+
 def test_config_run_prints_a_complete_run(capsys):
     assert call("config", "run", "bandit-axes", "bcq", "--scale", "smoke") == 0
     run = json.loads(capsys.readouterr().out)

@@ -27,7 +27,7 @@ def make_task(source: str = "local", **dataset) -> TaskConfig:
         dataset = {"num_transitions": 12} | dataset
     return TaskConfig(
         name=f"{source}-hopper",
-        suite="local",
+        suite="bandit" if source == "bandit" else "local",
         environment="bandit" if source == "bandit" else "hopper",
         layout="axes",
         horizon=5,

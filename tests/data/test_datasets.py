@@ -253,5 +253,9 @@ def test_reward_transforms() -> None:
     )
     cql = datasets.transform_rewards(rewards[:2], "cql_antmaze")
     np.testing.assert_array_equal(cql, [-2.0, 2.0])
+    for rows in (1, 7):  # whose mean is not quite 0.1
+        constant = np.full(rows, 0.1, dtype=np.float32)
+        with pytest.raises(UserError, match="every reward is 0.1: .*set it to 'none'"):
+            datasets.transform_rewards(constant, "normalize")
     with pytest.raises(UserError, match="'normalise'.*normalize"):
         datasets.transform_rewards(rewards, "normalise")

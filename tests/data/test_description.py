@@ -18,8 +18,8 @@ def make_task(source: str = "local") -> TaskConfig:
     """Make a task; a bandit's data need no file."""
     return TaskConfig(
         name="local-test",
-        suite="local",
-        environment="hopper",
+        suite=source,
+        environment="bandit" if source == "bandit" else "hopper",
         layout="corners",
         horizon=5,
         dataset=DatasetConfig(source=source, num_transitions=50),

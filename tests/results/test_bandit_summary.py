@@ -130,7 +130,7 @@ def test_missing_samples_are_named(runs, tmp_path):
 
 
 def test_the_same_run_twice_is_refused(runs, tmp_path):
-    with pytest.raises(UserError, match="two runs of bandit-axes"):
+    with pytest.raises(UserError, match="two bandit runs of axes"):
         write_summary([*runs, runs[0]], tmp_path / "summary.csv")
 
 

@@ -16,8 +16,13 @@ def training_manifest(wildcards):
 
 
 def training_data(wildcards):
-    """Return a task's big data file, which must exist but whose date means nothing."""
+    """Return a task's big data file, which must exist but whose date means nothing.
+
+    A user's own file stands for itself: there is no manifest that changes with it.
+    """
     task = PROJECT.task(wildcards.task)
+    if task.dataset.source == "file":
+        return os.path.relpath(paths.own_file(task.dataset.path))
     return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
 
 
