@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 import time
 import urllib.error
@@ -142,8 +143,12 @@ def _fetch_rest(url: str, part: Path) -> bool:
             return False
         raise
     with response:
-        if response.status != http.client.PARTIAL_CONTENT:
-            start = 0
+        sent = _first_byte(response)
+        if sent not in (0, start):
+            logger.info("%s: asked for byte %d on, got %s", part.name, start, sent)
+            reject(part)  # what there is cannot be continued with this
+            return False
+        start = sent
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
@@ -154,6 +159,15 @@ def _fetch_rest(url: str, part: Path) -> bool:
     if is_complete:
         version.unlink(missing_ok=True)
     return is_complete
+
+
+def _first_byte(response: http.client.HTTPResponse) -> int | None:
+    """Return where the answer begins: 0 of a whole file, None where it does not say."""
+    if response.status != http.client.PARTIAL_CONTENT:
+        return 0
+    said = response.headers.get("Content-Range") or ""
+    match = re.match(r"bytes (\d+)-", said)
+    return int(match[1]) if match else None
 
 
 def _receive(

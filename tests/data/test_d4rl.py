@@ -341,6 +341,20 @@ def test_a_server_without_ranges_sends_all_again(
     fetch(server, tmp_path, sha256=hashlib.sha256(server.content).hexdigest())
 
 
+@pytest.mark.parametrize("start", [0, 7])
+def test_a_range_that_was_not_asked_for_is_not_appended(
+    server: Server, official: Arrays, tmp_path: Path, start: int
+) -> None:
+    """206 with the whole file from byte 0, or with some other part of it."""
+    server.num_cuts, server.range_start = 1, start
+    manifest = fetch(server, tmp_path)  # no digest is known that could tell
+    assert manifest["file_sha256"] == hashlib.sha256(server.content).hexdigest()
+    half = f"bytes={len(server.content) // 2}-"
+    assert server.ranges == ([None, half] if start == 0 else [None, half, None])
+    kept = tmp_path / "downloads" / "data.hdf5.rejected"
+    assert kept.exists() == (start != 0)
+
+
 def test_a_file_that_changed_meanwhile_is_not_patched_together(
     server: Server, official: Arrays, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ class Server(http.server.ThreadingHTTPServer):
     num_cuts = 0
     status = 200
     supports_ranges = True
+    range_start: int | None = None
+    """Where the range begins that is sent whatever was asked; None: where asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -39,8 +41,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
             if self.headers["If-Range"] not in (None, self.tag):
                 start = 0
-        body = server.content[start:]
-        self.send_response(206 if start else 200)
+        is_range = bool(start)
+        if is_range and server.range_start is not None:
+            start = server.range_start
+        body, size = server.content[start:], len(server.content)
+        self.send_response(206 if is_range else 200)
+        if is_range:
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.send_header("ETag", self.tag)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
