@@ -14,12 +14,19 @@ from dql.errors import UserError
 from dql.paths import CONFIG
 
 TASKS = {
-    "environments": {"hopper": {"horizon": 1000, "reference_min_score": -20.0}},
+    "environments": {
+        "hopper": {
+            "horizon": 1000,
+            "reference_min_score": -20.0,
+            "reference_max_score": 3000.0,
+        }
+    },
     "suites": {
         "gym": {"dataset": {"source": "d4rl"}, "settings": {"learning_rate": 0.2}},
         "local": {
             "dataset": {"source": "local", "seed": 3},
             "reference_min_score": None,
+            "reference_max_score": None,
         },
         "remade": {"dataset": {"source": "remade"}},
     },
