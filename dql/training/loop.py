@@ -148,7 +148,7 @@ class Block:
         else:
             logger.info(
                 "%s: all %d steps are in its checkpoint; its files are written from it "
-                "and nothing is trained. To train it again, remove that folder before",
+                "and nothing is trained. To train it again, remove that folder first",
                 run.directory,
                 self.start,
             )
