@@ -377,7 +377,9 @@ def change_minari(data, published):
         make_odd(data, group, {name: group[name][()] for name in names})
         if data.draw(st.integers(0, 5)) == 0:
             name = data.draw(st.sampled_from(["total_steps", "id", "seed"]))
-            group.attrs[name] = data.draw(st.integers(-9, 9) | st.text(max_size=3))
+            group.attrs[name] = data.draw(
+                st.integers(-9, 9) | st.text("a1-", max_size=3)
+            )
 
 
 @some
