@@ -58,10 +58,12 @@ longer: setup  ## a few methods for 40,000 steps on data made here, below .longe
 	@snakemake all --cores $(CORES) --directory .longer --config scale=longer
 	@dql keep longer --from .longer
 
-evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes)
-	@snakemake all --cores $(CORES) --keep-going --directory .evidence \
-	  --config scale=evidence
-	@dql keep evidence --from .evidence
+# Finished runs are kept in Git: the next machine goes on where this one stopped.
+evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)
+	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .evidence; fi
+	@if snakemake all --cores $(CORES) --keep-going --directory .evidence \
+	  --config scale=evidence; then dql keep evidence --from .evidence; \
+	else $(MAKE) evidence-so-far; exit 1; fi
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
 	@cd .evidence && for verb in aggregate table action-samples figure; do \
@@ -120,4 +122,4 @@ clean:  ## remove results, figures, caches; .venv, DVC's cache, what Git holds s
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
-	  | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done

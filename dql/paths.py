@@ -25,6 +25,7 @@ CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 ACTION_SAMPLES = RESULTS / "action_samples"
+RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
 ALL_CLAIMS = RESULTS / "claims.json"
@@ -39,6 +40,8 @@ SAMPLES_FILE = "samples.csv"
 TRAJECTORIES_FILE = "trajectories.npz"
 PROVENANCE_FILE = "provenance.json"
 CHECKPOINT_FOLDER = "checkpoint"
+RESTORED_FILE = "restored.json"
+"""In the folder of a run that was not trained here but restored from kept results."""
 
 
 def run_directory(task: str, method: str, seed: int, root: Path = RUNS) -> Path:
@@ -49,6 +52,11 @@ def run_directory(task: str, method: str, seed: int, root: Path = RUNS) -> Path:
 def dataset_manifest(task: str) -> Path:
     """Return the small file that stands for the task's dataset in the workflow."""
     return DATASETS / f"{task}.json"
+
+
+def restored_manifest(task: str) -> Path:
+    """Return the manifest of the data that a task's restored runs were trained on."""
+    return RESTORED_DATASETS / f"{task}.json"
 
 
 def minari_id(task: str) -> str:
@@ -77,9 +85,9 @@ def cell_file(task: str, method: str) -> Path:
     return CELLS / task / f"{method}.json"
 
 
-def action_samples_file(task: str, method: str) -> Path:
-    """Return the modes that a method's policies keep in states of a task's data."""
-    return ACTION_SAMPLES / task / f"{method}.csv"
+def action_samples_file(task: str, method: str, seed: int) -> Path:
+    """Return the modes that a run's policy keeps in states of a task's data."""
+    return ACTION_SAMPLES / task / method / f"seed{seed}.csv"
 
 
 def table_file(name: str, extension: str) -> Path:

@@ -1,4 +1,4 @@
-"""`dql record`, `dql adopt`, `dql keep`: results that need not be made again."""
+"""`dql record`, `adopt`, `keep`, `restore`: results that need not be made again."""
 
 from __future__ import annotations
 
@@ -40,9 +40,32 @@ def keep(
 ) -> None:
     """Copy figures, tables and how they were made into results/kept, for Git.
 
-    The workflow's own results are replaced by its next run; a kept folder stays.
+    The workflow's own results are replaced by its next run; a kept folder stays. Of a
+    scale with stages it holds the finished runs, too, without their checkpoints.
+
     Example: dql keep quick
     """
     from dql.upkeep.keep import keep as keep_results
 
     typer.echo(f"kept in {keep_results(name, root=Path(source))}")
+
+
+def restore(
+    name: Annotated[str, typer.Argument(help="A folder in results/kept.")],
+    target: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="Where the workflow goes on.")
+    ] = ".",
+) -> None:
+    """Put the runs of a kept campaign back, so that Snakemake makes the others only.
+
+    A restored run stays as it was made: no change of the code trains it again. To do
+    that, remove its folder below results/runs.
+
+    Example: dql restore evidence --to .evidence
+    """
+    from dql.upkeep.restore import restore as restore_results
+
+    done = restore_results(name, root=Path(target))
+    typer.echo(f"restored {len(done.written)} runs; {len(done.present)} were there")
+    for reason in done.refused:
+        typer.echo(f"not restored: {reason}")

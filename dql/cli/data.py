@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from dql import paths
 from dql.cli.options import Changes, Scale, Task, load
 from dql.cli.output import print_json
 from dql.errors import UserError
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
 
@@ -57,19 +61,43 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data generate local-hopper-medium-expert --scale smoke
     """
     chosen = load(scale, changes).task(task)
-    if chosen.dataset.source == "remade":
-        from dql.data import remade
+    _generator(chosen)(chosen)
 
-        remade.generate(chosen)
-        return
-    if chosen.environment.startswith("pointmaze"):
-        from dql.data import pointmaze as pointmaze_data
 
-        pointmaze_data.generate(chosen)
-        return
-    from dql.data import local as local_data
+@app.command("again")
+def again(task: Task, scale: Scale = None, changes: Changes = None) -> None:
+    """Make the data behind a restored manifest again, to train further runs on them.
 
-    local_data.generate(chosen)
+    Data of another recipe are refused. The same recipe may give other rows on another
+    kind of processor, which the manifest then says.
+
+    Example: dql data again remade-hopper-medium --scale evidence
+    """
+    chosen = load(scale, changes).task(task)
+    from dql.data.again import make_again
+
+    is_fetched = chosen.dataset.source in ("d4rl", "minari")
+    make_again(chosen, (_fetcher if is_fetched else _generator)(chosen))
+
+
+def _generator(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that makes a task's data here."""
+    if task.dataset.source == "remade":
+        from dql.data.remade import generate
+    elif task.environment.startswith("pointmaze"):
+        from dql.data.pointmaze import generate
+    else:
+        from dql.data.local import generate
+    return generate
+
+
+def _fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that fetches and converts a task's data."""
+    if task.dataset.source == "minari":
+        from dql.data.minari_remote import fetch
+    else:
+        from dql.data.d4rl import fetch
+    return fetch
 
 
 @app.command("policies")
@@ -118,10 +146,7 @@ def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    from dql.data import d4rl, minari_remote
-
-    source = minari_remote if chosen.dataset.source == "minari" else d4rl
-    source.fetch(chosen)
+    _fetcher(chosen)(chosen)
 
 
 @app.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dql.config.project import Project
+    from dql.config.schema import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +85,16 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
 def action_samples(
     task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
     method: Annotated[str | None, typer.Argument(help="A method.")] = None,
+    seed: Annotated[int, typer.Option(help="The run's seed.")] = 0,
     every: Annotated[
         bool, typer.Option("--all", help="All of the scale's sweeps of eta.")
     ] = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Count the modes that a cell's policies keep in states of their dataset.
+    """Count the modes that a finished run's policy keeps in states of its dataset.
 
-    Writes results/action_samples/TASK/METHOD.csv, a row per seed and state, for the
+    Writes results/action_samples/TASK/METHOD/seedS.csv, a row per state, for the
     figure SUITE_action_modes. --all takes the runs that have finished.
 
     Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
@@ -99,38 +102,41 @@ def action_samples(
     if every == bool(task and method):
         raise UserError("dql action-samples: give TASK and METHOD, or --all")
     project = load(scale, changes)
-    if every:
-        _sample_finished_runs(project)
-        return
-    seeds = project.seeds(task, method)
-    # Without seeds, asking for one is the error that names a scale with some.
-    configs = [project.run_config(task, method, seed) for seed in seeds or [0]]
-    from dql.diagnostics.action_samples import store_action_samples
-
-    store_action_samples(configs)
-
-
-def _sample_finished_runs(project: Project) -> None:
-    """Sample the finished runs of every sweep of eta; cells without one are left."""
     from dql.diagnostics.action_samples import store_action_samples
     from dql.figures.registry import eta_cells
 
-    for task, method in eta_cells(project.cells(project.scale.suites)):
-        finished = [
-            project.run_config(task, method, seed)
-            for seed in project.seeds(task, method)
-            if _has_finished(task, method, seed)
-        ]
-        try:
-            if finished:
-                store_action_samples(finished)
-        except UserError as error:
-            logger.warning("not sampled: %s", error)
+    if every:
+        cells = eta_cells(project.cells(project.scale.suites))
+        measure_finished(
+            project, cells, paths.action_samples_file, store_action_samples
+        )
+        return
+    run = project.run_config(task, method, seed)
+    store_action_samples(run, paths.run_directory(task, method, seed))
 
 
-def _has_finished(task: str, method: str, seed: int) -> bool:
-    """Tell whether a run has left what the last step of its training writes."""
-    return (paths.run_directory(task, method, seed) / paths.PROVENANCE_FILE).is_file()
+def measure_finished(
+    project: Project,
+    cells: Iterable[tuple[str, str]],
+    file_of: Callable[..., Path],
+    store: Callable[[RunConfig, Path], Path],
+) -> None:
+    """Measure the cells' finished runs that have a checkpoint and no newer file."""
+    from dql.results.restored import lacks_checkpoint
+
+    for task, method in cells:
+        for seed in project.seeds(task, method):
+            file = file_of(task, method, seed)
+            directory = paths.run_directory(task, method, seed)
+            end = directory / paths.PROVENANCE_FILE
+            if not end.is_file() or lacks_checkpoint((task, method, seed), file):
+                continue
+            if file.is_file() and file.stat().st_mtime > end.stat().st_mtime:
+                continue
+            try:
+                store(project.run_config(task, method, seed), directory)
+            except UserError as error:
+                logger.warning("not measured: %s", error)
 
 
 def cell_files(
@@ -162,6 +168,7 @@ def action_sample_files(
 ) -> list[Path]:
     """List the action samples of a suite's sweep of eta; `partly`, those there."""
     from dql.figures.registry import MIN_ETAS, eta_cells
+    from dql.results.restored import lacks_checkpoint
 
     cells = eta_cells(project.cells([suite]))
     if not cells:
@@ -170,7 +177,12 @@ def action_sample_files(
             f"'{project.config.scale}'; --scale ablations has. Name more in "
             "workflow/config/scales, such as diffusion_ql@eta=0"
         )
-    files = [paths.action_samples_file(*cell) for cell in cells]
+    runs = [(*cell, seed) for cell in cells for seed in project.seeds(*cell)]
+    files = [
+        paths.action_samples_file(*run)
+        for run in runs
+        if not lacks_checkpoint(run, paths.action_samples_file(*run))
+    ]
     return _present(files, "action samples", partly=partly)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dql import paths
 from dql.cli import bandit, config, data, figures
-from dql.cli.adoption import adopt, keep, record
+from dql.cli.adoption import adopt, keep, record, restore
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
 from dql.cli.options import (
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
-for verb in (doctor, gc, record, adopt, keep, figures.figure):
+for verb in (doctor, gc, record, adopt, keep, restore, figures.figure):
     app.command()(verb)
 app.command("action-samples")(figures.action_samples)
 
@@ -90,6 +91,7 @@ def train(
     project = load(scale, changes)
     runs = project.run_configs(task, method, seed)
     folders = [paths.run_directory(task, method, one) for one in seed]
+    refuse_restored(folders)
     from dql.training.gpus import leased_gpu
 
     with leased_gpu() if device != "cpu" else nullcontext():
@@ -101,6 +103,17 @@ def train(
             foreign_checkpoint=foreign_checkpoint,
             device=device,
             num_threads=threads,
+        )
+
+
+def refuse_restored(folders: list[Path]) -> None:
+    """Raise if a run was restored: without its checkpoint it would start afresh."""
+    from dql.results.restored import is_restored
+
+    for folder in filter(is_restored, folders):
+        raise UserError(
+            f"{folder} is a finished run that was restored from results/kept; remove "
+            "the folder to train it anew"
         )
 
 

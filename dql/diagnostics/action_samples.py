@@ -8,7 +8,6 @@ are of one group if a chain of samples with small steps joins them (single linka
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,32 +56,31 @@ def spread(actions: np.ndarray) -> float:
 
 
 def store_action_samples(
-    configs: Sequence[RunConfig],
+    config: RunConfig,
+    directory: Path,
     *,
     num_states: int = NUM_STATES,
     num_samples: int = NUM_SAMPLES,
 ) -> Path:
-    """Write the modes of a cell's finished runs; return the CSV file.
+    """Write the modes of a finished run's policy; return the CSV file.
 
-    One row per seed and state: eta, row of the state in the dataset, number of modes,
-    spread. The states are the same for all methods on a dataset. A diverged run has no
-    rows; one that is not finished raises.
+    One row per state: eta, row of the state in the dataset, number of modes, spread.
+    The states are the same for all methods on a dataset. A diverged run has no rows;
+    one that is not finished raises.
     """
+    run = finished_run(config, directory)
     rows = []
-    for config in configs:
-        directory = paths.run_directory(config.task, config.method, config.seed)
-        run = finished_run(config, directory)
-        if has_diverged(directory):
-            logger.warning("%s diverged and has no policy", directory)
-            continue
+    if has_diverged(directory):
+        logger.warning("%s diverged and has no policy", directory)
+    else:
         states, actions = sample_policy(run, num_states, num_samples)
         weight = config.settings.get("q_coefficient")
         key = (config.task, config.method, weight, config.seed)
-        rows += [
+        rows = [
             (*key, state, count_modes(drawn), round(spread(drawn), 6))
             for state, drawn in zip(states.tolist(), actions, strict=True)
         ]
-    output = paths.action_samples_file(configs[0].task, configs[0].method)
+    output = paths.action_samples_file(config.task, config.method, config.seed)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_bytes(output, table.to_csv(index=False).encode())
     logger.info("modes in %s states in %s", len(table), output)

@@ -70,6 +70,25 @@ def describe_cost(runs: Sequence[StoredRun]) -> dict[str, Any]:
     return cost | {"peak_memory_bytes": max(peaks, default=0), "devices": devices}
 
 
+def describe_makers(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    """Return each code, processor and data that runs were made with, and their seeds.
+
+    Runs that were restored may be of other code than the rest, or of data that another
+    processor made by the same recipe.
+    """
+    makers: dict[tuple, list[int]] = {}
+    for run in runs:
+        machine = run.provenance.get("machine") or {}
+        code = run.provenance.get("code_fingerprint")
+        key = code, machine.get("processor"), run.dataset_digest
+        makers.setdefault(key, []).append(run.seed)
+    names = ("code_fingerprint", "processor", "dataset_digest")
+    return [
+        dict(zip(names, key, strict=True)) | {"seeds": seeds}
+        for key, seeds in makers.items()
+    ]
+
+
 def size_differences(config: Mapping[str, Any], num_seeds: int) -> list[str]:
     """Return one phrase per size in which a run differs from the paper's.
 

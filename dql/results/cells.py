@@ -17,6 +17,7 @@ from dql.results.cell_facts import (
     describe_cost,
     describe_dataset,
     describe_namesake,
+    describe_makers,
     describe_sizes,
 )
 from dql.results.cell_scores import (
@@ -30,6 +31,7 @@ from dql.files import write_json
 from dql.results.manifests import check_manifest
 from dql.config.schema import SelectionRule
 from dql.results.files import UnusableRunError, read_json
+from dql.results.restored import digests, with_siblings
 from dql.results.runs import (
     StoredRun,
     config_differences,
@@ -44,6 +46,7 @@ def aggregate_cell(
     output: Path,
     *,
     manifest: Path | None = None,
+    restored_manifest: Path | None = None,
     published: Path = paths.PUBLISHED,
     selection_rule: SelectionRule = "text",
 ) -> dict[str, Any]:
@@ -51,12 +54,15 @@ def aggregate_cell(
 
     `run_configs` are complete, as config.json holds them, all of one task and method
     and different in the seed only. `manifest` is the dataset's: its digest is the one
-    that runs must have been trained on.
+    that runs must have been trained on, or a sibling's, which the manifest of restored
+    runs names: the same recipe's data, rounded on another processor.
     """
     first = _one_cell(run_configs)
     dataset = read_json(manifest) if manifest else {}
     if manifest:
         check_manifest(dataset, manifest)
+    if restored_manifest:
+        dataset = with_siblings(dataset, read_json(restored_manifest))
     environment = with_reference_returns(first["environment"], dataset)
     scored = {**first, "environment": environment}
     runs, left_out, diverged = _collect(run_configs, run_directories, dataset)
@@ -78,6 +84,7 @@ def aggregate_cell(
         "selection_gap": describe_gap(runs, scores["scores"], environment),
         "curves": describe_curves(runs, environment),
         "dataset": describe_dataset(dataset, scored),
+        "made_by": describe_makers(runs),
         "physics": first["environment"]["physics"],
         "sizes": describe_sizes(first, dataset),
         "cost": describe_cost(runs),
@@ -128,7 +135,12 @@ def _collect(
             diverged.append({"seed": seed, "run": str(directory), **run.diverged})
         else:
             runs.append(run)
-    _refuse_mixture(runs, "dataset digest", lambda run: run.dataset_digest)
+    siblings = digests(dataset) if dataset else set()
+    _refuse_mixture(
+        runs,
+        "dataset digest",
+        lambda run: "" if run.dataset_digest in siblings else run.dataset_digest,
+    )
     _refuse_mixture(runs, "physics", lambda run: run.physics)
     return runs, left_out, diverged
 
@@ -143,7 +155,7 @@ def _problems(
     problems = config_differences(run.config, config)
     if problems:
         return ["other configuration: " + ", ".join(problems[:3])]
-    if dataset and run.dataset_digest != dataset["digest"]:
+    if dataset and run.dataset_digest not in digests(dataset):
         problems.append(
             f"trained on other data: digest {run.dataset_digest}, "
             f"the task's is {dataset['digest']}"

@@ -20,12 +20,13 @@ def aggregate(project: Project, task: str, method: str) -> dict[str, Any]:
     seeds = project.seeds(task, method)
     first = project.run_config(task, method, seeds[0] if seeds else 0)
     config = first.model_dump(mode="json")
-    manifest = paths.dataset_manifest(task)
+    manifest, restored = paths.dataset_manifest(task), paths.restored_manifest(task)
     return aggregate_cell(
         [config | {"seed": seed} for seed in seeds],
         [paths.run_directory(task, method, seed) for seed in seeds],
         paths.cell_file(task, method),
         manifest=manifest if manifest.is_file() else None,
+        restored_manifest=restored if restored.is_file() else None,
         selection_rule=project.config.selection_rule,
     )
 

@@ -68,7 +68,8 @@ def without_planned(cells: Sequence[Cell]) -> list[Cell]:
 def exclusion_notes(cells: Sequence[Cell]) -> list[str]:
     """Return one note per run that a cell left out, and per run that diverged.
 
-    A cell of which no run left any file is one note.
+    A cell of which no run left any file is one note, and so are runs of several codes
+    or processors' data in a cell.
     """
     notes = []
     for cell in cells:
@@ -88,6 +89,24 @@ def exclusion_notes(cells: Sequence[Cell]) -> list[str]:
                 f"diverged: {name}, seed {run['seed']}, at gradient step "
                 f"{run.get('step')} in {run.get('term')}"
             )
+        notes += _mixture_notes(name, cell.get("made_by", []))
+    return notes
+
+
+def _mixture_notes(name: str, makers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a note for each fact of their making in which a cell's runs differ."""
+    facts = {
+        "code_fingerprint": "trained by more than one version of the code",
+        "dataset_digest": "data made by one recipe on more than one processor",
+    }
+    notes = []
+    for key, text in facts.items():
+        seeds: dict[str, list[int]] = {}
+        for maker in makers:
+            seeds.setdefault(str(maker[key])[:12], []).extend(maker["seeds"])
+        if len(seeds) > 1:
+            listed = "; ".join(f"{k}: seeds {sorted(v)}" for k, v in seeds.items())
+            notes.append(f"{text}: {name} ({listed})")
     return notes
 
 

@@ -78,19 +78,27 @@ def trained(tmp_path_factory):
     return configs, folder
 
 
-def test_a_cell_has_a_row_per_seed_and_state_every_time_the_same(trained, monkeypatch):
+def store(config, **sizes):
+    folder = paths.run_directory(config.task, config.method, config.seed)
+    return store_action_samples(config, folder, **sizes)
+
+
+def test_a_run_has_a_row_per_state_every_time_the_same(trained, monkeypatch):
     configs, folder = trained
     monkeypatch.chdir(folder)
-    output = store_action_samples(configs, num_states=4, num_samples=10)
-    assert output == paths.action_samples_file("bandit-axes", "diffusion_ql")
+    output = store(configs[1], num_states=4, num_samples=10)
+    assert output == paths.action_samples_file("bandit-axes", "diffusion_ql", 1)
     first = output.read_bytes()
     table = pd.read_csv(output)
     assert tuple(table.columns) == COLUMNS
-    assert table.groupby("seed")["state"].apply(list).to_list() == [[0, 33, 66, 99]] * 2
-    assert (table["q_coefficient"] == configs[0].settings["q_coefficient"]).all()
+    assert table["state"].to_list() == [0, 33, 66, 99]
+    assert (table["seed"] == 1).all()
+    assert (table["q_coefficient"] == configs[1].settings["q_coefficient"]).all()
     assert (table["spread"] > 0).all()
-    store_action_samples(configs, num_states=4, num_samples=10)
+    store(configs[1], num_states=4, num_samples=10)
     assert output.read_bytes() == first
+    other = store(configs[0], num_states=4, num_samples=10)
+    assert pd.read_csv(other)["spread"].to_list() != table["spread"].to_list()
 
 
 def test_a_run_that_is_not_there_is_named_with_its_remedy(
@@ -99,7 +107,7 @@ def test_a_run_that_is_not_there_is_named_with_its_remedy(
     configs, _ = trained
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="dql train bandit-axes diffusion_ql --seed 0"):
-        store_action_samples(configs)
+        store(configs[0])
     assert list(tmp_path.iterdir()) == []
 
 

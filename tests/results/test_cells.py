@@ -10,6 +10,7 @@ from dql.config.schema import TaskConfig
 from dql.config.validation import validate
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
+from dql.tables.cells import exclusion_notes
 
 BOUNDS = ("min", "max")
 UNUSABLE_SCORES = [
@@ -327,3 +328,27 @@ def test_a_curve_without_logged_losses_has_none(cell):
     (cell.directories[0] / "metrics.csv").unlink()
     curves = cell()["curves"]
     assert curves["0"]["bc_losses"] is None and curves["1"]["bc_losses"] is not None
+
+
+def test_runs_on_the_same_recipes_data_of_two_processors_are_one_cell(tmp_path):
+    """Their digests are named, and another recipe's runs are still left out."""
+    manifest = write_manifest(tmp_path / "here.json")
+    content = json.loads(manifest.read_text())
+    restored = tmp_path / "restored.json"
+    restored.write_text(json.dumps(content | {"digest": "sha256:other"}))
+    configs = [make_config(seed=seed) for seed in (0, 1)]
+    folders = [tmp_path / "seed0", tmp_path / "seed1"]
+    other = {"dataset": {"digest": "sha256:other"}}
+    write_run(folders[0], configs[0])
+    write_run(folders[1], configs[1], provenance=other)
+    options = {"manifest": manifest, "restored_manifest": restored}
+    cell = aggregate_cell(configs, folders, tmp_path / "cell.json", **options)
+    assert cell["seeds"] == [0, 1]
+    digests = {maker["dataset_digest"]: maker["seeds"] for maker in cell["made_by"]}
+    assert digests == {content["digest"]: [0], "sha256:other": [1]}
+    (note,) = exclusion_notes([cell])
+    assert "more than one processor" in note
+    restored.write_text(json.dumps(content | {"digest": "sha256:other", "seed": 7}))
+    cell = aggregate_cell(configs, folders, tmp_path / "cell.json", **options)
+    assert cell["seeds"] == [0]
+    assert "trained on other data" in cell["left_out"][0]["reason"]

@@ -8,10 +8,45 @@ def behavior_policies(wildcards):
     if task.dataset.parts:
         names = [part.policy for part in task.dataset.parts]
         return [str(published_weights(name).stored) for name in names]
-    if environment.startswith("pointmaze"):
+    if environment.startswith("pointmaze") or task.dataset.source != "local":
         return []
     folder = paths.behavior_directory(environment)
     return [str(folder / name) for name in POLICY_FILES]
+
+
+def made_with_manifest(*sources):
+    """Return the tasks of these sources whose manifest is not a restored one."""
+    return [
+        name
+        for source in sources
+        for name in suite_names(source)
+        if name not in HELD_TASKS
+    ]
+
+
+def held_tasks(suffix):
+    """Return the tasks with a restored manifest whose data's folder ends like this."""
+    return [task for task in HELD_TASKS if paths.minari_id(task) == f"{task}{suffix}"]
+
+
+def drawn_here(*sources):
+    """Return the tasks of these sources whose figure was not restored, too."""
+    return [
+        name
+        for source in sources
+        for name in suite_names(source)
+        if not (name in HELD_TASKS and is_figure_there(paths.data_figure(name)))
+    ]
+
+
+def is_figure_there(name):
+    """Tell whether a figure's files are there."""
+    return all(paths.figure_file(name, kind).is_file() for kind in ("pdf", "png"))
+
+
+def has_data(task):
+    """Tell whether a task's data are there: for their figure alone, none are made."""
+    return paths.dataset_file(task).is_file()
 
 
 def behavior_threads(wildcards):
@@ -75,5 +110,6 @@ DATA_FIGURE_TARGETS = [
     for suite in ("local", "remade")
     if suite in PROJECT.scale.suites
     for task in PROJECT.suite(suite).tasks
+    if task not in HELD_TASKS or task not in drawn_here(suite) or has_data(task)
     for extension in ("pdf", "png")
 ]

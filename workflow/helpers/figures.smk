@@ -89,18 +89,6 @@ def bandit_figure_files(name):
     return files + (bandit_trajectories() if name == "bandit_trajectories" else [])
 
 
-def trajectory_run_files(wildcards):
-    """Return the files of the run whose trajectories are sampled."""
-    folder = paths.run_directory(wildcards.task, wildcards.method, wildcards.seed)
-    return [str(folder / file) for file in SUITE_RUN_FILES["bandit"]]
-
-
-def trajectory_parameters(wildcards):
-    """Return what decides trajectories besides their run: code."""
-    others = fingerprint.other_families("bandit")
-    return fingerprint.code_fingerprint("dql.diagnostics.trajectories", without=others)
-
-
 def figure_parameters(module, cells):
     """Return what decides a figure besides its data: code, style and names."""
     code = fingerprint.code_fingerprint("dql.figures.registry", f"dql.figures.{module}")
@@ -128,16 +116,7 @@ def suite_figure_parameters(kind):
 def action_sample_files(wildcards):
     """Return the action samples of a suite's sweep of eta."""
     cells = figures.eta_cells(PROJECT.cells([wildcards.suite]))
-    return [str(paths.action_samples_file(*cell)) for cell in cells]
-
-
-def action_sample_parameters(wildcards):
-    """Return what decides action samples besides their runs: code."""
-    environment = PROJECT.task(wildcards.task).environment
-    others = fingerprint.other_families(environment)
-    return fingerprint.code_fingerprint(
-        "dql.diagnostics.action_samples", without=others
-    )
+    return measured_files(cells, paths.action_samples_file)
 
 
 def suite_cells(kind):

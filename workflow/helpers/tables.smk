@@ -23,6 +23,13 @@ def cell_run_files(wildcards):
     return run_files([(wildcards.task, wildcards.method)])
 
 
+def cell_manifests(wildcards):
+    """Return the manifest of a cell's data, and that of its restored runs' data."""
+    restored = paths.restored_manifest(wildcards.task)
+    manifest = training_manifest(wildcards)
+    return [manifest, str(restored)] if restored.is_file() else manifest
+
+
 def cell_parameters(wildcards):
     """Return what decides a cell besides its runs: code, name, references, selection."""
     task = PROJECT.task(wildcards.task).model_dump(mode="json")

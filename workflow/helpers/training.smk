@@ -2,11 +2,37 @@
 
 
 def seed_blocks():
-    """Yield each suite with the seeds that one job trains together, and their name."""
+    """Yield the blocks of seeds that one job trains together.
+
+    As (name, suite, seeds, tasks, methods), the last two regular expressions. A block
+    with restored runs trains the rest of its seeds.
+    """
     for suite, sizes in PROJECT.scale.suites.items():
         for start in range(0, len(sizes.seeds), sizes.seeds_per_job):
             seeds = sizes.seeds[start : start + sizes.seeds_per_job]
-            yield suite, seeds, "_".join(map(str, seeds))
+            block = "_".join(map(str, seeds))
+            groups = without_restored(suite, tuple(seeds))
+            for number, (rest, tasks, methods) in enumerate(groups):
+                name = f"{suite}_seeds_{block}" + (f"_part_{number}" if number else "")
+                yield name, suite, list(rest), tasks, methods
+
+
+def without_restored(suite, seeds):
+    """Yield (seeds, tasks, methods) of what is left of a block to train."""
+    rest = {}
+    for task, method, seed in RESTORED:
+        if PROJECT.task(task).suite == suite and seed in seeds:
+            left = rest.setdefault((task, method), seeds)
+            rest[task, method] = tuple(one for one in left if one != seed)
+    touched = {task for task, _ in rest}
+    whole = [task for task in PROJECT.suite(suite).tasks if task not in touched]
+    yield seeds, any_of(whole), r"[^/]+"
+    for task in sorted(touched):
+        methods = [method for name, method in rest if name == task]
+        yield seeds, any_of([task]), none_of(methods)
+        for left in sorted({rest[task, method] for method in methods} - {()}):
+            some = [method for method in methods if rest[task, method] == left]
+            yield left, any_of([task]), any_of(some)
 
 
 def training_manifest(wildcards):

@@ -26,6 +26,7 @@ try:
     from dql.figures import registry as figures
     from dql import paths
     from dql.results import fingerprint
+    from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
     from dql.config.project import load_project
     from dql.data.d4rl_facts import STATES_FILE
@@ -72,6 +73,9 @@ RUN_FILES = [
     paths.EVALUATIONS_FILE,
     paths.PROVENANCE_FILE,
 ]
+# These are made by no job any more, like files of the source tree.
+RESTORED = {run for run in restored_runs() if run.task in PROJECT.tasks}
+HELD_TASKS = {task for task in PROJECT.tasks if is_held(task)}
 SUITE_RUN_FILES = {
     suite: RUN_FILES + ([paths.SAMPLES_FILE] if suite == "bandit" else [])
     for suite in PROJECT.scale.suites
@@ -105,6 +109,11 @@ def seed_options(seeds):
 def any_of(names):
     """Return the regular expression that matches exactly these names."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def none_of(names):
+    """Return the regular expression of a folder with any name but these."""
+    return rf"(?!(?:{any_of(names)})/)[^/]+"
 
 
 def suite_names(source):

@@ -56,7 +56,7 @@ rule generate_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("local") + suite_names("remade")),
+        task=any_of(made_with_manifest("local", "remade")),
     priority: data_priority
     conda:
         "../../environment.yml"
@@ -79,7 +79,7 @@ rule fetch_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("d4rl") + suite_names("minari")),
+        task=any_of(made_with_manifest("d4rl", "minari")),
     retries: 2
     conda:
         "../../environment.yml"
@@ -93,6 +93,33 @@ rule fetch_dataset:
         "Fetch the dataset of {wildcards.task}"
     shell:
         "dql data fetch {wildcards.task:q} {params.options} > {log:q} 2>&1"
+
+
+for suffix in ("-v0", ""):
+
+    rule:
+        name:
+            f"make_data_again{suffix.replace('-', '_')}"
+        input:
+            behavior_policies,
+        output:
+            f"results/datasets/{{task}}{suffix}/data/main_data.hdf5",
+        log:
+            "results/logs/datasets/{task}.log",
+        wildcard_constraints:
+            task=any_of(held_tasks(suffix)),
+        priority: data_priority
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=grows_by_attempt(8000),
+            runtime=240,
+        params:
+            options=scale_options,
+        message:
+            "Make the data of {wildcards.task} again, for runs beside restored ones"
+        shell:
+            "dql data again {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
 rule draw_data_figure:
@@ -110,7 +137,8 @@ rule draw_data_figure:
     log:
         "results/logs/figures/data_{task}.log",
     wildcard_constraints:
-        task=any_of(suite_names("local") + suite_names("remade")),
+        task=any_of(drawn_here("local", "remade")),
+    priority: data_priority  # a campaign ends days later, on another machine
     conda:
         "../../environment.yml"
     params:

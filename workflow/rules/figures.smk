@@ -3,29 +3,6 @@
 A figure has a rule of its own, because a caption's file name takes no wildcard.
 """
 
-
-rule sample_trajectories:
-    input:
-        trajectory_run_files,
-    output:
-        "results/runs/{task}/{method}/seed{seed}/trajectories.npz",
-    log:
-        "results/logs/trajectories/{task}/{method}/seed{seed}.log",
-    wildcard_constraints:
-        task=any_of(suite_names("bandit")),
-        seed=r"\d+",
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=trajectory_parameters,
-        options=scale_options,
-    message:
-        "Sample trajectories of {wildcards.method} on {wildcards.task}"
-    shell:
-        "dql bandit trajectories {wildcards.task:q} {wildcards.method:q}"
-        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
-
-
 for name in BANDIT_FIGURES:
 
     rule:
@@ -87,27 +64,6 @@ for kind in figures.SUITE_FIGURES:
         shell:
             "dql figure {wildcards.suite:q}_{params.kind:q} {params.options}"
             " > {log:q} 2>&1"
-
-
-rule sample_actions:
-    input:
-        cell_run_files,
-    output:
-        "results/action_samples/{task}/{method}.csv",
-    log:
-        "results/logs/action_samples/{task}/{method}.log",
-    wildcard_constraints:
-        task=any_of(name for name, t in PROJECT.tasks.items() if t.suite != "bandit"),
-    conda:
-        "../../environment.yml"
-    params:
-        made_by=action_sample_parameters,
-        options=scale_options,
-    message:
-        "Sample the actions of {wildcards.method} on {wildcards.task}"
-    shell:
-        "dql action-samples {wildcards.task:q} {wildcards.method:q}"
-        " {params.options} > {log:q} 2>&1"
 
 
 rule draw_action_modes:

@@ -4,7 +4,7 @@
 rule aggregate_cell:
     input:
         runs=cell_run_files,
-        manifest=training_manifest,
+        manifests=cell_manifests,
     output:
         "results/cells/{task}/{method}.json",
     log:

@@ -6,11 +6,11 @@ those of a failed job, and a checkpoint must outlive it. `tee -i` outlives Ctrl-
 reaches it too, so that the run can still say that it wrote one.
 """
 
-for suite, seeds, block in seed_blocks():
+for name, suite, seeds, tasks, methods in seed_blocks():
 
     rule:
         name:
-            f"train_{suite}_seeds_{block}"
+            f"train_{name}"
         input:
             manifest=training_manifest,
             data=training_data,
@@ -21,11 +21,12 @@ for suite, seeds, block in seed_blocks():
                 file=SUITE_RUN_FILES[suite],
             ),
         log:
-            f"results/logs/train/{{task}}/{{method}}/seeds_{block}.log",
+            f"results/logs/train/{{task}}/{{method}}/seeds_{'_'.join(map(str, seeds))}.log",
         benchmark:
-            f"results/benchmarks/train/{{task}}/{{method}}/seeds_{block}.tsv"
+            f"results/benchmarks/train/{{task}}/{{method}}/seeds_{'_'.join(map(str, seeds))}.tsv"
         wildcard_constraints:
-            task=any_of(PROJECT.suite(suite).tasks),
+            task=tasks,
+            method=methods,
         priority: training_priority(seeds)
         conda:
             "../../environment.yml"
@@ -39,7 +40,7 @@ for suite, seeds, block in seed_blocks():
             seeds=seed_options(seeds),
             options=scale_options,
         message:
-            f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {block}"
+            f"Train {{wildcards.method}} on {{wildcards.task}}, seeds {'_'.join(map(str, seeds))}"
         shell:
             "dql train {wildcards.task:q} {wildcards.method:q} {params.seeds}"
             " {params.options} --threads {threads} --foreign-checkpoint discard"

@@ -1,0 +1,46 @@
+"""Finished policies asked again, as soon as they are: a checkpoint may not stay."""
+
+
+rule sample_trajectories:
+    input:
+        one_run_files,
+    output:
+        "results/runs/{task}/{method}/seed{seed}/trajectories.npz",
+    log:
+        "results/logs/trajectories/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=trained_here(suite_names("bandit")),
+        seed=r"\d+",
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=trajectory_parameters,
+        options=scale_options,
+    message:
+        "Sample trajectories of {wildcards.method} on {wildcards.task}"
+    shell:
+        "dql bandit trajectories {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
+rule sample_actions:
+    input:
+        one_run_files,
+    output:
+        "results/action_samples/{task}/{method}/seed{seed}.csv",
+    log:
+        "results/logs/action_samples/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=trained_here(ROLLED_OUT_TASKS),
+        seed=r"\d+",
+    priority: MEASURING_PRIORITY
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=action_sample_parameters,
+        options=scale_options,
+    message:
+        "Sample the actions of {wildcards.method} on {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "dql action-samples {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
