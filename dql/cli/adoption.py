@@ -67,5 +67,7 @@ def restore(
 
     done = restore_results(name, root=Path(target))
     typer.echo(f"restored {len(done.written)} runs; {len(done.present)} were there")
+    if done.held:
+        typer.echo(f"{len(done.held)} of those are of other code and stay as they are")
     for reason in done.refused:
         typer.echo(f"not restored: {reason}")

@@ -21,11 +21,7 @@ from dql.errors import UserError
 from dql.files import locked, new_folder, write_json
 from dql.results.files import read_json
 from dql.results.manifests import read_manifest
-from dql.results.restored import (
-    RESTORED_FROM,
-    digests,
-    recipe_difference,
-)
+from dql.results.restored import digests, recipe_difference
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
@@ -66,8 +62,7 @@ def make_again(
             for part in (Path(name) / folder.name).iterdir():
                 shutil.move(part, fresh / part.name)
         if made["digest"] != manifest["digest"]:
-            kept = {RESTORED_FROM: manifest.get(RESTORED_FROM)}
-            write_json(root / f"{task.name}.json", {**made, **kept})
+            write_json(root / f"{task.name}.json", made)
 
 
 def check_sibling(made: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:

@@ -15,8 +15,6 @@ from dql import paths
 from dql.config.project import RunKey
 from dql.results.files import read_json
 
-RESTORED_FROM = "restored_from"
-"""Key of a manifest that was restored: the data it describes may not be here."""
 SIBLINGS = "sibling_digests"
 """Key of a manifest: digests of data made by its recipe on other processors."""
 NOT_OF_THE_RECIPE = frozenset(
@@ -28,7 +26,6 @@ NOT_OF_THE_RECIPE = frozenset(
         "num_episodes",
         "num_training_transitions",
         "versions",
-        RESTORED_FROM,
         SIBLINGS,
     }
 )
@@ -61,9 +58,9 @@ def lacks_checkpoint(run: tuple[str, str, int], measured: Path) -> bool:
 
 
 def is_held(task: str) -> bool:
-    """Tell whether a task's manifest was restored: whoever makes the data keeps to it."""
-    path = paths.dataset_manifest(task)
-    return path.is_file() and RESTORED_FROM in read_json(path)
+    """Tell whether restored runs hold a task's manifest: new data must keep to it."""
+    files = paths.restored_manifest(task), paths.dataset_manifest(task)
+    return all(file.is_file() for file in files)
 
 
 def digests(manifest: Mapping[str, Any]) -> set[str]:

@@ -17,7 +17,7 @@ from dql import paths
 from dql.errors import UserError
 from dql.files import locked, new_folder, write_bytes, write_json
 from dql.results.files import read_json
-from dql.results.restored import RESTORED_FROM, SIBLINGS, digests
+from dql.results.restored import SIBLINGS, digests
 from dql.tables.runs import RUN_COLUMNS, made_with, run_rows
 from dql.upkeep.campaign import campaign_log, find_campaign
 from dql.upkeep.run_archives import (
@@ -95,7 +95,7 @@ def _keep_manifests(root: Path, folder: Path) -> None:
         ]
         manifests = [read_json(path) for path in known if path.is_file()]
         if manifests:
-            first = {k: v for k, v in manifests[0].items() if k != RESTORED_FROM}
+            first = manifests[0]
             others = set().union(*map(digests, manifests)) - {first["digest"]}
             siblings = {SIBLINGS: sorted(others)} if others else {}
             target = folder / paths.DATASETS.name / f"{task}.json"

@@ -7,6 +7,7 @@ checkpoint and no data of theirs is needed; no rule makes them again, see
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,17 @@ from dql.config.project import RunKey
 from dql.errors import UserError
 from dql.files import locked, write_bytes, write_json
 from dql.results.files import read_json
+from dql.results.fingerprint import training_fingerprint
 from dql.results.manifests import check_manifest
-from dql.results.restored import RESTORED_FROM, digests, recipe_difference
+from dql.results.restored import digests, is_restored, recipe_difference
 from dql.upkeep.locks import has_snakemake_lock
-from dql.upkeep.run_archives import archived_runs, run_files, unpack, write_run
+from dql.upkeep.run_archives import (
+    archived_runs,
+    mark_restored,
+    run_files,
+    unpack,
+    write_run,
+)
 
 MEASURED_FOLDERS = (paths.ACTION_SAMPLES,)
 """What was measured with checkpoints, a file a run: it cannot be made again."""
@@ -28,18 +36,22 @@ MEASURED_FOLDERS = (paths.ACTION_SAMPLES,)
 
 @dataclass
 class Restored:
-    """Runs that were put back, that were here before, and that were left alone, why."""
+    """Runs that were put back, that were here before, and that were left alone, why.
+
+    `held` are those here that the code of today would make anew; now it does not.
+    """
 
     written: list[RunKey] = field(default_factory=list)
     present: list[RunKey] = field(default_factory=list)
+    held: list[RunKey] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
 def restore(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Restored:
     """Write the kept runs and manifests of `name` below `root` where they are missing.
 
-    A finished run that is there is left as it is. Runs whose task has data here of
-    another recipe are left out.
+    A finished run that is there is left as it is, and held if it was trained by other
+    code than today's. Runs whose task has data here of another recipe are left out.
     """
     source = kept / name
     archives = archived_runs(source)
@@ -75,11 +87,26 @@ def _restore_run(
             done.written.append(run)
         elif run_files(directory) == files:
             done.present.append(run)
+            if not is_restored(directory) and is_of_other_code(files):
+                mark_restored(directory, name)
+                done.held.append(run)
         else:
             done.refused.append(
                 f"{run.task}, {run.method}, seed {run.seed}: another finished run is "
                 f"in {directory}; remove that folder to have the kept one"
             )
+
+
+def is_of_other_code(files: Mapping[str, bytes]) -> bool:
+    """Tell whether a run was trained by other code than today's."""
+    config = json.loads(files[paths.CONFIG_FILE])
+    made = json.loads(files[paths.PROVENANCE_FILE])
+    environment = config["environment"]["environment"]
+    try:
+        code = training_fingerprint(config["agent"], environment)
+    except OSError:  # an agent that is no more
+        return True
+    return made["code_fingerprint"] != code
 
 
 def _restore_manifests(source: Path, root: Path, name: str) -> dict[str, str]:
@@ -95,7 +122,7 @@ def _restore_manifests(source: Path, root: Path, name: str) -> dict[str, str]:
             continue
         write_json(root / paths.restored_manifest(task), kept)
         if not here.is_file():
-            write_json(here, {**kept, RESTORED_FROM: name})
+            write_json(here, kept)
             _restore_figure(task, source, root)
     return foreign
 

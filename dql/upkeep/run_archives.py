@@ -101,8 +101,13 @@ def write_run(directory: Path, files: dict[str, bytes], name: str) -> None:
     for file, data in files.items():
         if file != paths.PROVENANCE_FILE:
             write_bytes(directory / file, data)
-    write_json(directory / paths.RESTORED_FILE, {"kept": name})
+    mark_restored(directory, name)
     write_bytes(directory / paths.PROVENANCE_FILE, last)
+
+
+def mark_restored(directory: Path, name: str) -> None:
+    """Let no rule make a run again that is kept in the folder `name`."""
+    write_json(directory / paths.RESTORED_FILE, {"kept": name})
 
 
 def keep_runs(root: Path, previous: Path, target: Path) -> None:

@@ -11,7 +11,6 @@ from dql.data.again import make_again
 from dql.data.datasets import load_dataset
 from dql.data.minari_files import Episode
 from dql.errors import UserError
-from dql.results.restored import RESTORED_FROM
 
 TASK = make_task()
 
@@ -33,7 +32,7 @@ def restored(tmp_path):
     for path in (f"{TASK.name}.json", f"restored/{TASK.name}.json"):
         file = tmp_path / "here" / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(manifest | {RESTORED_FROM: "evidence"}))
+        file.write_text(json.dumps(manifest))
     return tmp_path / "here"
 
 
@@ -51,7 +50,6 @@ def test_data_rounded_otherwise_get_a_manifest_of_their_own(restored):
     make_again(TASK, partial(make, change=1e-3), restored)
     after = json.loads((restored / f"{TASK.name}.json").read_text())
     assert after["digest"] != before["digest"]
-    assert after[RESTORED_FROM] == "evidence"
     assert load_dataset(TASK, restored).manifest["digest"] == after["digest"]
 
 

@@ -12,6 +12,7 @@ from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.errors import UserError
+from dql.results.fingerprint import training_fingerprint
 from dql.results.restored import is_held, restored_runs
 from dql.upkeep.campaign import stages_of
 from dql.upkeep.keep import keep
@@ -31,11 +32,11 @@ MADE = {
 }
 
 
-def make_runs(root, runs=RUNS, returns=(100.0, 200.0)):
+def make_runs(root, runs=RUNS, returns=(100.0, 200.0), made=None):
     for run in runs:
         config = PROJECT.run_config(*run).model_dump(mode="json")
         folder = paths.run_directory(*run, root=root / paths.RUNS)
-        write_run(folder, config, returns, provenance=MADE)
+        write_run(folder, config, returns, provenance=MADE | (made or {}))
         (folder / paths.CHECKPOINT_FOLDER).mkdir(exist_ok=True)
         (folder / paths.CHECKPOINT_FOLDER / "state.safetensors").write_bytes(b"large")
         write_manifest(root / paths.dataset_manifest(run.task), run.task)
@@ -131,6 +132,23 @@ def test_another_finished_run_is_left_alone_and_the_same_one_is(kept, tmp_path):
     assert "another finished run" in reason
     after = files_of(root / paths.RUNS)
     assert all(after[path] == content for path, content in before.items())
+
+
+def test_a_run_of_other_code_is_held_where_it_was_trained(kept, tmp_path, monkeypatch):
+    """The next change of the code would otherwise train it again."""
+    root = tmp_path / "first"
+    current = RUNS[1]
+    config = PROJECT.run_config(*current)
+    code = training_fingerprint(config.agent, config.environment.environment)
+    make_runs(root, [current], made={"code_fingerprint": code})
+    keep("campaign", root=root, kept=kept)
+    monkeypatch.chdir(root)
+    done = restore("campaign", kept=kept)
+    assert set(done.present) == set(RUNS)
+    assert set(done.held) == restored_runs() == {RUNS[0], RUNS[2]}
+    before = files_of(kept / "campaign")
+    keep("campaign", root=root, kept=kept)
+    assert files_of(kept / "campaign") == before
 
 
 def test_an_unfinished_run_is_finished_by_the_kept_one(kept, tmp_path):

@@ -24,29 +24,29 @@ def made_with_manifest(*sources):
     ]
 
 
+def is_data_gone(task):
+    """Tell whether a task's manifest was restored without the data it describes."""
+    return task in HELD_TASKS and not paths.dataset_file(task).is_file()
+
+
 def held_tasks(suffix):
-    """Return the tasks with a restored manifest whose data's folder ends like this."""
-    return [task for task in HELD_TASKS if paths.minari_id(task) == f"{task}{suffix}"]
+    """Return the tasks whose data can only be made again, in folders named like this."""
+    return [
+        task
+        for task in sorted(HELD_TASKS)
+        if is_data_gone(task) and paths.minari_id(task) == f"{task}{suffix}"
+    ]
 
 
 def drawn_here(*sources):
-    """Return the tasks of these sources whose figure was not restored, too."""
-    return [
-        name
-        for source in sources
-        for name in suite_names(source)
-        if not (name in HELD_TASKS and is_figure_there(paths.data_figure(name)))
-    ]
+    """Return the tasks of these sources whose data are here or will be."""
+    names = [name for source in sources for name in suite_names(source)]
+    return [name for name in names if not is_data_gone(name)]
 
 
 def is_figure_there(name):
     """Tell whether a figure's files are there."""
     return all(paths.figure_file(name, kind).is_file() for kind in ("pdf", "png"))
-
-
-def has_data(task):
-    """Tell whether a task's data are there: for their figure alone, none are made."""
-    return paths.dataset_file(task).is_file()
 
 
 def behavior_threads(wildcards):
@@ -110,6 +110,6 @@ DATA_FIGURE_TARGETS = [
     for suite in ("local", "remade")
     if suite in PROJECT.scale.suites
     for task in PROJECT.suite(suite).tasks
-    if task not in HELD_TASKS or task not in drawn_here(suite) or has_data(task)
+    if not is_data_gone(task) or is_figure_there(paths.data_figure(task))
     for extension in ("pdf", "png")
 ]
