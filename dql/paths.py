@@ -25,6 +25,7 @@ CELLS = RESULTS / "cells"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 ACTION_SAMPLES = RESULTS / "action_samples"
+STABILITY = RESULTS / "stability"
 RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
@@ -88,6 +89,11 @@ def cell_file(task: str, method: str) -> Path:
 def action_samples_file(task: str, method: str, seed: int) -> Path:
     """Return the modes that a run's policy keeps in states of a task's data."""
     return ACTION_SAMPLES / task / method / f"seed{seed}.csv"
+
+
+def stability_file(task: str, method: str, seed: int) -> Path:
+    """Return the episodes that the last policy of a run played after training."""
+    return STABILITY / task / method / f"seed{seed}.csv"
 
 
 def table_file(name: str, extension: str) -> Path:

@@ -1,9 +1,8 @@
-"""`dql figure` and `dql action-samples`: figures from stored results and policies."""
+"""`dql figure`: figures from stored results."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dql.config.project import Project
-    from dql.config.schema import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -80,63 +78,6 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
         cells = cell_files(project, suite, kind, partly=partly)
         min_steps = project.config.min_steps_to_rank
         figures.draw_suite_figure(kind, cells, outputs, min_steps)
-
-
-def action_samples(
-    task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
-    method: Annotated[str | None, typer.Argument(help="A method.")] = None,
-    seed: Annotated[int, typer.Option(help="The run's seed.")] = 0,
-    every: Annotated[
-        bool, typer.Option("--all", help="All of the scale's sweeps of eta.")
-    ] = False,
-    scale: Scale = None,
-    changes: Changes = None,
-) -> None:
-    """Count the modes that a finished run's policy keeps in states of its dataset.
-
-    Writes results/action_samples/TASK/METHOD/seedS.csv, a row per state, for the
-    figure SUITE_action_modes. --all takes the runs that have finished.
-
-    Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
-    """
-    if every == bool(task and method):
-        raise UserError("dql action-samples: give TASK and METHOD, or --all")
-    project = load(scale, changes)
-    from dql.diagnostics.action_samples import store_action_samples
-    from dql.figures.registry import eta_cells
-
-    if every:
-        cells = eta_cells(project.cells(project.scale.suites))
-        measure_finished(
-            project, cells, paths.action_samples_file, store_action_samples
-        )
-        return
-    run = project.run_config(task, method, seed)
-    store_action_samples(run, paths.run_directory(task, method, seed))
-
-
-def measure_finished(
-    project: Project,
-    cells: Iterable[tuple[str, str]],
-    file_of: Callable[..., Path],
-    store: Callable[[RunConfig, Path], Path],
-) -> None:
-    """Measure the cells' finished runs that have a checkpoint and no newer file."""
-    from dql.results.restored import lacks_checkpoint
-
-    for task, method in cells:
-        for seed in project.seeds(task, method):
-            file = file_of(task, method, seed)
-            directory = paths.run_directory(task, method, seed)
-            end = directory / paths.PROVENANCE_FILE
-            if not end.is_file() or lacks_checkpoint((task, method, seed), file):
-                continue
-            if file.is_file() and file.stat().st_mtime > end.stat().st_mtime:
-                continue
-            try:
-                store(project.run_config(task, method, seed), directory)
-            except UserError as error:
-                logger.warning("not measured: %s", error)
 
 
 def cell_files(

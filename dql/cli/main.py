@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli import bandit, config, data, figures
+from dql.cli import bandit, config, data, diagnostics, figures
 from dql.cli.adoption import adopt, keep, record, restore
 from dql.cli.doctor import doctor
 from dql.cli.garbage import gc
@@ -45,7 +45,8 @@ app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
 for verb in (doctor, gc, record, adopt, keep, restore, figures.figure):
     app.command()(verb)
-app.command("action-samples")(figures.action_samples)
+app.command("action-samples")(diagnostics.action_samples)
+app.command()(diagnostics.stability)
 
 
 @app.callback()

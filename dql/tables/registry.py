@@ -30,6 +30,7 @@ METHODS: dict[str, tuple[str, ...] | None] = {
     "mixture": ("td3_bc", "ql_mdn", "diffusion_ql"),
     "hyperparameters": (),
     "compute": (),
+    "stability": (),
 }  # fmt: skip
 """The methods whose cells a table reads; None: all that the scale trains."""
 
@@ -102,6 +103,10 @@ def make_table(project: Project, name: str) -> Table:
         from dql.tables.hyperparameters import write_hyperparameter_table
 
         return write_hyperparameter_table(project, outputs)
+    if name == "stability":
+        from dql.tables.stability import write_stability_table
+
+        return write_stability_table(expected_runs(project, name), outputs)
     from dql.tables.compute import write_compute_table
 
     return write_compute_table(expected_runs(project, name), outputs)
@@ -129,7 +134,13 @@ def reads_bandit(project: Project, name: str) -> bool:
 
 def table_runs(project: Project, name: str) -> list[tuple[str, str]]:
     """Return the (task, method) pairs whose runs a table reads itself."""
-    return project.cells(project.table_suites(name)) if name == "compute" else []
+    reads_runs = name in ("compute", "stability")
+    return project.cells(project.table_suites(name)) if reads_runs else []
+
+
+def measured_cells(project: Project, name: str) -> list[tuple[str, str]]:
+    """Return the (task, method) pairs whose last policies' episodes a table reads."""
+    return table_runs(project, name) if name == "stability" else []
 
 
 def table_settings(project: Project, name: str) -> list:

@@ -31,6 +31,7 @@ KEPT_FOLDERS = (
     paths.FIGURES,
     paths.BANDIT,
     paths.ACTION_SAMPLES,
+    paths.STABILITY,
     paths.TABLES,
     paths.CELLS,
 )

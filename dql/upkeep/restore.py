@@ -30,7 +30,7 @@ from dql.upkeep.run_archives import (
     write_run,
 )
 
-MEASURED_FOLDERS = (paths.ACTION_SAMPLES,)
+MEASURED_FOLDERS = (paths.ACTION_SAMPLES, paths.STABILITY)
 """What was measured with checkpoints, a file a run: it cannot be made again."""
 
 

@@ -49,3 +49,10 @@ def action_sample_parameters(wildcards):
     return fingerprint.code_fingerprint(
         "dql.diagnostics.action_samples", without=others
     )
+
+
+def stability_parameters(wildcards):
+    """Return what decides a policy's episodes besides its run: code."""
+    environment = PROJECT.task(wildcards.task).environment
+    others = fingerprint.other_families(environment)
+    return fingerprint.code_fingerprint("dql.diagnostics.stability", without=others)

@@ -9,6 +9,7 @@ TABLE_TITLES = {
     "mixture": "mixture policy",
     "hyperparameters": "hyperparameters, ours and the paper's",
     "compute": "compute by task and method",
+    "stability": "chance between evaluations, the last policy on more episodes",
 }
 TABLES = PROJECT.tables
 TABLE_TARGETS = [
@@ -43,7 +44,9 @@ def table_inputs(name):
     cells = [paths.cell_file(*cell) for cell in tables.table_cells(PROJECT, name)]
     runs = run_files(tables.table_runs(PROJECT, name))
     summary = [paths.BANDIT_SUMMARY] if tables.reads_bandit(PROJECT, name) else []
-    return [str(path) for path in cells + summary] + runs
+    measured = tables.measured_cells(PROJECT, name)
+    files = runs + measured_files(measured, paths.stability_file)
+    return [str(path) for path in cells + summary] + files
 
 
 def table_parameters(name):

@@ -44,3 +44,26 @@ rule sample_actions:
     shell:
         "dql action-samples {wildcards.task:q} {wildcards.method:q}"
         " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
+rule measure_stability:
+    input:
+        one_run_files,
+    output:
+        "results/stability/{task}/{method}/seed{seed}.csv",
+    log:
+        "results/logs/stability/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=trained_here(ROLLED_OUT_TASKS),
+        seed=r"\d+",
+    priority: MEASURING_PRIORITY
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=stability_parameters,
+        options=scale_options,
+    message:
+        "Measure the last policy of {wildcards.method} on {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "dql stability {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"

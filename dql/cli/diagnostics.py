@@ -1,0 +1,119 @@
+"""What is asked of finished policies: `dql action-samples`, `dql stability`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dql import paths
+from dql.cli.options import Changes, Scale, load
+from dql.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dql.config.project import Project
+    from dql.config.schema import RunConfig
+
+logger = logging.getLogger(__name__)
+
+OneTask = Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")]
+OneMethod = Annotated[str | None, typer.Argument(help="A method.")]
+Seed = Annotated[int, typer.Option(help="The run's seed.")]
+
+
+def action_samples(
+    task: OneTask = None,
+    method: OneMethod = None,
+    seed: Seed = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="All of the scale's sweeps of eta.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Count the modes that a finished run's policy keeps in states of its dataset.
+
+    Writes results/action_samples/TASK/METHOD/seedS.csv, a row per state, for the
+    figure SUITE_action_modes. --all takes the runs that have finished.
+
+    Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
+    """
+    if every == bool(task and method):
+        raise UserError("dql action-samples: give TASK and METHOD, or --all")
+    project = load(scale, changes)
+    from dql.diagnostics.action_samples import store_action_samples
+    from dql.figures.registry import eta_cells
+
+    if every:
+        cells = eta_cells(project.cells(project.scale.suites))
+        measure_finished(
+            project, cells, paths.action_samples_file, store_action_samples
+        )
+        return
+    run = project.run_config(task, method, seed)
+    store_action_samples(run, paths.run_directory(task, method, seed))
+
+
+def stability(
+    task: OneTask = None,
+    method: OneMethod = None,
+    seed: Seed = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="All runs that the table stability reads.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Let a finished run's last policy play a hundred episodes in every way it can.
+
+    The online and the EMA network, each with 1, 10, 50 candidates and its own number;
+    agents without them have one way. Writes results/stability/TASK/METHOD/seedS.csv, a
+    row per episode, for the table stability. --all takes the runs that have finished.
+
+    Example: dql stability remade-hopper-medium diffusion_ql --scale evidence
+    """
+    if every == bool(task and method):
+        raise UserError("dql stability: give TASK and METHOD, or --all")
+    project = load(scale, changes)
+    import torch
+
+    from dql.diagnostics.stability import store_stability
+    from dql.tables.registry import measured_cells
+    from dql.training.process import keep_freed_memory
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    if every:
+        cells = measured_cells(project, "stability")
+        _measure_finished(project, cells, paths.stability_file, store_stability)
+        return
+    run = project.run_config(task, method, seed)
+    store_stability(run, paths.run_directory(task, method, seed))
+
+
+def _measure_finished(
+    project: Project,
+    cells: Iterable[tuple[str, str]],
+    file_of: Callable[..., Path],
+    store: Callable[[RunConfig, Path], Path],
+) -> None:
+    """Measure the cells' finished runs that have a checkpoint and no newer file."""
+    from dql.results.restored import lacks_checkpoint
+
+    for task, method in cells:
+        for seed in project.seeds(task, method):
+            file = file_of(task, method, seed)
+            directory = paths.run_directory(task, method, seed)
+            end = directory / paths.PROVENANCE_FILE
+            if not end.is_file() or lacks_checkpoint((task, method, seed), file):
+                continue
+            if file.is_file() and file.stat().st_mtime > end.stat().st_mtime:
+                continue
+            try:
+                store(project.run_config(task, method, seed), directory)
+            except UserError as error:
+                logger.warning("not measured: %s", error)
