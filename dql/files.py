@@ -41,10 +41,24 @@ REMEDIES = {
 def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the message of a failed write, with what a user can do about it."""
     remedy = REMEDIES.get(error.errno, "see to its disk and folder")
+    if obstacle := in_the_way(path):
+        return UserError(
+            f"cannot write {path}: {obstacle}; mend that, then start again"
+        )
     return UserError(
         f"cannot write {path}: {error.strerror or error}. What was there before is "
         f"unharmed: {remedy}, then start again"
     )
+
+
+def in_the_way(path: Path) -> str | None:
+    """Say which of the folders of a path is a file, or a link to nothing, if any."""
+    for folder in reversed(path.parents):
+        if folder.is_symlink() and not folder.exists():
+            return f"{folder} is a link to {folder.readlink()}, which is not there"
+        if folder.exists() and not folder.is_dir():
+            return f"{folder} is a file, where a folder should be"
+    return None
 
 
 @contextmanager

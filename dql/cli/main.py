@@ -252,10 +252,20 @@ def summary() -> None:
     print_summary()
 
 
+def _check_place(arguments: list[str]) -> None:
+    """Raise in a folder without results below one with; some verbs read none."""
+    verbs = [word for word in arguments if not word.startswith("-")]
+    if verbs and verbs[0] not in ("config", "doctor") and "--help" not in arguments:
+        from dql.upkeep.places import check_working_directory
+
+        check_working_directory()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; what a user can mend is one message and exit code 2."""
     replace_what_cannot_be_shown()
     try:
+        _check_place(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments)
     except UserError as error:
         message = str(error)

@@ -17,10 +17,11 @@ from rich.table import Table
 from dql.upkeep.doctor_machine import MACHINE_CHECKS
 from dql.upkeep.doctor_project import PROJECT_CHECKS
 from dql.upkeep.findings import Finding, problem
+from dql.upkeep.places import PLACE_CHECKS
 
 Check = Callable[[], Iterable[Finding]]
 
-CHECKS: tuple[Check, ...] = (*MACHINE_CHECKS, *PROJECT_CHECKS)
+CHECKS: tuple[Check, ...] = (*MACHINE_CHECKS, *PLACE_CHECKS, *PROJECT_CHECKS)
 SYMBOLS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]"}
 SYMBOLS["problem"] = "[bold red]problem[/]"
 

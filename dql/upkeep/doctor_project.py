@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dql import paths
-from dql.upkeep.doctor_machine import INSTALL, output_of
+from dql.upkeep.doctor_machine import INSTALL
 from dql.upkeep.findings import Finding, ok, problem, warning
 from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
 
@@ -76,21 +76,6 @@ def missing_bytes(project: Project) -> float:
         else:
             needed += TRANSITION_BYTES * (dataset.num_transitions or 1e6)
     return needed
-
-
-def check_git() -> Iterator[Finding]:
-    """Say which commit results would be attributed to, and what is not in it."""
-    commit = output_of(["git", "rev-parse", "--short", "HEAD"]).strip()
-    if not commit:
-        remedy = "git init && git commit; DVC needs it to keep versions"
-        yield warning("git", "no commit here", remedy)
-        return
-    changed = output_of(["git", "status", "--porcelain"]).splitlines()
-    if changed:
-        remedy = "commit before runs that are to be kept"
-        yield warning("git", f"{commit}, {len(changed)} files uncommitted", remedy)
-    else:
-        yield ok("git", f"{commit}, nothing uncommitted")
 
 
 def check_snakemake() -> Iterator[Finding]:
@@ -227,7 +212,6 @@ PROJECT_CHECKS = (
     check_configuration,
     check_disk,
     check_dvc,
-    check_git,
     check_snakemake,
     check_locks,
     check_records,

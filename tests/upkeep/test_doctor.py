@@ -15,7 +15,7 @@ from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.results.fingerprint import training_fingerprint
-from dql.upkeep import doctor, doctor_machine, doctor_project
+from dql.upkeep import doctor, doctor_machine, doctor_project, places
 from dql.upkeep.doctor import as_json, examine, is_usable
 from dql.upkeep.findings import Finding
 from dql.upkeep.locks import is_locked
@@ -193,16 +193,16 @@ def test_a_lease_on_a_gpu_that_is_gone_is_a_warning(folder, monkeypatch):
 
 
 def test_git_says_what_is_not_committed(folder):
-    assert only(doctor_project.check_git).status == "warning"
+    assert only(places.check_git).status == "warning"
     author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     for words in (
         ["init", "-q"],
         [*author, "commit", "-q", "--allow-empty", "-m", "a"],
     ):
         subprocess.run(["git", *words], check=True)
-    assert only(doctor_project.check_git).status == "ok"
+    assert only(places.check_git).status == "ok"
     (folder / "new").touch()
-    assert "1 files uncommitted" in only(doctor_project.check_git).found
+    assert "1 files uncommitted" in only(places.check_git).found
 
 
 def test_dvc_wants_a_remote_that_can_be_written(folder):

@@ -25,6 +25,7 @@ from snakemake.utils import validate
 try:
     from dql.figures import registry as figures
     from dql import paths
+    from dql.upkeep.places import check_made
     from dql.results import fingerprint
     from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
@@ -48,6 +49,7 @@ if {"{", "}"} & set(str(workflow.basedir)):
     )
 
 try:
+    check_made()
     config.update(read_words(config, "config"))
     PROJECT = load_project(overrides=config)
     for table in PROJECT.config.tables:
