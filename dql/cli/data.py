@@ -167,31 +167,15 @@ def list_tasks(
     import dataclasses
 
     from rich.console import Console
-    from rich.table import Table
 
+    from dql.cli.data_table import print_states
     from dql.data.checks import dataset_state
 
     states = [dataset_state(task) for task in project.tasks.values()]
     if json:
         print_json([dataclasses.asdict(state) for state in states])
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("task", "source", "on disk", "transitions", "MB", "licence"):
-        align = "right" if name in ("transitions", "MB") else "left"
-        table.add_column(name, justify=align, no_wrap=True)
-    for state in states:
-        table.add_row(
-            state.task,
-            state.source,
-            state.state,
-            f"{state.num_transitions:,}" if state.num_transitions else "",
-            f"{state.num_bytes / 1e6:,.0f}" if state.num_bytes else "",
-            state.licence,
-        )
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width: cut nothing
-        console.width = 200
-    console.print(table)
+    print_states(states, Console())
 
 
 @app.command("verify")

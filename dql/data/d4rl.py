@@ -50,7 +50,7 @@ def fetch(
                 f"task '{task.name}': its data could not be fetched from "
                 f"{task.dataset.url} ({error}). Without a network, put the file at "
                 f"{file}, or run a task whose data are made here, for example: "
-                "dql data generate local-hopper-medium-expert"
+                "dql data generate local-pointmaze-umaze"
             ) from None
         manifest = convert(task, file, sha256, root)
         record_digest(file, sha256)

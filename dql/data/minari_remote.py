@@ -97,7 +97,7 @@ def _open(task: TaskConfig, folder: Path) -> minari.MinariDataset:
     raise UserError(
         f"task '{task.name}': Minari's dataset '{name}' could not be opened in or "
         f"fetched to {folder / name} ({reason}). Remedy: {remedy}, for example "
-        "dql data generate local-hopper-medium-expert"
+        "dql data generate local-pointmaze-umaze"
     ) from None
 
 

@@ -241,6 +241,6 @@ def _fetched(entry: PublishedWeights) -> Path:
             f"policy '{entry.name}' could not be fetched from {entry.url} ({error}). "
             f"With its file in a folder, run: dql data policies {entry.name} --from "
             f"FOLDER (or set {FOLDER_VARIABLE}); data that need none: "
-            "dql data generate local-hopper-medium-expert"
+            "dql data generate local-pointmaze-umaze"
         ) from None
     return file

@@ -15,7 +15,7 @@ from types import FrameType
 import torch
 
 from dql.config.schema import Precision
-from dql.errors import UserError, nearest
+from dql.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device: cpu, cuda or, for `auto`, the GPU where there is one."""
     known = ("auto", "cpu", "cuda")
     if name not in known:
-        raise UserError(f"unknown device {name!r}{nearest(name, known)}")
+        raise UserError(f"unknown device {name!r}; cuda is a GPU, and auto one or cpu")
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
         raise UserError("no CUDA device here; use auto or cpu")

@@ -96,7 +96,7 @@ def check_git() -> Iterator[Finding]:
         remedy = f"git config --global --add safe.directory {Path.cwd()}"
         yield problem("git", "this checkout is another user's: git refuses it", remedy)
     elif done.returncode != 0:
-        remedy = "git init && git commit; DVC needs it to keep versions"
+        remedy = "git init && git add -A && git commit -m start; DVC needs it"
         yield warning("git", "no commit here", remedy)
     else:
         yield _uncommitted(done.stdout.strip())

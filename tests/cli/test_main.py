@@ -1,13 +1,20 @@
 """The command line: help that teaches, one message per mistake, exit codes."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 import dql.cli.main
+from dql.cli.data_table import print_states
 from dql.cli.main import main
+from dql.config.project import load_project
+from dql.data.checks import dataset_state
+from dql.paths import SOURCE
 
 VERBS = [
     "train",
@@ -30,6 +37,7 @@ GROUPS = {
         "behavior",
         "generate",
         "fetch",
+        "policies",
         "list",
         "verify",
         "describe",
@@ -92,6 +100,70 @@ def test_mistakes_are_one_message_and_exit_code_2(arguments, words, capsys, tmp_
     assert "Traceback" not in printed
     for word in words:
         assert word in printed
+
+
+def test_remedies_name_verbs_that_there_are():
+    """Every `dql ...` in a message of the sources: its verb, and that of its group."""
+    known = {*VERBS, "action-samples", *(" ".join(command) for command in COMMANDS)}
+    found = set()
+    for path in (SOURCE / "dql").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and id(node) not in bare:
+                text = str(node.value)
+                found |= set(re.findall(r"\bdql ([a-z]+(?:-[a-z]+)?)\b", text))
+                pairs = rf"\bdql ((?:{'|'.join(GROUPS)}) [a-z-]+)"
+                found |= set(re.findall(pairs, text))
+    assert len(found) > 15
+    assert {name for name in found if name not in known | {*GROUPS}} == set()
+
+
+@pytest.mark.parametrize("task", ["bandit-axes", "bandit-released", "hopper-medium-v2"])
+def test_generate_names_where_other_data_come_from(task, capsys):
+    assert call("data", "generate", task) == 2
+    remedy = capsys.readouterr().err
+    assert f"of source '{load_project().task(task).dataset.source}'" in remedy
+    assert ("dql data fetch hopper-medium-v2" in remedy) == task.startswith("hopper")
+
+
+@pytest.mark.parametrize(
+    "task", ["bandit-axes", "bandit-released", "local-hopper-medium"]
+)
+def test_fetch_names_where_other_data_come_from(task, capsys):
+    assert call("data", "fetch", task) == 2
+    remedy = capsys.readouterr().err
+    assert ("dql data generate local-hopper-medium" in remedy) == ("local" in task)
+    assert "dql data fetch bandit" not in remedy
+
+
+def test_a_gpu_is_called_cuda(capsys):
+    assert call("plan", "--device", "gpu") == 2
+    printed = capsys.readouterr().err
+    assert "'gpu'" in printed and "cuda is a GPU" in printed
+    assert "Did you mean" not in printed
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "left_out"),
+    [
+        (40, ["on disk"], "source, transitions, MB, licence"),
+        (80, ["on disk", "source", "transitions", "MB"], "licence"),
+        (200, ["licence"], ""),
+    ],
+)
+def test_a_narrow_terminal_keeps_the_columns_that_matter(width, shown, left_out):
+    tasks = load_project().tasks.values()
+    console = Console(record=True, width=width, force_terminal=True)
+    print_states([dataset_state(task) for task in tasks], console)
+    printed = console.export_text()
+    assert "…" not in printed
+    assert all(line.rstrip() and len(line) <= width for line in printed.splitlines())
+    assert all(name in printed.splitlines()[0] for name in shown)
+    fitting = [task.name for task in tasks if len(task.name) + 11 <= width]
+    assert len(fitting) > 40
+    assert all(name in printed for name in fitting)  # longer ones go on below
+    assert (f"No room for: {left_out}" in " ".join(printed.split())) == bool(left_out)
 
 
 def test_unknown_options_are_exit_code_2(capsys):
