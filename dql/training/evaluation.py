@@ -1,13 +1,18 @@
-"""Roll out the policies of a block: a thread's episodes of all runs step together."""
+"""Roll out the policies of a block: episodes of all runs step together.
+
+On a processor threads share the episodes, each with its own calls of the policy. On a
+GPU one call decides for all of them, which costs the GPU as much as one for a few, and
+threads share the physics, run by run.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
+from threading import Event, Lock
 
 import numpy as np
 import torch
@@ -15,6 +20,7 @@ import torch
 from dql.agents.agent import Agent
 from dql.core.noise import BLOCK_STEPS, NoiseStreams
 from dql.environments.batch import BatchEnvironment
+from dql.training.decisions import EPISODES_PER_CALL, RecordedDecisions
 
 SEED_OFFSET = 100
 """The official protocol seeds evaluation with the run's seed + 100, every time."""
@@ -22,9 +28,8 @@ SEED_OFFSET = 100
 EPISODE_STRIDE = 10_000
 """Distance of the environment seeds of two runs: more than anyone's episodes."""
 
-
-EPISODES_PER_CALL = 250
-"""Episodes of a run that the policy decides for at once, which bounds the memory."""
+Share = Callable[[Callable, Iterable], Iterable]
+"""Calls a function on each of some values, as `map` does, or in several threads."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,17 @@ def evaluate(
     gradient_step: int,
     excluded: Sequence[int] = (),
     num_threads: int = 1,
+    *,
+    decisions: RecordedDecisions | None = None,
+    cancelled: Event | None = None,
 ) -> list[Evaluation]:
     """Run every episode of every run to its end and keep its return.
 
     `environments[r]` holds the E episodes of run r; `excluded` runs do not play. The
     noise comes from a stream of its own, so evaluating leaves training as it was.
-    Threads share the episodes: policy and physics leave Python's lock while they work.
+    Threads share the episodes or, where `decisions` are made for all at once, the
+    runs' physics: policy and physics leave Python's lock while they work. Once
+    `cancelled`, it ends soon with episodes cut short.
     """
     play = _Play(agent, environments, excluded)
     horizon = environments[0].horizon
@@ -70,13 +80,16 @@ def evaluate(
         share = pool.map if num_threads > 1 else map
         for start in range(0, horizon, streams.block_steps):
             playing = np.flatnonzero(play.active.any(axis=0))
-            if len(playing) == 0:
+            if len(playing) == 0 or (cancelled and cancelled.is_set()):
                 break
             noise = streams.block(start // streams.block_steps)
-            stop = min(start + streams.block_steps, horizon)
+            times = range(start, min(start + streams.block_steps, horizon))
+            if decisions:
+                play.advance_together(noise, times, decisions, share)
+                continue
             # Those still playing are dealt out anew: a thread would run out of them.
             groups = max(num_threads, math.ceil(len(playing) / EPISODES_PER_CALL))
-            advance = partial(play.advance, noise, range(start, stop))
+            advance = partial(play.advance, noise, times)
             list(share(advance, np.array_split(playing, min(groups, len(playing)))))
     return play.evaluations()
 
@@ -117,12 +130,39 @@ class _Play:
             if len(playing) == 0:
                 return
             actions = self.decide(playing, noise, offset)
-            if time == 0:
-                self.first_actions[:, playing] = actions[:, playing]
-            for run in np.flatnonzero(self.active[:, playing].any(axis=1)):
-                self.step(run, playing, actions[run])
-            if time == 0:
-                self.first_rewards[:, playing] = self.returns[:, playing]
+            self.act(time, playing, actions, map)
+
+    def advance_together(
+        self,
+        noise: dict[str, torch.Tensor],
+        times: range,
+        decisions: RecordedDecisions,
+        share: Share,
+    ) -> None:
+        """Play all episodes for a block of steps: a decision, then everyone's physics.
+
+        Those that have ended are decided for as well: a recorded call's size is fixed.
+        """
+        every = np.arange(self.active.shape[1])
+        for offset, time in enumerate(times):
+            if not self.active.any():
+                return
+            draws = {name: values[offset] for name, values in noise.items()}
+            self.act(time, every, decisions.make(self.observations, draws), share)
+
+    def act(
+        self, time: int, playing: np.ndarray, actions: np.ndarray, share: Share
+    ) -> None:
+        """Step the active ones of some episodes of every run; `share` maps over runs.
+
+        `actions` are those of all episodes, (R, E, A).
+        """
+        if time == 0:
+            self.first_actions[:, playing] = actions[:, playing]
+        runs = np.flatnonzero(self.active[:, playing].any(axis=1))
+        list(share(lambda run: self.step(run, playing, actions[run]), runs))
+        if time == 0:
+            self.first_rewards[:, playing] = self.returns[:, playing]
 
     def decide(
         self, playing: np.ndarray, noise: dict[str, torch.Tensor], offset: int

@@ -13,7 +13,7 @@ from torch import Tensor
 from dql.agents.agent import Agent, Metrics, Noise
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams
-from dql.training.recording import RecordedCalls
+from dql.training.recording import RecordedCalls, place_inputs
 
 
 class EagerSteps:
@@ -44,19 +44,10 @@ class RecordedSteps(EagerSteps):
 
     def take(self, step: int, noise: Noise) -> Metrics:
         """Take a step; without a recording of its phase, one by one."""
-        place_inputs(self.inputs, noise)
+        place_inputs(self.inputs, noise, self.agent.spec.device)
         self.agent.schedule_learning_rates(step)
         phase = self.agent.phase(step)
         return self.calls.take(phase, partial(self.update, self.inputs, phase))
-
-
-def place_inputs(places: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-    """Copy values to where a recording reads them, which the first ones decide."""
-    for name, value in values.items():
-        if name in places:
-            places[name].copy_(value, non_blocking=True)
-        else:
-            places[name] = value.clone()
 
 
 def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:

@@ -19,7 +19,7 @@ from dql.config.schema import RunConfig
 from dql.environments.batch import make_environments
 from dql.files import locked, remove_temporaries
 from dql.training.checkpoint import promote, save_checkpoint, stack_states
-from dql.training.evaluation import evaluate
+from dql.training.evaluators import make_evaluator
 from dql.training.gradient_steps import make_steps, training_streams
 from dql.training.process import (
     StopSignals,
@@ -94,7 +94,7 @@ class Block:
     def __init__(
         self, runs: Sequence[Run], device: torch.device, num_threads: int = 1
     ) -> None:
-        self.runs, self.num_threads = list(runs), num_threads
+        self.runs = list(runs)
         self.start = runs[0].step
         self.device = device
         self.training = runs[0].config.training
@@ -110,8 +110,10 @@ class Block:
             )
             for run in runs
         ]
+        self.evaluator = make_evaluator(self.agent, self.environments, num_threads)
         self.metrics = MetricSums([run.records.pending for run in runs])
         self.clock = Clock()
+        self.checkpoint_is_due = False
 
     def train(self, signals: StopSignals) -> None:
         """Take the remaining gradient steps, recording at the intervals."""
@@ -120,7 +122,7 @@ class Block:
         for run in self.runs:
             self._start(run)
         steps = make_steps(self.agent, self.store)
-        with Progress(self.runs, self.start, last) as progress:
+        with Progress(self.runs, self.start, last) as progress, self.evaluator:
             for step in range(self.start, last):
                 self.metrics.add(steps.take(step, streams.at(step)))
                 progress.advance(step + 1)
@@ -165,12 +167,14 @@ class Block:
         if evaluates or done % self.training.log_interval == 0:
             self._log(done)
         if evaluates and not self.all_diverged:
-            self.clock.stop_training()
-            progress.score = self._evaluate(done)
-            self.clock.start_training()
-        is_due = done % self.training.checkpoint_interval == 0
+            self._collect(progress, waits=True)
+            self._evaluate(done)
         stops = signals.received is not None  # once: one may arrive while saving
-        if is_last or is_due or stops or self.all_diverged:
+        ends = is_last or stops or self.all_diverged
+        self._collect(progress, waits=ends)
+        self.checkpoint_is_due |= done % self.training.checkpoint_interval == 0
+        # A state without an evaluation that has begun could not go on bit for bit.
+        if ends or (self.checkpoint_is_due and not self.evaluator.is_pending):
             self._save(done)
         if stops and not is_last and not self.all_diverged:
             signals.stop(f"stopped at step {done}; the checkpoint is written")
@@ -196,21 +200,33 @@ class Block:
                 step,
             )
 
-    def _evaluate(self, step: int) -> float:
-        """Evaluate and record every run that is still sound; return the mean return."""
+    def _evaluate(self, step: int) -> None:
+        """Begin to evaluate every run that is still sound."""
         excluded = [i for i, run in enumerate(self.runs) if run.diverged]
-        evaluations = evaluate(
-            self.agent, self.environments, step, excluded, self.num_threads
-        )
+        self.clock.stop_training()
+        self.evaluator.start(step, excluded)
+        self.clock.start_training()
+
+    def _collect(self, progress: Progress, *, waits: bool) -> None:
+        """Record an evaluation that has come in; show the mean return."""
+        if not self.evaluator.is_pending:
+            return
+        self.clock.stop_training()
+        evaluated = self.evaluator.take(waits=waits)
+        self.clock.start_training()
+        if evaluated is None:
+            return
         returns = []
-        for run, evaluation in zip(self.runs, evaluations, strict=True):
-            if not run.diverged:
-                run.records.add_evaluation(evaluation, step)
+        for position, run in enumerate(self.runs):
+            if position not in evaluated.excluded:
+                evaluation = evaluated.evaluations[position]
+                run.records.add_evaluation(evaluation, evaluated.step)
                 returns.append(evaluation.episode_returns.mean())
-        return float(np.mean(returns))
+        progress.score = float(np.mean(returns))
 
     def _save(self, step: int) -> None:
         """Write checkpoints and records; a diverged run keeps its last good one."""
+        self.checkpoint_is_due = False
         training_seconds, wall_seconds = self.clock.read_and_reset()
         is_cuda = self.device.type == "cuda"
         for position, run in enumerate(self.runs):

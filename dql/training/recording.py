@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,16 @@ CAPTURE = Lock()
 """While one thread records, none may begin to: that waits for the whole device."""
 
 Call = Callable[[], Any]
+
+
+def place_inputs(
+    places: dict[str, Tensor], values: dict[str, Tensor], device: torch.device
+) -> None:
+    """Copy values to where a call reads them on the device, from the first time on."""
+    for name, value in values.items():
+        if name not in places:
+            places[name] = torch.empty_like(value, device=device)
+        places[name].copy_(value, non_blocking=True)
 
 
 class RecordedCalls:

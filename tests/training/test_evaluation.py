@@ -4,42 +4,13 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, make_dataset
+from counting_environment import CountingEnvironment
+from stand_in_recording import StandIn
 
 from dql.environments.bandit import BanditEnvironment
+from dql.training import decisions
+from dql.training.decisions import RecordedDecisions
 from dql.training.evaluation import episode_seeds, evaluate
-
-
-class CountingEnvironment:
-    """Episode e ends after e + 1 steps and pays 1 for each; records its actions.
-
-    Like some environments it is one object that only one thread may step at a time.
-    """
-
-    observation_dim, action_dim, horizon = 5, 3, 6
-
-    def __init__(self, num_environments):
-        self.num_environments = num_environments
-        self.seen = []
-
-    def reset(self, seeds):
-        self.seeds = list(seeds)
-        self.elapsed = np.zeros(self.num_environments, dtype=int)
-        self.is_busy = threading.Lock()
-        return np.zeros((self.num_environments, 5))
-
-    def step(self, actions, active):
-        assert self.is_busy.acquire(blocking=False)
-        self.elapsed += active
-        self.seen.append({e: actions[e].copy() for e in np.flatnonzero(active)})
-        ends = active & (np.arange(self.num_environments) < self.elapsed)
-        self.is_busy.release()
-        zeros = np.zeros((self.num_environments, 5))
-        return zeros, active.astype(float), ends, np.zeros_like(ends)
-
-    def actions(self):
-        """Return every episode's actions in the order of time, one after the other."""
-        episodes = range(self.num_environments)
-        return [step[e] for e in episodes for step in self.seen if e in step]
 
 
 def test_episodes_end_one_by_one_and_their_rewards_are_summed():
@@ -92,6 +63,96 @@ def test_threads_act_at_the_same_time():
     for environment in environments:
         environment.horizon = 1
     evaluate(agent, environments, 0, num_threads=2)
+
+
+def count_calls(agent):
+    """Let the agent note how many episodes each of its decisions is for."""
+    sample, sizes = agent.sample_actions, []
+
+    def counted(observations, noise):
+        sizes.append(observations.shape[1])
+        return sample(observations, noise)
+
+    agent.sample_actions = counted
+    return sizes
+
+
+@pytest.mark.parametrize("name", ["diffusion_ql", "bc_diffusion", "td3_bc", "bcq"])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_one_decision_for_all_gives_the_same_episodes(name, num_threads):
+    """Episodes that have ended are decided for as well, and nobody plays them."""
+    agent, _ = make_agent(name)
+    apart = [CountingEnvironment(5), CountingEnvironment(5)]
+    expected = evaluate(agent, apart, 3)
+    sizes = count_calls(agent)
+    calls = StandIn("a decision")
+    made = RecordedDecisions(agent, calls)
+    together = [CountingEnvironment(5), CountingEnvironment(5)]
+    found = evaluate(agent, together, 3, (), num_threads, decisions=made)
+    assert sizes == [5] * 5  # the longest episode has five steps
+    assert set(calls.recordings) == {5}
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine.episode_returns, theirs.episode_returns)
+        np.testing.assert_array_equal(mine.episode_lengths, theirs.episode_lengths)
+        np.testing.assert_allclose(mine.first_actions, theirs.first_actions, atol=1e-5)
+    for mine, theirs in zip(together, apart, strict=True):
+        np.testing.assert_allclose(mine.actions(), theirs.actions(), atol=1e-5)
+
+
+def test_a_decision_for_very_many_episodes_comes_in_equal_parts(monkeypatch):
+    monkeypatch.setattr(decisions, "EPISODES_PER_CALL", 4)
+    agent, _ = make_agent("diffusion_ql")
+    shape = agent.evaluation_draws(10)
+    noise = {
+        name: torch.rand(2, *draw.shape, generator=torch.Generator().manual_seed(1))
+        for name, draw in shape.items()
+    }
+    observations = np.random.default_rng(0).normal(size=(2, 10, 5))
+    states = torch.from_numpy(observations).float()
+    expected = agent.sample_actions(states, noise).numpy()
+    sizes = count_calls(agent)
+    made = RecordedDecisions(agent, StandIn("a decision")).make(observations, noise)
+    assert sizes == [4, 4, 2]
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+def test_a_recorded_decision_follows_weights_that_change_in_place():
+    agent, _ = make_agent("td3_bc")
+    calls = StandIn("a decision")
+    made = RecordedDecisions(agent, calls)
+    observations = np.ones((2, 4, 5))
+    for _ in range(5):
+        before = made.make(observations, {})
+    assert calls.recordings
+    with torch.no_grad():
+        for parameter in agent.actor.layers[-1].parameters():
+            parameter.zero_()
+    after = made.make(observations, {})
+    assert (before != 0).all() and (after == 0).all()
+
+
+def test_the_runs_physics_go_at_the_same_time():
+    agent, _ = make_agent("bc_mle")
+    together = threading.Barrier(2, timeout=60)  # breaks if one thread does both
+
+    class Waiting(CountingEnvironment):
+        horizon = 1
+
+        def step(self, actions, active):
+            together.wait()
+            return super().step(actions, active)
+
+    made = RecordedDecisions(agent, StandIn("a decision"))
+    evaluate(agent, [Waiting(4), Waiting(4)], 0, (), 2, decisions=made)
+
+
+def test_a_cancelled_evaluation_ends_soon():
+    agent, _ = make_agent("bc_mle")
+    cancelled = threading.Event()
+    cancelled.set()
+    environments = [CountingEnvironment(4), CountingEnvironment(4)]
+    evaluations = evaluate(agent, environments, 0, cancelled=cancelled)
+    assert [each.episode_lengths.tolist() for each in evaluations] == [[0] * 4] * 2
 
 
 def test_runs_have_episodes_of_their_own():
