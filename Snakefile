@@ -36,6 +36,7 @@ rule all:
     input:
         BANDIT_TARGETS,
         DATA_FIGURE_TARGETS,
+        COMPARISON_TARGETS,
         FIGURE_TARGETS,
         TABLE_TARGETS,
         CLAIM_TARGETS,
@@ -65,6 +66,11 @@ rule remade_runs:
     input:
         run_files(REMADE_CELLS),
         [str(paths.cell_file(*cell)) for cell in REMADE_CELLS],
+
+
+rule remade_data:
+    input:
+        COMPARISON_TARGETS,
 
 
 rule local_datasets:

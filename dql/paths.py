@@ -22,6 +22,7 @@ DATASETS = RESULTS / "datasets"
 POLICIES = RESULTS / "policies"
 BEHAVIOR = RESULTS / "behavior"
 CELLS = RESULTS / "cells"
+COMPARISONS = RESULTS / "comparisons"
 TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 ACTION_SAMPLES = RESULTS / "action_samples"
@@ -109,6 +110,16 @@ def run_table(extension: str) -> Path:
 def data_figure(task: str) -> str:
     """Return the name of the figure that shows a task's data."""
     return f"data_{task}"
+
+
+def comparison_file(task: str) -> Path:
+    """Return the file that holds remade data against the D4RL set of their name."""
+    return COMPARISONS / f"{task}.json"
+
+
+def comparison_figure(task: str) -> str:
+    """Return the name of the figure that shows the same."""
+    return f"remade_data_{task}"
 
 
 def figure_file(name: str, extension: str) -> Path:

@@ -1,6 +1,8 @@
-"""The policies behind data made here: searched, sorted by quality, kept small.
+"""The policies behind data made here: searched and kept small, or published.
 
-Imports `dql.environments` and the schema; knows no dataset.
+Imports `dql.environments`, the schema and, for clones, `dql.diffusion`; knows no
+dataset.
 
-Public: `policies.train`, `kept`, `linear.LinearPolicies`.
+Public: `policies.train`, `kept`, `linear.LinearPolicies`, `clones.Clone`,
+`snapshots.Snapshot`, `rollout`.
 """

@@ -62,24 +62,24 @@ def roll_out(
 ) -> Episodes:
     """Run one episode per environment, all in step; rewards past an end are zero.
 
-    Actions are rounded to float32, the precision datasets keep them in; only episodes
-    that still run ask the policy.
+    Observations and actions are kept in float32, as datasets keep them, which halves
+    the memory; the policy sees the simulator's. Only episodes that still run ask it.
     """
     num_episodes = environment.num_environments
     seeds = generator.integers(2**31, size=num_episodes)
-    observations = [environment.reset([int(seed) for seed in seeds])]
-    actions, rewards = [], []
+    observation = environment.reset([int(seed) for seed in seeds])
+    observations, actions, rewards = [observation.astype(np.float32)], [], []
     active = np.ones(num_episodes, dtype=bool)
     lengths = np.zeros(num_episodes, dtype=np.int64)
     terminated = np.zeros(num_episodes, dtype=bool)
     while active.any():
         rows = np.flatnonzero(active)
-        chosen = policy.actions(observations[-1][rows], generator)
+        chosen = policy.actions(observation[rows], generator)
         action = np.zeros((num_episodes, environment.action_dim), dtype=np.float32)
         action[rows] = disturbance.apply(chosen, rows, generator)
         outcome = environment.step(action, active)
         observation, reward, terminations, truncations = outcome
-        observations.append(observation)
+        observations.append(observation.astype(np.float32))
         actions.append(action)
         rewards.append(reward)
         lengths += active

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dql.behavior.clones import check_shapes
+from dql.core.array_shapes import check_shapes
 
 HIDDEN_DIM = 256
 LOG_STD_RANGE = (-5.0, 2.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dql import paths
+from dql.cli import remade
 from dql.cli.options import Changes, Scale, Task, load
 from dql.cli.output import print_json
 from dql.errors import UserError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
+app.command("policies")(remade.policies)
+app.command("compare")(remade.compare)
 
 
 @app.command("behavior")
@@ -98,41 +101,6 @@ def _fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
     else:
         from dql.data.d4rl import fetch
     return fetch
-
-
-@app.command("policies")
-def policies(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(help="Policies, or remade tasks for all of theirs."),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--from", help="Look here first; default: $DQL_POLICY_DIR."),
-    ] = None,
-    scale: Scale = None,
-    changes: Changes = None,
-) -> None:
-    """Fetch published policies that data are remade with; without names, list them.
-
-    Each is checked against the digest of its arrays and kept in results/policies. A
-    folder that has its file, as published or as npz, spares the download.
-
-    Example: dql data policies remade-hopper-medium-expert --from downloads
-    """
-    from dql.data import policy_weights
-
-    if not names:
-        for entry in policy_weights.catalogue().values():
-            state = "ready" if entry.stored.is_file() else "absent"
-            typer.echo(f"{entry.name:38} {state:7} {entry.kind:12} {entry.url}")
-        return
-    project = load(scale, changes)
-    for name in names:
-        task = project.tasks.get(name)
-        parts = [part.policy for part in task.dataset.parts or []] if task else []
-        for policy in parts or [name]:
-            typer.echo(policy_weights.store_weights(policy, folder))
 
 
 @app.command("fetch")

@@ -132,7 +132,7 @@ class Project:
         suite = self.suite(environment.suite)
         seeds = suite.seeds_of(task, method)
         if seed not in seeds:
-            raise self._unknown_seed(environment, method, seed, seeds)
+            raise self._unknown_seed(environment, seed, seeds)
         if suite.max_evaluation_steps:
             horizon = min(environment.horizon, suite.max_evaluation_steps)
             environment = environment.model_copy(update={"horizon": horizon})

@@ -5,5 +5,5 @@ and what follows it, noise streams, batches, and the C kernels behind them. Know
 method, no environment, no file: it imports nothing of dql but the ground.
 
 Public: `networks`, `policy_networks`, `losses`, `optimization`, `noise`, `batch`,
-`kernels`.
+`kernels`, `array_shapes`.
 """

@@ -1,6 +1,6 @@
 """What is known of D4RL's Gym sets without their files: returns, means of states.
 
-`workflow/published/d4rl_returns.csv` and `d4rl_states.csv` hold them, with sources.
+`workflow/published/d4rl_*.csv` hold them, with sources.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dql.results.published import read_rows
 
 RETURNS_FILE = "d4rl_returns.csv"
 STATES_FILE = "d4rl_states.csv"
+RULER_FILE = "d4rl_ruler.csv"
 EXPERT = "-expert-v2"
 MIXED_EXPERT = "-medium-expert-v2"
 
@@ -52,6 +53,17 @@ def behavior_score(task: TaskConfig) -> float | None:
     facts = return_facts().get(task.name)
     low, high = task.reference_min_score, task.reference_max_score
     return facts and 100.0 * (facts.mean - low) / (high - low)
+
+
+@cache
+def ruler_facts() -> dict[tuple[str, str, str, float], float]:
+    """Return what recorded rows measure, by (models, set, kind, noise level)."""
+    return {
+        (row["models"], row["set"], row["kind"], float(row["sigma"])): float(
+            row["error"]
+        )
+        for row in read_rows(paths.PUBLISHED / RULER_FILE)
+    }
 
 
 @cache

@@ -64,7 +64,7 @@ def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
     with locked(path.parents[1]):
         manifest = read_manifest(task, root)
         try:
-            is_cut = _cut_episodes(path)
+            is_cut = cut_episodes(path)
             episodes = list(_episode_numbers(path))
         except (OSError, KeyError) as error:
             raise UserError(
@@ -83,7 +83,7 @@ def _episode_numbers(path: Path) -> Iterator[tuple[float, int, np.ndarray]]:
         yield float(rewards.sum(dtype=np.float64)), len(rewards), episode["actions"]
 
 
-def _cut_episodes(path: Path) -> np.ndarray:
+def cut_episodes(path: Path) -> np.ndarray:
     """Return which episodes the recording stopped in, (E,)."""
     with h5py.File(path, "r") as file:
         names = [f"episode_{index}" for index in range(len(file))]
@@ -109,7 +109,7 @@ def description_text(described: Description) -> str:
         f"licence: {manifest.get('licence', '-')}",
         f"digest: {manifest['digest']}",
         f"{int(described.lengths.sum()):,} transitions in {len(described.lengths):,} "
-        f"episodes, {manifest.get('num_cut_episodes', 0)} of them cut",
+        f"episodes, {manifest.get('numcut_episodes', 0)} of them cut",
     ]
     for name, values in (
         ("return of an episode", described.returns),

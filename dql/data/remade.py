@@ -17,7 +17,7 @@ import numpy as np
 
 from dql import paths
 from dql.bars import progress_bar
-from dql.behavior.clones import Clone, DiffusionModel
+from dql.behavior.clones import Clone
 from dql.behavior.rollout import Disturbance, Policy, roll_out
 from dql.behavior.snapshots import Snapshot
 from dql.data.d4rl_facts import state_moments
@@ -78,6 +78,8 @@ def load_policy(name: str, environment: str) -> Policy:
     weights = load_weights(name)
     try:
         if entry.kind == "action_model":
+            from dql.diffusion.edm import DiffusionModel
+
             model = DiffusionModel(weights, action_dim, observation_dim)
             return Clone(model, state_moments(name.partition("-")[2]))
         if entry.kind == "sac_policy":
@@ -156,7 +158,7 @@ def _describe(task: TaskConfig) -> dict[str, Any]:
             "seed": task.dataset.seed,
             "parts": [
                 {
-                    **part.model_dump(),
+                    **part.model_dump(mode="json"),
                     "num_transitions": size,
                     "url": entry.url,
                     "arrays_sha256": entry.arrays_sha256,

@@ -41,7 +41,7 @@ HTML_PAGE = """<!doctype html>
 {body}
 </body></html>
 """
-TEXT_COLUMNS = ("task", "method", "device")
+TEXT_COLUMNS = ("task", "method", "device", "D4RL set")
 """Columns of words in tables of numbers; the first column is one, whatever its name."""
 
 HTML_STYLE = """
@@ -101,7 +101,7 @@ class Table:
 
 def write_table(table: Table, outputs: Sequence[Path]) -> None:
     """Write a table to every output; the suffix decides the format."""
-    writers = {".csv": _csv, ".md": _markdown, ".tex": _latex, ".html": _html}
+    writers = {".csv": _csv, ".md": markdown_text, ".tex": _latex, ".html": _html}
     for path in outputs:
         if path.suffix not in writers:
             known = ", ".join(writers)
@@ -115,7 +115,7 @@ def _csv(table: Table) -> str:
     return table.long.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _markdown(table: Table) -> str:
+def markdown_text(table: Table) -> str:
     """Return titles, blocks and notes; the best cells are bold."""
     lines = [f"# {table.title}", ""]
     for block in table.blocks:

@@ -34,6 +34,7 @@ KEPT_FOLDERS = (
     paths.STABILITY,
     paths.TABLES,
     paths.CELLS,
+    paths.COMPARISONS,
 )
 CAMPAIGN_LOG = "README.md"
 

@@ -107,9 +107,42 @@ def data_figure_parameters(wildcards):
 
 DATA_FIGURE_TARGETS = [
     str(paths.figure_file(paths.data_figure(task), extension))
-    for suite in ("local", "remade")
-    if suite in PROJECT.scale.suites
-    for task in PROJECT.suite(suite).tasks
+    for task in PROJECT.suite("local").tasks
     if not is_data_gone(task) or is_figure_there(paths.data_figure(task))
     for extension in ("pdf", "png")
 ]
+
+
+REMADE = PROJECT.scale.suites.get("remade")
+# Of data that are gone, what was restored of their comparison.
+REMADE_TASKS = [
+    task
+    for task in (REMADE.tasks if REMADE else [])
+    if not is_data_gone(task) or paths.comparison_file(task).is_file()
+]
+COMPARISON_TARGETS = (
+    [str(paths.table_file("remade_data", extension)) for extension in tables.EXTENSIONS]
+    if REMADE_TASKS
+    else []
+)
+
+
+def ruler_models(wildcards):
+    """Return the models that measure how far remade data are from D4RL's."""
+    namesake = PROJECT.task(wildcards.task).namesake
+    names = [f"{kind}-{namesake}" for kind in ("states", "actions")]
+    return [str(published_weights(name).stored) for name in names]
+
+
+def comparison_parameters(wildcards):
+    """Return what decides a comparison besides the data: code, facts of D4RL, style."""
+    code = fingerprint.code_fingerprint(
+        "dql.data.comparison", "dql.figures.remade_data"
+    )
+    facts = [path.read_text() for path in sorted(paths.PUBLISHED.glob("d4rl_*.csv"))]
+    return f"{code}-{digest(facts, paths.STYLE.read_text())}"
+
+
+def comparison_table_parameters(wildcards):
+    """Return what decides the table of comparisons besides them: code."""
+    return fingerprint.code_fingerprint("dql.tables.remade_data")

@@ -137,7 +137,7 @@ rule draw_data_figure:
     log:
         "results/logs/figures/data_{task}.log",
     wildcard_constraints:
-        task=any_of(drawn_here("local", "remade")),
+        task=any_of(drawn_here("local")),
     priority: data_priority  # a campaign ends days later, on another machine
     conda:
         "../../environment.yml"
@@ -147,3 +147,62 @@ rule draw_data_figure:
         "Draw the data of {wildcards.task}"
     shell:
         "dql data describe {wildcards.task:q} --figure > {log:q} 2>&1"
+
+
+rule compare_data:
+    input:
+        manifest="results/datasets/{task}.json",
+        data=training_data,
+        models=ruler_models,
+    output:
+        "results/comparisons/{task}.json",
+        "figures/remade/remade_data_{task}.pdf",
+        report(
+            "figures/remade/remade_data_{task}.png",
+            caption="../report/remade_data.rst",
+            category="5 Data",
+            labels={"what": "{task}", "format": "figure"},
+        ),
+    log:
+        "results/logs/comparisons/{task}.log",
+    wildcard_constraints:
+        task=any_of(drawn_here("remade")),
+    priority: data_priority
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=grows_by_attempt(4000),
+    params:
+        made_by=comparison_parameters,
+        options=scale_options,
+    message:
+        "Compare the data of {wildcards.task} with the D4RL set of their name"
+    shell:
+        "dql data compare {wildcards.task:q} {params.options} > {log:q} 2>&1"
+
+
+rule make_comparison_table:
+    input:
+        expand("results/comparisons/{task}.json", task=REMADE_TASKS),
+    output:
+        "results/tables/remade_data.csv",
+        "results/tables/remade_data.tex",
+        "results/tables/remade_data.md",
+        report(
+            "results/tables/remade_data.html",
+            caption="../report/remade_data.rst",
+            category="3 Tables",
+            labels={"table": "remade data beside D4RL's"},
+        ),
+    log:
+        "results/logs/tables/remade_data.log",
+    conda:
+        "../../environment.yml"
+    params:
+        tasks=REMADE_TASKS,
+        made_by=comparison_table_parameters,
+        options=scale_options,
+    message:
+        "Make the table of remade data"
+    shell:
+        "dql data compare --table {params.tasks:q} {params.options} > {log:q} 2>&1"
