@@ -2,8 +2,7 @@
 
 `workflow/published/policy_weights.csv` lists them, with where each is published and the
 digest of its arrays. None comes with the source. A file is read as arrays only: NumPy's
-without objects, PyTorch's with `weights_only`, and pickles by an unpickler that builds
-NumPy arrays and nothing else.
+without objects, PyTorch's with `weights_only`. Pickles can run code and are not read.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,18 +34,8 @@ FOLDER_VARIABLE = "DQL_POLICY_DIR"
 REMADE_LICENCE = (
     "made by this workflow from published policies; not to be passed on as D4RL's"
 )
-SUFFIXES = (".safetensors", ".npz", ".pth", ".pkl")
-ARRAY_GLOBALS = frozenset(
-    {
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("_codecs", "encode"),
-    }
-)
-"""All that a pickle of plain NumPy arrays calls for."""
-
+SUFFIXES = (".safetensors", ".npz", ".pth")
+PICKLE = ".pkl"
 Arrays = dict[str, np.ndarray]
 
 
@@ -74,13 +62,6 @@ class PublishedWeights:
     def file_name(self) -> str:
         """Return the name of the published file beside others of its kind."""
         return self.name + Path(self.url).suffix
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ARRAY_GLOBALS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
 
 
 @cache
@@ -154,11 +135,7 @@ def read_arrays(path: Path) -> Arrays:
         TypeError,
         EOFError,
         LookupError,
-        AttributeError,
-        ImportError,
-        RuntimeError,
         zipfile.BadZipFile,
-        pickle.UnpicklingError,
         SafetensorError,
     ) as error:
         fault = str(error).partition("\n")[0]
@@ -189,12 +166,19 @@ def _read(path: Path) -> Any:
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    if path.suffix == ".pth":
-        import torch
+    return _read_torch(path)
 
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    with path.open("rb") as file:
-        return _ArrayUnpickler(file, encoding="latin1").load()
+    except OSError:
+        raise
+    except Exception as error:  # of many kinds; its text advises to trust the file
+        name = type(error).__name__
+        raise ValueError(f"PyTorch finds more than weights in it: {name}") from error
 
 
 def _checked(entry: PublishedWeights, path: Path) -> Arrays:
@@ -227,12 +211,19 @@ def _local_file(entry: PublishedWeights, folder: Path | None) -> Path | None:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of published policies")
     by_name = (next(root.rglob(entry.name + suffix), None) for suffix in SUFFIXES)
-    tail = Path(*Path(entry.url).parts[-3:])
-    candidates = [*by_name, root / tail]
-    return next((path for path in candidates if path and path.is_file()), None)
+    in_repository = root / Path(*Path(entry.url).parts[-3:])
+    candidates = [path for path in (*by_name, in_repository) if path]
+    readable = (p for p in candidates if p.is_file() and p.suffix in SUFFIXES)
+    return next(readable, None)
 
 
 def _fetched(entry: PublishedWeights) -> Path:
+    if Path(entry.url).suffix == PICKLE:
+        raise UserError(
+            f"policy '{entry.name}' is published as a pickle ({entry.url}), which can "
+            "run code and is not read here. With its arrays in an npz, run: dql data "
+            f"policies {entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
+        )
     file = paths.POLICIES / "downloads" / entry.file_name
     try:
         download(entry.url, file, sha256=entry.sha256, num_bytes=entry.num_bytes)

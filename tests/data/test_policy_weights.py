@@ -49,29 +49,26 @@ def test_every_form_holds_the_same_arrays(arrays):
     np.savez("a.npz", **arrays, nonlinearity="relu")
     torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, "a.pth")
     slashed = {key.replace(".", "/"): value for key, value in arrays.items()}
-    Path("a.pkl").write_bytes(pickle.dumps({**slashed, "nonlinearity": "relu"}))
-    digests = {
-        arrays_digest(read_arrays(Path(f"a.{s}"))) for s in ("npz", "pth", "pkl")
-    }
+    np.savez("b.npz", **slashed)
+    files = [Path("a.npz"), Path("a.pth"), Path("b.npz")]
+    digests = {arrays_digest(read_arrays(file)) for file in files}
     assert digests == {arrays_digest(arrays)}
 
 
-@pytest.mark.parametrize("suffix", ["npz", "pth", "pkl"])
+@pytest.mark.parametrize("suffix", ["npz", "pth"])
 def test_other_contents_are_refused_and_not_run(arrays, suffix):
     path, trace = Path(f"a.{suffix}"), Path("trace")
     harmful = Harmful(trace)
     if suffix == "npz":
         np.savez(path, weight=np.array([harmful], dtype=object))
-    elif suffix == "pth":
-        torch.save({"weight": harmful}, path)
     else:
-        path.write_bytes(pickle.dumps({"weight": harmful}))
+        torch.save({"weight": harmful}, path)
     with pytest.raises(UserError, match=rf"a.{suffix} holds something else.*policies"):
         read_arrays(path)
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("suffix", ["npz", "pth", "pkl", "safetensors"])
+@pytest.mark.parametrize("suffix", ["npz", "pth", "safetensors"])
 def test_damaged_files_are_named(arrays, suffix):
     path = Path(f"a.{suffix}")
     path.write_bytes(b"no weights")
@@ -79,10 +76,18 @@ def test_damaged_files_are_named(arrays, suffix):
         read_arrays(path)
 
 
-def test_a_pickled_list_is_no_set_of_arrays(arrays):
-    Path("a.pkl").write_bytes(pickle.dumps([1, 2]))
+def test_a_saved_list_is_no_set_of_arrays(arrays):
+    torch.save([1, 2], "a.pth")
     with pytest.raises(UserError, match="a list, not named arrays"):
-        read_arrays(Path("a.pkl"))
+        read_arrays(Path("a.pth"))
+
+
+def test_pickles_are_neither_fetched_nor_read(arrays, tmp_path, monkeypatch):
+    only(monkeypatch, entry("p", "sac_policy", arrays, ".pkl"))
+    Path("p.pkl").write_bytes(pickle.dumps({"weight": Harmful(Path("trace"))}))
+    with pytest.raises(UserError, match=r"'p'.*a pickle.*run code.*npz.*--from"):
+        store_weights("p", tmp_path)
+    assert not Path("trace").exists()
 
 
 def test_the_folder_comes_before_the_network(arrays, tmp_path, monkeypatch):
@@ -161,7 +166,7 @@ def test_unknown_policies_name_the_nearest():
 def test_every_listed_file_is_pinned():
     for listed in catalogue().values():
         assert len(listed.arrays_sha256) == 64
-        if listed.kind != "sac_policy":
+        if listed.kind != "sac_policy":  # those are not fetched
             assert len(listed.sha256) == 64
             assert "/b5ade4da6bd384e894bdc1255b24f92c0fec7bed/" in listed.url
 
