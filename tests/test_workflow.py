@@ -74,6 +74,21 @@ def test_paper_scale_expands_task_method_and_seed(bare):
     assert jobs_of(printed)["fetch_dataset"] == 20
 
 
+def test_evidence_trains_the_seeds_of_its_stages_on_remade_data(bare):
+    printed = run("snakemake -n all --config scale=evidence", bare)
+    jobs = jobs_of(printed)
+    trained = {rule: jobs[rule] for rule in jobs if rule.startswith("train_")}
+    runs = load_project(scale="evidence").runs()
+    assert trained == {
+        f"train_remade_seeds_{seed}": sum(run.seed == seed for run in runs)
+        for seed in {run.seed for run in runs}
+    }
+    assert jobs["generate_dataset"] == jobs["compare_data"] == 9
+    assert "fetch_dataset" not in jobs
+    for name in ("actions-hopper-expert-v2", "states-walker2d-medium-replay-v2"):
+        assert f"dql data policies {name} >" in printed
+
+
 MEASURED = """\
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)

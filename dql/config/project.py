@@ -78,10 +78,11 @@ class Project:
     def suite(self, name: str) -> SuiteScale:
         """Return what the scale runs of a suite."""
         if name not in self.scale.suites:
-            raise UserError(
-                f"Unknown suite '{name}' at scale '{self.config.scale}'"
-                f"{nearest(name, self.scale.suites)}"
-            )
+            hint = nearest(name, self.scale.suites)
+            if name == "remade":
+                hint = "; remade data are of --scale evidence"
+            scale = self.config.scale
+            raise UserError(f"Unknown suite '{name}' at scale '{scale}'{hint}")
         return self.scale.suites[name]
 
     def method(self, name: str) -> tuple[MethodConfig, Settings]:
@@ -177,9 +178,8 @@ class Project:
 
     def runs(self) -> list[RunKey]:
         """List every run of the scale, suite by suite."""
-        return [
-            RunKey(*run) for suite in self.scale.suites.values() for run in suite.runs()
-        ]
+        suites = self.scale.suites.values()
+        return [RunKey(*run) for suite in suites for run in suite.runs()]
 
     def seeds(self, task: str, method: str) -> list[int]:
         """Return the seeds that the scale trains of a cell."""

@@ -41,7 +41,7 @@ def draw(comparison: Comparison) -> Figure:
     figure.text(
         0.5,
         0.02,
-        f"{num_rows:,} transitions, {num_episodes:,} episodes; in colour: what is known "
+        f"{num_rows:,} transitions, {num_episodes:,} episodes; in orange: what is known "
         f"of D4RL's {comparison.namesake}",
         ha="center",
         color=style.NOTE_COLOR,

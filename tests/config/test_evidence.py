@@ -134,6 +134,11 @@ def test_a_seed_outside_its_stage_is_refused(project):
         project.run_config("remade-hopper-medium-expert", "cql", 2)
 
 
+def test_a_scale_without_remade_data_names_the_one_that_has_them():
+    with pytest.raises(UserError, match="'remade' at scale 'quick'.*--scale evidence"):
+        load_project(scale="quick").run_config("remade-hopper-medium", "td3_bc", 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
