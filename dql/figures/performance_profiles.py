@@ -39,9 +39,7 @@ def draw(cells: SuiteCells) -> Figure:
     banded = all(has_interval(len(runs)) for tasks in scores.values() for runs in tasks)
     footnote = footnote_lines(
         [
-            "Runs of "
-            + ("one task" if len(cells.tasks) == 1 else "all tasks, which count alike")
-            + ", scored by the last evaluation.",
+            f"Runs of {_tasks_in_words(cells)}, scored by the last evaluation.",
             "Bands and bars: 95 % bootstrap intervals, runs drawn within tasks."
             if banded
             else "Fewer than three seeds of some cell: no intervals.",
@@ -84,6 +82,15 @@ def _scores(cells: SuiteCells) -> tuple[Scores, list[str]]:
         else:
             left_out.append(label)
     return scores, left_out
+
+
+def _tasks_in_words(cells: SuiteCells) -> str:
+    """Return how many tasks have runs, of how many."""
+    ran = len({cell["task"] for cell in cells.with_runs()})
+    if len(cells.tasks) == 1:
+        return "one task"
+    which = "all" if ran == len(cells.tasks) else f"{ran} of {len(cells.tasks)}"
+    return f"{which} tasks, which count alike"
 
 
 def _draw_profiles(
