@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import torch
 import yaml
+from core import make_agent, train_steps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stored_results import make_config, write_manifest, write_run
@@ -21,8 +22,8 @@ from stored_results import make_config, write_manifest, write_run
 from dql import paths
 from dql.config.project import load_project
 from dql.config.schema import TaskConfig
-from dql.config.validation import parse_changes, validate
-from dql.config.yaml_text import read_yaml
+from dql.config.validation import ALIASES, parse_changes, setting_names, validate
+from dql.config.yaml_text import read_words, read_yaml
 from dql.core.batch import TransitionStore
 from dql.data import d4rl, minari_remote
 from dql.data.checks import verify
@@ -38,6 +39,7 @@ from dql.results.manifests import (
     read_manifest,
 )
 from dql.results.runs import read_run
+from dql.snakemake_launcher import check, move_targets
 
 many = settings(
     derandomize=True,
@@ -124,6 +126,43 @@ def test_any_yaml_file(content):
         assert isinstance(read_yaml(root / "file.yaml"), dict)
 
 
+WORDS = st.sampled_from(
+    [
+        "0",
+        "1",
+        "2",
+        "-1",
+        "-3",
+        "0.5",
+        "1e-4",
+        "5E1",
+        "1e400",
+        "1e39",
+        "100000000000000",
+    ]
+    + ["010", "0x1F", "0b1", "1:30", "1_0", "+4", "-0.0", "true", "no", "null", "~"]
+    + ["nan", ".nan", "inf", "-.inf", "'1'", "[]", "{}", "[0, 0]", "{a: 1, a: 2}", ""]
+)
+"""Scalars that YAML, Python and JSON read in different ways, or not at all."""
+
+
+@st.composite
+def with_a_second_key(draw, text: str):
+    """Repeat one line of a YAML text, its key with some other value."""
+    lines = text.splitlines()
+    keyed = [i for i, line in enumerate(lines) if ": " in line or line.endswith(":")]
+    index = draw(st.sampled_from(keyed)) if keyed else 0
+    key = lines[index].partition(":")[0] if keyed else "key"
+    return "\n".join([*lines[:index], f"{key}: {draw(WORDS)}", *lines[index:]])
+
+
+def check_run(run):
+    """Check that a run's configuration is stored as it is."""
+    stored = run.model_dump(mode="json")
+    assert json.loads(run.model_dump_json()) == stored
+    assert json.dumps(stored, allow_nan=False)
+
+
 @few
 @given(st.data())
 def test_any_configuration(data):
@@ -141,12 +180,15 @@ def test_any_configuration(data):
     content = yaml.safe_load((paths.CONFIG / name).read_text())
     with folder() as root:
         shutil.copytree(paths.CONFIG, root / "config")
-        text = json.dumps(data.draw(changed(content)))
-        (root / "config" / name).write_text(text)
+        content = data.draw(changed(content))
+        plain = json.dumps(content)
+        if data.draw(st.booleans()):
+            plain = data.draw(with_a_second_key(yaml.safe_dump(content)))
+        (root / "config" / name).write_text(plain)
         with only_user_errors():
             project = load_project(root / "config", scale="smoke")
             for task, method, seed in project.runs()[:3]:
-                project.run_config(task, method, seed)
+                check_run(project.run_config(task, method, seed))
 
 
 @many
@@ -161,6 +203,34 @@ def test_any_change_of_the_command_line(text):
 def test_any_variant(value):
     with only_user_errors():
         PROJECT.run_config("bandit-axes", f"diffusion_ql@eta={value}", 0)
+
+
+@some
+@given(st.data())
+def test_any_settings_of_any_method(data):
+    """Refused, or stored as they are, with each key once, and trained on."""
+    name = data.draw(st.sampled_from(sorted(PROJECT.methods)))
+    agent = PROJECT.methods[name].agent
+    keys = st.sampled_from([*setting_names(agent), *ALIASES, "no_setting"])
+    pairs = data.draw(st.lists(st.tuples(keys, WORDS), min_size=1, max_size=3))
+    variant = ",".join(f"{key}={word}" for key, word in pairs)
+    with only_user_errors():
+        run = PROJECT.run_config("bandit-axes", f"{name}@{variant}", 0)
+        check_run(run)
+        assert len({ALIASES.get(key, key) for key, _ in pairs}) == len(pairs)
+        built, store = make_agent(agent, seeds=(0,), settings=[run.settings])
+        train_steps(built, store, 1)
+
+
+@many
+@given(st.lists(st.tuples(st.sampled_from(["scale", "suites", "physics"]), WORDS)))
+def test_any_pairs_of_snakemakes_command_line(pairs):
+    words = ["--config", *(f"{key}={word}" for key, word in pairs), "--cores", "2"]
+    with only_user_errors():
+        check(move_targets(words))
+        assert len({key for key, _ in pairs}) == len(pairs)
+        values = read_words({key: word for key, word in pairs if word}, "config")
+        assert load_project(overrides=values).config
 
 
 def check_cell(root, config, manifest=None):
