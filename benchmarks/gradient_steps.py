@@ -1,23 +1,32 @@
 """Milliseconds per gradient step of Diffusion-QL, as ratios within one run.
 
-python benchmarks/gradient_steps.py [--quick] prints tables and writes
-results/benchmarks/gradient_steps.json. Compared are, on the same machine in the same
-minutes: this core with R runs in lock step, a plain PyTorch step (`plain_step.py`), and
-the floor: the step's necessary products (`flops.py`) at the best rate of PyTorch's
-product. Where PyTorch's library leaves half of a processor's vector width idle, the C
-kernels may pass below that floor.
+python benchmarks/gradient_steps.py [--quick] [--device D] [--dimensions NAME ...]
+prints tables and writes results/benchmarks/gradient_steps.json, row by row. Compared
+are, on the same machine in the same minutes: this core with R runs in lock step, a
+plain PyTorch step (`plain_step.py`), and the floor: the step's necessary products
+(`flops.py`) at the best rate of PyTorch's product. Where PyTorch's library leaves half
+of a processor's vector width idle, the C kernels may pass below that floor. A GPU's
+rows (`gpu_rows.py`) are of recorded and of eager steps, in float32 and TF32, with
+kernels.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from core_step import BATCH_SIZE, DIMENSIONS, NUM_SEEDS, make_core, paper_steps
+from core_step import (
+    BATCH_SIZE,
+    DIMENSIONS,
+    NUM_SEEDS,
+    Dimensions,
+    make_core,
+    paper_steps,
+)
 from flops import diffusion_ql_products
+from gpu_rows import gpu_ratios, measure_ways
 from plain_step import PlainDiffusionQL
 from processes import (
     CPU,
@@ -32,12 +41,14 @@ from timing import (
     Steps,
     milliseconds_and_rate,
     milliseconds_in_turn,
-    milliseconds_per_step,
     product_milliseconds,
+    product_rate,
 )
 
+from dql.errors import UserError, nearest
+from dql.files import write_json
 from dql.results.provenance import machine, versions
-from dql.training.process import keep_freed_memory
+from dql.training.process import choose_device, keep_freed_memory
 
 RUN_COUNTS = (1, 3, 6, 12, 24)
 OUTPUT = Path("results/benchmarks/gradient_steps.json")
@@ -62,29 +73,47 @@ def make_plain(name: str) -> Steps:
     return steps
 
 
-def measure(name: str, num_runs: int, device: torch.device) -> dict[str, Any]:
+def measure(
+    name: str, num_runs: int, device: torch.device, seconds: float, ways: bool
+) -> dict[str, Any]:
     """Measure this core at one size; counts are of one step of all its runs."""
     dims = DIMENSIONS[name]
-    steps = make_core(dims, num_runs, device)
-    milliseconds, rate = milliseconds_and_rate(steps, device)
+    if ways:
+        found = measure_ways(dims, num_runs, device, seconds)
+        rate = product_rate(device)
+    else:
+        found, rate = measure_on_processor(dims, num_runs, seconds)
     products = diffusion_ql_products(
         dims.observation, dims.action, num_backup_samples=dims.num_backup_samples
     )
     flops = num_runs * sum(product.flops for product in products)
-    inside = product_milliseconds(steps, device)
+    milliseconds = found["milliseconds"]
     return {
-        "device": str(device),
+        "device": device.type,
         "dimensions": name,
         "num_runs": num_runs,
-        "milliseconds": milliseconds,
-        "milliseconds_per_run": milliseconds / num_runs,
+        **found,
         "necessary_flops": flops,
         "necessary_bytes": num_runs * sum(product.num_bytes for product in products),
         "flops_per_second": flops / milliseconds * 1e3,
         "product_flops_per_second": rate,
         "times_the_floor": milliseconds / (flops / rate * 1e3),
+    }
+
+
+def measure_on_processor(
+    dims: Dimensions, num_runs: int, seconds: float
+) -> tuple[dict[str, float], float]:
+    """Return a step's times, and the FLOP/s of products measured in turn."""
+    steps = make_core(dims, num_runs, CPU)
+    milliseconds, rate = milliseconds_and_rate(steps, CPU, seconds)
+    inside = product_milliseconds(steps, CPU)
+    times = {
+        "milliseconds": milliseconds,
+        "milliseconds_per_run": milliseconds / num_runs,
         "share_outside_products": max(0.0, 1 - inside / milliseconds),
     }
+    return times, rate
 
 
 def plain_and_core_milliseconds() -> tuple[float, float]:
@@ -94,18 +123,14 @@ def plain_and_core_milliseconds() -> tuple[float, float]:
 
 
 def summarize(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the ratios of one run on the CPU, and the paper's table in hours."""
-    first = rows[0]
-    plain, core = plain_and_core_milliseconds()
-    without = milliseconds_without_kernels()
-    summary = {
-        "plain step, ms": plain,
-        "times as fast as the plain step": plain / core,
-        "times as fast, without the C kernels": plain / without,
-        "times the floor": first["times_the_floor"],
-        "two processes over one": two_processes_over_one(),
-        "start-up with compilation, s": startup_seconds(),
-    }
+    """Return the ratios of one run, and the paper's table in hours."""
+    alone = [
+        row
+        for row in rows
+        if (row["dimensions"], row["num_runs"]) == ("hopper", 1)
+        and "milliseconds_eager" not in row
+    ]
+    summary = processor_ratios(alone[0]) if alone else {}
     summary |= gpu_ratios(rows)
     for device in dict.fromkeys(row["device"] for row in rows):
         per_run = {
@@ -120,20 +145,16 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, float]:
     return summary
 
 
-def gpu_ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return what company costs on a GPU, and what recording the step saves."""
-    hopper = {
-        row["num_runs"]: row["milliseconds"]
-        for row in rows
-        if row["device"] != "cpu" and row["dimensions"] == "hopper"
-    }
-    if not hopper:
-        return {}
-    device = torch.device("cuda")
-    eager = make_core(DIMENSIONS["hopper"], 1, device, is_recorded=False)
+def processor_ratios(alone: dict[str, Any]) -> dict[str, float]:
+    """Return what one run's step on the CPU is set against, hopper's dimensions."""
+    plain, core = plain_and_core_milliseconds()
     return {
-        "six runs over one, GPU": hopper[6] / hopper[1],
-        "eager over recorded, GPU": milliseconds_per_step(eager) / hopper[1],
+        "plain step, ms": plain,
+        "times as fast as the plain step": plain / core,
+        "times as fast, without the C kernels": plain / milliseconds_without_kernels(),
+        "times the floor": alone["times_the_floor"],
+        "two processes over one": two_processes_over_one(),
+        "start-up with compilation, s": startup_seconds(),
     }
 
 
@@ -148,8 +169,8 @@ def report(rows: list[dict[str, Any]], summary: dict[str, float]) -> None:
             row["device"],
             row["dimensions"],
             str(row["num_runs"]),
-            f"{row['milliseconds']:.1f}",
-            f"{row['milliseconds_per_run']:.1f}",
+            f"{row['milliseconds']:.3g}",
+            f"{row['milliseconds_per_run']:.3g}",
             f"{row['flops_per_second'] / 1e9:.0f}",
             f"{row['times_the_floor']:.2f}",
             f"{100 * row['share_outside_products']:.0f} %",
@@ -160,30 +181,52 @@ def report(rows: list[dict[str, Any]], summary: dict[str, float]) -> None:
         console.print(f"{name}: {value:.4g}", highlight=False)
 
 
+def write(output: Path, rows: list[dict[str, Any]], summary: dict[str, float]) -> None:
+    """Write what is there so far: a machine may be lent for minutes."""
+    content = {"summary": summary, "steps": rows}
+    if any(row["device"] == "cuda" for row in rows):
+        content["gpu"] = torch.cuda.get_device_name()
+    write_json(output, content | {"machine": machine(), "versions": versions()})
+
+
 def main(
     quick: Annotated[bool, typer.Option(help="Hopper alone, R = 1 and 6.")] = False,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or auto: the GPU, then the CPU.")
+    ] = "auto",
+    dimensions: Annotated[
+        list[str] | None, typer.Option(help="Whose dimensions; default: all.")
+    ] = None,
+    runs: Annotated[
+        list[int] | None, typer.Option(min=1, help="R; default: 1, 3, 6, 12, 24.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Of timing a row.")] = 30.0,
+    ways: Annotated[
+        bool, typer.Option(help="Measure on a processor what is measured on a GPU.")
+    ] = False,
     output: Annotated[Path, typer.Option(help="Where the numbers go.")] = OUTPUT,
 ) -> None:
     """Time gradient steps against a plain PyTorch step and against the floor."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    devices = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
-    rows = [
-        measure(name, num_runs, device)
-        for device in devices
-        for name in (["hopper"] if quick else DIMENSIONS)
-        for num_runs in ((1, 6) if quick else RUN_COUNTS)
-    ]
+    names = dimensions or (["hopper"] if quick else list(DIMENSIONS))
+    counts = runs or ((1, 6) if quick else RUN_COUNTS)
+    for name in names:
+        if name not in DIMENSIONS:
+            raise UserError(f"unknown dimensions {name!r}{nearest(name, DIMENSIONS)}")
+    chosen = choose_device(device)
+    # A GPU comes first: it may be lent for minutes, while a processor stays.
+    devices = [chosen] if device != "auto" or chosen == CPU else [chosen, CPU]
+    rows: list[dict[str, Any]] = []
+    for place in devices:
+        for name in names:
+            for num_runs in counts:
+                as_on_gpu = ways or place != CPU
+                rows.append(measure(name, num_runs, place, seconds, as_on_gpu))
+                write(output, rows, {})
     summary = summarize(rows)
     report(rows, summary)
-    content = {
-        "summary": summary,
-        "steps": rows,
-        "machine": machine(),
-        "versions": versions(),
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write(output, rows, summary)
     Console().print(f"written to {output}", highlight=False)
 
 

@@ -16,6 +16,7 @@ import core_step
 import data
 import environments
 import evaluation
+import gpu_rows
 import gradient_steps
 import processes
 import resume
@@ -28,6 +29,7 @@ from dql.config.project import load_project
 from dql.config.validation import parse_changes
 from dql.core import networks
 from dql.diffusion import reverse_chain
+from dql.errors import UserError
 
 CPU = torch.device("cpu")
 HIDDEN = 256
@@ -178,6 +180,42 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
     assert "hopper" in capsys.readouterr().out
 
 
+def test_a_gpus_rows_are_written_one_by_one(tmp_path, monkeypatch):
+    """The kernels are PyTorch's operations here, where there is no GPU."""
+    monkeypatch.setattr(gpu_rows, "WINDOWS", (2, 1))
+    monkeypatch.setattr(gpu_rows, "NUM_PROFILED", 2)
+    monkeypatch.setattr(core_step, "NUM_TRANSITIONS", 100)
+    output = tmp_path / "rows.json"
+    written = []
+    write = gradient_steps.write
+
+    def noted(output, rows, summary):
+        write(output, rows, summary)
+        written.append(len(json.loads(output.read_text())["steps"]))
+
+    monkeypatch.setattr(gradient_steps, "write", noted)
+    options = {"device": "cpu", "dimensions": ["hopper"], "runs": [1, 2]}
+    gradient_steps.main(**options, seconds=0, ways=True, output=output)
+    assert written == [1, 2, 2]
+    content = json.loads(output.read_text())
+    for row in content["steps"]:
+        kernels = row["kernels"]
+        times = [kernel["microseconds"] for kernel in kernels]
+        assert times == sorted(times, reverse=True)
+        assert any(kernel["is_product"] for kernel in kernels)
+        assert 0 < row["share_outside_products"] < 1
+        ratio = content["summary"][
+            f"eager over recorded, hopper, R = {row['num_runs']}"
+        ]
+        assert ratio == pytest.approx(row["milliseconds_eager"] / row["milliseconds"])
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_dimensions_that_nobody_has_are_named(tmp_path):
+    with pytest.raises(UserError, match="unknown dimensions 'hoper'.*hopper"):
+        gradient_steps.main(dimensions=["hoper"], output=tmp_path / "none.json")
+
+
 def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     monkeypatch.setattr(processes, "steps_per_second", float)
     monkeypatch.setattr(gradient_steps, "milliseconds_without_kernels", lambda: 6.0)
@@ -187,7 +225,7 @@ def test_hours_of_the_papers_table_count_six_seeds(monkeypatch):
     rows = [
         row | {"dimensions": name, "milliseconds_per_run": 1.0} for name in DIMENSIONS
     ]
-    summary = gradient_steps.summarize(rows)
+    summary = gradient_steps.summarize([*rows, rows[0] | {"num_runs": 1}])
     (hours,) = [value for name, value in summary.items() if name.startswith("hours")]
     assert hours == pytest.approx(6 * 28_250_000 * 1e-3 / 3600)
     assert summary["times as fast as the plain step"] == 2
