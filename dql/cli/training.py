@@ -1,0 +1,97 @@
+"""`dql train` and `dql plan`: runs, and what they cost before they are started."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dql import paths
+from dql.cli.options import (
+    Changes,
+    Device,
+    ForeignCheckpoint,
+    Method,
+    Scale,
+    Task,
+    load,
+)
+from dql.errors import UserError
+
+
+def train(
+    task: Task,
+    method: Method,
+    seed: Annotated[
+        list[int], typer.Option(help="A seed; repeat it to train a block together.")
+    ],
+    foreign_checkpoint: Annotated[
+        ForeignCheckpoint,
+        typer.Option(help="What to do with a damaged or another run's checkpoint."),
+    ] = "refuse",
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads that share the evaluated episodes.")
+    ] = 1,
+    device: Device = "auto",
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Train a method on a task, all its seeds in one process.
+
+    Files go to results/runs/TASK/METHOD/seedS. A finished run is left alone; one
+    that was interrupted resumes from its checkpoint.
+
+    Example: dql train bandit-axes diffusion_ql --seed 0 --seed 1 --scale smoke
+    """
+    project = load(scale, changes)
+    runs = project.run_configs(task, method, seed)
+    folders = [paths.run_directory(task, method, one) for one in seed]
+    refuse_restored(folders)
+    from dql.training.gpus import leased_gpu
+
+    with leased_gpu() if device != "cpu" else nullcontext():
+        from dql.training import loop as training
+
+        training.train(
+            runs,
+            folders,
+            foreign_checkpoint=foreign_checkpoint,
+            device=device,
+            num_threads=threads,
+        )
+
+
+def refuse_restored(folders: list[Path]) -> None:
+    """Raise if a run was restored: without its checkpoint it would start afresh."""
+    from dql.results.restored import is_restored
+
+    for folder in filter(is_restored, folders):
+        raise UserError(
+            f"{folder} is a finished run that was restored from results/kept; remove "
+            "the folder to train it anew"
+        )
+
+
+def plan(
+    scale: Scale = None,
+    device: Device = "auto",
+    changes: Changes = None,
+) -> None:
+    """Print what a scale would train, and what that costs on this machine.
+
+    Times gradient steps of every kind of run, seconds to minutes; trains nothing.
+
+    Example: dql plan --scale paper
+    """
+    project = load(scale, changes)
+    import torch
+
+    from dql.training.plan import make_works, print_plan
+    from dql.training.process import choose_device, keep_freed_memory
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    chosen = choose_device(device)
+    print_plan(make_works(project, chosen), chosen)
