@@ -161,9 +161,7 @@ class Project:
                 )
         return [self.run_config(task, method, seed) for seed in seeds]
 
-    def _unknown_seed(
-        self, task: TaskConfig, method: str, seed: int, seeds: list[int]
-    ) -> UserError:
+    def _unknown_seed(self, task: TaskConfig, seed: int, seeds: list[int]) -> UserError:
         scale = self.config.scale
         if not seeds:
             return UserError(

@@ -31,6 +31,8 @@ VERBS = [
     "doctor",
     "gc",
     "adopt",
+    "restore",
+    "stability",
 ]
 GROUPS = {
     "data": [
@@ -38,6 +40,8 @@ GROUPS = {
         "generate",
         "fetch",
         "policies",
+        "compare",
+        "again",
         "list",
         "verify",
         "describe",
@@ -201,7 +205,6 @@ def test_a_failure_is_exit_code_1():
     [
         ["data", "list"],
         ["data", "describe", "bandit-axes"],
-        ["data", "describe", "bandit-released"],
     ],
     ids=" ".join,
 )
