@@ -50,7 +50,7 @@ def action_samples(
 
     if every:
         cells = eta_cells(project.cells(project.scale.suites))
-        measure_finished(
+        _measure_finished(
             project, cells, paths.action_samples_file, store_action_samples
         )
         return

@@ -9,9 +9,11 @@ with. Agents without a choice of either have one row of episodes.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import torch
 from dql import paths
 from dql.config.schema import RunConfig, Settings
 from dql.core.batch import TransitionStore
+from dql.core.noise import Draw
 from dql.diagnostics.finished_runs import finished_run
 from dql.environments.batch import make_environments
 from dql.files import write_bytes
@@ -38,46 +41,45 @@ ACTORS = (ONLINE, "ema")
 MAX_NETWORK_ROWS = 25_000
 """Rows that the policy's network sees for one decision of all episodes.
 
-Episodes times candidates times denoising steps: 100 episodes of the paper's policy with
-50 candidates. Longer chains and more candidates play fewer episodes, so that no run
-costs much more than another.
+100 episodes of the paper's policy with 50 candidates and 5 denoising steps. Longer
+chains and more candidates play fewer episodes, so that no run costs much more.
 """
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to act with a trained policy: the settings it changes, its episodes."""
+    """A way to act with a trained policy, and the settings that this changes."""
 
     policy: str
     num_candidates: int
-    num_episodes: int
     as_evaluated: bool
     changes: Settings
 
 
-def variants(settings: Settings, num_episodes: int = NUM_EPISODES) -> list[Variant]:
+def variants(settings: Settings) -> list[Variant]:
     """Return the ways in which an agent of these settings can act."""
-    own_actor = settings.get("evaluation_actor", ONLINE)
-    own_count = settings.get("num_candidates", 1)
-    actors = ACTORS if "evaluation_actor" in settings else (own_actor,)
-    counts = {own_count} | (
-        {*NUM_CANDIDATES} if "num_candidates" in settings else set()
-    )
+    own = settings.get("evaluation_actor", ONLINE), settings.get("num_candidates", 1)
+    actors = ACTORS if "evaluation_actor" in settings else own[:1]
+    counts = {own[1]}
+    if "num_candidates" in settings:
+        counts |= {*NUM_CANDIDATES}
     found = []
-    for actor in actors:
-        for count in sorted(counts):
-            changes = {"evaluation_actor": actor, "num_candidates": count}
-            rows = count * settings.get("num_denoising_steps", 1)
-            found.append(
-                Variant(
-                    actor,
-                    count,
-                    max(1, min(num_episodes, MAX_NETWORK_ROWS // rows)),
-                    (actor, count) == (own_actor, own_count),
-                    {k: v for k, v in changes.items() if k in settings},
-                )
-            )
+    for way in product(actors, sorted(counts)):
+        changes = dict(zip(("evaluation_actor", "num_candidates"), way, strict=True))
+        known = {key: value for key, value in changes.items() if key in settings}
+        found.append(Variant(*way, way == own, known))
     return found
+
+
+def affordable_episodes(
+    draws: Mapping[str, Draw], action_dim: int, num_episodes: int
+) -> int:
+    """Return how many of the episodes are played, given the noise of one.
+
+    A network sees about as many rows as it is given actions' worth of noise.
+    """
+    sizes = [math.prod(draw.shape) / action_dim for draw in draws.values()]
+    return max(1, min(num_episodes, int(MAX_NETWORK_ROWS / max([1.0, *sizes]))))
 
 
 def store_stability(
@@ -93,8 +95,8 @@ def store_stability(
         logger.warning("%s diverged and has no policy", directory)
     else:
         store = make_store([run], torch.device("cpu"))
-        for variant in variants(config.settings, num_episodes):
-            rows += played_rows(run, variant, store)
+        for variant in variants(config.settings):
+            rows += played_rows(run, variant, store, num_episodes)
     output = paths.stability_file(config.task, config.method, config.seed)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_bytes(output, table.to_csv(index=False).encode())
@@ -102,17 +104,17 @@ def store_stability(
 
 
 def played_rows(
-    run: Run, variant: Variant, store: TransitionStore
+    run: Run, variant: Variant, store: TransitionStore, num_episodes: int
 ) -> Iterator[tuple[Any, ...]]:
     """Play a variant's episodes and yield them as rows of `COLUMNS`."""
     start = time.perf_counter()
-    played = play(run, variant, store)
+    played = play(run, variant, store, num_episodes)
     logger.info(
         "%s, %s with %d candidates: %d episodes, mean return %.0f, %.0f s",
         run.directory,
         variant.policy,
         variant.num_candidates,
-        variant.num_episodes,
+        len(played.episode_returns),
         played.episode_returns.mean(),
         time.perf_counter() - start,
     )
@@ -123,11 +125,15 @@ def played_rows(
         yield (*key, *acts, episode, round(float(episode_return), 2), int(length))
 
 
-def play(run: Run, variant: Variant, store: TransitionStore) -> Evaluation:
+def play(
+    run: Run, variant: Variant, store: TransitionStore, num_episodes: int
+) -> Evaluation:
     """Evaluate a run's checkpoint as a variant; episodes start as the run's did."""
     settings = {**run.config.settings, **variant.changes}
     changed = replace(run, config=run.config.model_copy(update={"settings": settings}))
     agent = make_agent([changed], store, torch.device("cpu"))
     agent.load_state(run.checkpoint.tensors, run.checkpoint.num_updates)
-    environments = [make_environments(run.config.environment, variant.num_episodes)]
+    one = agent.evaluation_draws(1)
+    count = affordable_episodes(one, agent.spec.action_dim, num_episodes)
+    environments = [make_environments(run.config.environment, count)]
     return evaluate(agent, environments, run.step)[0]
