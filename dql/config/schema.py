@@ -27,7 +27,10 @@ def check_score_range(low: float | None, high: float | None) -> None:
     """Raise ValueError unless scores can be normalised by two returns, or by none."""
     if (low is None) != (high is None):
         raise ValueError("one reference score of two: give min and max, or neither")
-    if low is not None and not -math.inf < low < high < math.inf:
+    if low is None:
+        return
+    # 100 (return - min) is a number only if this is one.
+    if not (-math.inf < low < high and 100.0 * (high - low) < math.inf):
         raise ValueError(
             f"reference scores from {low} to {high}: both must be finite, min below max"
         )
