@@ -1,14 +1,14 @@
 """Rolling out five seeds together against one seed and one step at a time, as a ratio.
 
-python benchmarks/evaluation.py [--seconds S] evaluates Diffusion-QL on hopper: five
-seeds, ten episodes each, fifty candidates per action. Together, as
-`dql.training.evaluation` does it: one call of the policy per time step and thread. One
-by one, as the released code does it: a call for every step of every episode of every
-seed, here in plain PyTorch. Untrained policies fall; so that all episodes last as long,
-nothing ends them.
-On a processor both are timed with one thread and with one for each core: PyTorch's own
-threads one by one, those of `dql train --threads` together. Both take turns, and the
-shortest round of both counts. The numbers go to results/benchmarks/evaluation.json.
+python benchmarks/evaluation.py [--seconds S] [--device D] [--threads N ...] evaluates
+Diffusion-QL on hopper: five seeds, ten episodes each, fifty candidates per action.
+Together, as `dql.training.evaluation` does it: one call of the policy per time step and
+thread. One by one, as the released code does it: a call for every step of every episode
+of every seed, here in plain PyTorch. Untrained policies fall; so that all episodes last
+as long, nothing ends them. On a processor both are timed with one thread and with one
+for each core: PyTorch's own threads one by one, those of `dql train --threads`
+together; on a GPU the latter share the physics. Both take turns, and the shortest round
+of both counts. The numbers go to results/benchmarks/evaluation.json.
 
 Fifty candidates for fifty episodes are some 5 GFLOP per time step. Where a processor
 cannot do them in a tenth of the calls' time, arithmetic is the limit, not this code; so
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -35,9 +35,10 @@ from dql.environments.batch import make_environments
 from dql.environments.locomotion import make_gymnasium
 from dql.files import write_json
 from dql.results.provenance import machine, versions
+from dql.training.decisions import RecordedDecisions
 from dql.training.evaluation import evaluate
 from dql.training.plan import build_agent, random_dataset
-from dql.training.process import keep_freed_memory
+from dql.training.process import choose_device, keep_freed_memory
 
 OUTPUT = Path("results/benchmarks/evaluation.json")
 TASK = "hopper-medium-v2"
@@ -68,20 +69,26 @@ class Endless:
         return observations, rewards, terminations & False, truncations & False
 
 
-def together(device: torch.device, num_threads: int) -> Steps:
-    """Return time steps of all episodes of all seeds, one call of the policy each."""
+def together(device: torch.device, num_threads: int, *, recorded: bool) -> Steps:
+    """Return time steps of all episodes of all seeds, one call of the policy each.
+
+    `recorded` as on a GPU: the call is recorded, threads share the physics alone.
+    """
     environments = [Endless(NUM_EPISODES) for _ in range(NUM_SEEDS)]
     first = environments[0]
     dataset = random_dataset(first.observation_dim, first.action_dim)
     store = TransitionStore([dataset], [0] * NUM_SEEDS, device)
     settings = SETTINGS["diffusion_ql"](num_candidates=NUM_CANDIDATES)
     agent = build_agent("diffusion_ql", [settings] * NUM_SEEDS, store, device)
+    decisions = RecordedDecisions(agent) if recorded else None
 
     def steps(count: int) -> None:
         torch.set_num_threads(1)
         for environment in environments:
             environment.horizon = count
-        evaluations = evaluate(agent, environments, 0, num_threads=num_threads)
+        evaluations = evaluate(
+            agent, environments, 0, num_threads=num_threads, decisions=decisions
+        )
         assert all((e.episode_lengths == count).all() for e in evaluations)
 
     return steps
@@ -120,27 +127,37 @@ def flops_per_step() -> int:
     return 2 * rows * (NUM_DENOISING_STEPS * actor + 2 * critic)
 
 
+def cases_of(device: str, threads: list[int] | None) -> list[tuple[torch.device, int]]:
+    """Return devices with numbers of threads; a GPU first, where there is one."""
+    chosen = choose_device(device)
+    cpu = torch.device("cpu")
+    places = [chosen] if device != "auto" or chosen == cpu else [chosen, cpu]
+    counts = threads or sorted({1, machine()["num_cpus"]})
+    return [(place, count) for place in places for count in counts]
+
+
 def main(
     seconds: Annotated[float, typer.Option(min=1, help="Of looking, each way.")] = 30.0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto: both.")] = "auto",
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Threads; default: 1 and all cores.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where the numbers go.")] = OUTPUT,
 ) -> None:
     """Time both ways in turn, print their ratio and the arithmetic's share."""
     keep_freed_memory()
-    cases = [("cpu", threads) for threads in sorted({1, machine()["num_cpus"]})]
-    if torch.cuda.is_available():
-        cases.append(("cuda", 1))
-    rows = []
-    for name, threads in cases:
-        device = torch.device(name)
-        jobs = [together(device, threads), one_by_one(device, threads)]
+    rows: list[dict[str, Any]] = []
+    for place, count in cases_of(device, threads):
+        on_gpu = place.type == "cuda"
+        jobs = [together(place, count, recorded=on_gpu), one_by_one(place, count)]
         batched, single = milliseconds_in_turn(jobs, WINDOWS, 2 * seconds)
         single *= NUM_SEEDS * NUM_EPISODES
         torch.set_num_threads(1)
-        rate = threads * product_rate(device)
+        rate = (1 if on_gpu else count) * product_rate(place)
         arithmetic = flops_per_step() / rate * 1e3
         row = {
-            "device": name,
-            "num_threads": threads,
+            "device": place.type,
+            "num_threads": count,
             "milliseconds_one_by_one": single,
             "milliseconds_together": batched,
             "milliseconds_of_products_at_peak": arithmetic,
@@ -149,13 +166,18 @@ def main(
         }
         rows.append(row)
         Console().print(
-            f"{name}, threads {threads}: a step of {NUM_SEEDS} x {NUM_EPISODES} "
+            f"{place}, threads {count}: a step of {NUM_SEEDS} x {NUM_EPISODES} "
             f"episodes: together {batched:.1f} ms, one by one {single:.1f} ms, "
             f"ratio {row['ratio']:.3f} (limit {RATIO_LIMIT}); the products alone, at "
             f"the measured peak, {row['ratio_of_products']:.3f}",
             highlight=False,
             soft_wrap=True,
         )
+        write(output, rows)
+
+
+def write(output: Path, rows: list[dict[str, Any]]) -> None:
+    """Write what is there so far: a machine may be lent for minutes."""
     sizes = {
         "num_seeds": NUM_SEEDS,
         "num_episodes": NUM_EPISODES,
