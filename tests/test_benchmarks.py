@@ -1,7 +1,10 @@
 """The benchmark counts a step's products as PyTorch's profiler sees them."""
 
 import json
+import os
+import subprocess
 import sys
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -308,3 +311,74 @@ def test_candidates_of_all_episodes_are_counted():
     chain = 5 * (256 * (11 + 3 + 16) + 2 * 256**2 + 3 * 256)
     critics = 2 * (256 * (11 + 3) + 2 * 256**2 + 256)
     assert evaluation.flops_per_step() == 2 * rows * (chain + critics)
+
+
+def test_the_wheels_for_a_gpu_are_the_pinned_ones():
+    root = Path(__file__).parents[1]
+
+    def pins(path):
+        lines = path.read_text().lower().replace("_", "-").splitlines()
+        return {line for line in lines if line and not line.startswith("#")}
+
+    wheels = pins(root / "benchmarks" / "gpu_wheels.txt")
+    assert len(wheels) == 7
+    assert wheels <= pins(root / "requirements.lock")
+
+
+FIRST_MINUTES = Path(__file__).parents[1] / "benchmarks" / "first_gpu_minutes.sh"
+
+
+def first_minutes(*arguments, **environment):
+    return subprocess.run(
+        ["bash", FIRST_MINUTES, *arguments],
+        env=os.environ | {"PYTHON": sys.executable} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("failing", ["gpu_tests", "versions"])
+def test_nothing_is_measured_where_the_tests_for_gpus_fail(tmp_path, failing):
+    """Python is a stand-in here, which fails at one stage and does nothing else."""
+    python = tmp_path / "python"
+    at = {"gpu_tests": "*test_on_a_gpu*", "versions": "-"}[failing]
+    python.write_text(f'#!/bin/sh\ncase "$*" in {at}) exit 1;; esac\n')
+    python.chmod(0o755)
+    done = first_minutes(tmp_path / "out", PYTHON=str(python))
+    assert done.returncode == 1
+    rows = (tmp_path / "out" / "stages.tsv").read_text().splitlines()
+    stages = [row.split("\t")[:2] for row in rows]
+    assert stages[-1] == [failing, "1"]
+    assert all(status == "0" for _, status in stages[:-1])
+
+
+def test_every_stage_has_its_turn_whatever_came_of_the_others(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *gradient_steps.py*) exit 3;; esac\n')
+    python.chmod(0o755)
+    done = first_minutes(tmp_path / "out", PYTHON=str(python))
+    rows = (tmp_path / "out" / "stages.tsv").read_text().splitlines()
+    stages = dict(row.split("\t")[:2] for row in rows)
+    assert stages["steps_hopper"] == stages["steps_antmaze"] == "3"
+    for method in ("diffusion_ql", "bc_diffusion", "td3_bc"):
+        assert stages[f"train_{method}_until_term"] == "0"
+        assert stages[f"train_{method}_resumed"] == "0"
+    assert done.stdout.splitlines()[-1].startswith("pack")
+
+
+@pytest.mark.slow
+def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path):
+    done = first_minutes(tmp_path / "out", REHEARSAL="1")
+    rows = (tmp_path / "out" / "stages.tsv").read_text().splitlines()
+    stages = dict(row.split("\t")[:2] for row in rows)
+    # A process may have been done before the signal reached it.
+    assert all(s in ("0", "124") for s in stages.values()), done.stdout + done.stderr
+    with tarfile.open(tmp_path / "out" / "training.tar.gz") as packed:
+        names = packed.getnames()
+    assert sum(name.endswith("provenance.json") for name in names) == 6
+    assert sum(name.endswith(".safetensors") for name in names) == 1
+
+
+def test_an_output_folder_is_asked_for():
+    done = first_minutes()
+    assert done.returncode == 2 and "usage" in done.stderr
