@@ -17,9 +17,11 @@ from timing import Steps, milliseconds_in_turn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-WINDOWS = (200, 40)
-"""Steps timed together, recorded and operation by operation."""
-NUM_PROFILED = 20
+WINDOWS = {"cuda": (200, 40), "cpu": (10, 5)}
+"""Steps timed together, recorded and operation by operation; the latter are profiled.
+
+On a processor this is a rehearsal.
+"""
 NUM_KERNELS = 15
 """Kernels that are listed, those that take longest."""
 PRODUCTS = ("gemm", "gemv", "cutlass", "bmm", "addmm", "aten::mm")
@@ -32,13 +34,14 @@ def measure_ways(
     """Return the milliseconds of a step of R runs in every way, and its kernels."""
     recorded = make_core(dims, num_runs, device)
     eager = make_core(dims, num_runs, device, is_recorded=False)
-    times = milliseconds_in_turn([recorded, eager], WINDOWS, seconds)
-    kernels = kernel_table(recorded, device)
+    windows = WINDOWS[device.type]
+    times = milliseconds_in_turn([recorded, eager], windows, seconds)
+    kernels = kernel_table(recorded, device, windows[1])
     busy = sum(row["microseconds"] for row in kernels) / 1e3
     products = sum(row["microseconds"] for row in kernels if row["is_product"]) / 1e3
     with tf32():
         rounded = make_core(dims, num_runs, device)
-        (in_tf32,) = milliseconds_in_turn([rounded], WINDOWS[:1], seconds / 2)
+        (in_tf32,) = milliseconds_in_turn([rounded], windows[:1], seconds / 2)
     return {
         "milliseconds": times[0],
         "milliseconds_per_run": times[0] / num_runs,
@@ -51,7 +54,9 @@ def measure_ways(
     }
 
 
-def kernel_table(steps: Steps, device: torch.device) -> list[dict[str, Any]]:
+def kernel_table(
+    steps: Steps, device: torch.device, count: int
+) -> list[dict[str, Any]]:
     """Return each kernel's calls and microseconds per step, the longest first.
 
     On a processor these are PyTorch's operations.
@@ -59,7 +64,7 @@ def kernel_table(steps: Steps, device: torch.device) -> list[dict[str, Any]]:
     on_gpu = device.type == "cuda"
     activity = ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU
     with profile(activities=[activity]) as profiler:
-        steps(NUM_PROFILED)
+        steps(count)
     wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
     rows = []
     for event in profiler.key_averages():
@@ -68,8 +73,8 @@ def kernel_table(steps: Steps, device: torch.device) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "name": event.key[:120],
-                    "calls": event.count / NUM_PROFILED,
-                    "microseconds": time / NUM_PROFILED,
+                    "calls": event.count / count,
+                    "microseconds": time / count,
                     "is_product": any(part in event.key for part in PRODUCTS),
                 }
             )

@@ -185,8 +185,7 @@ def test_the_benchmark_writes_ratios_and_the_machine(tmp_path, monkeypatch, caps
 
 def test_a_gpus_rows_are_written_one_by_one(tmp_path, monkeypatch):
     """The kernels are PyTorch's operations here, where there is no GPU."""
-    monkeypatch.setattr(gpu_rows, "WINDOWS", (2, 1))
-    monkeypatch.setattr(gpu_rows, "NUM_PROFILED", 2)
+    monkeypatch.setattr(gpu_rows, "WINDOWS", {"cpu": (2, 1)})
     monkeypatch.setattr(core_step, "NUM_TRANSITIONS", 100)
     output = tmp_path / "rows.json"
     written = []
