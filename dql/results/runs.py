@@ -152,12 +152,7 @@ def read_run(directory: Path) -> StoredRun:
     provenance = _read_provenance(directory / paths.PROVENANCE_FILE)
     for name in (paths.CONFIG_FILE, paths.METRICS_FILE, paths.EVALUATIONS_FILE):
         check_digest(directory / name)
-    return StoredRun(
-        directory=directory,
-        config=read_run_config(directory),
-        provenance=provenance,
-        evaluations=evaluations,
-    )
+    return StoredRun(directory, read_run_config(directory), provenance, evaluations)
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
@@ -170,9 +165,11 @@ def _read_provenance(path: Path) -> dict[str, Any]:
         value = provenance.get(name) or 0
         if not (isinstance(value, int | float) and abs(value) < np.inf):
             raise UnusableRunError(f"{path}: '{name}' is not a finite number")
-    scores = (provenance.get("dataset") or {}).get("reference_scores")
+    dataset = provenance.get("dataset") or {}
+    if not isinstance(dataset.get("digest"), str | None):
+        raise UnusableRunError(f"{path}: the dataset's digest is not a text")
     try:
-        check_reference_scores(scores, str(path))
+        check_reference_scores(dataset.get("reference_scores"), str(path))
     except UserError as error:
         raise UnusableRunError(str(error)) from None
     return provenance

@@ -157,6 +157,12 @@ def test_other_data_are_named(cell):
     assert "other data: digest sha256:ffff" in left_out(cell())[1]
 
 
+def test_a_digest_that_is_no_text_is_named(cell):
+    record = {"dataset": {"digest": {"sha256": "0"}}}
+    write_run(cell.directories[0], cell.configs[0], provenance=record)
+    assert "the dataset's digest is not a text" in left_out(cell())[1]
+
+
 def test_other_physics_are_named(cell):
     write_run(cell.directories[1], cell.configs[1], provenance={"physics": "stock"})
     assert "stock physics, expected d4rl" in left_out(cell())[1]
