@@ -109,7 +109,7 @@ def _measure_finished(
             file = file_of(task, method, seed)
             directory = paths.run_directory(task, method, seed)
             end = directory / paths.PROVENANCE_FILE
-            if not end.is_file() or lacks_checkpoint((task, method, seed), file):
+            if not end.is_file() or lacks_checkpoint((task, method, seed)):
                 continue
             if file.is_file() and file.stat().st_mtime > end.stat().st_mtime:
                 continue

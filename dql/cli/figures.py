@@ -122,7 +122,7 @@ def action_sample_files(
     files = [
         paths.action_samples_file(*run)
         for run in runs
-        if not lacks_checkpoint(run, paths.action_samples_file(*run))
+        if paths.action_samples_file(*run).is_file() or not lacks_checkpoint(run)
     ]
     return _present(files, "action samples", partly=partly)
 

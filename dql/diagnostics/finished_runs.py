@@ -2,30 +2,106 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from dql.config.schema import RunConfig
+import numpy as np
+import torch
+
+from dql import paths
+from dql.config.schema import RunConfig, Settings
+from dql.core.batch import TransitionStore
 from dql.data.datasets import load_dataset
+from dql.environments.batch import make_environments
 from dql.errors import UserError
+from dql.results.files import has_diverged
 from dql.results.fingerprint import training_fingerprint
+from dql.results.runs import read_run
 from dql.training.checkpoint import checkpoint_file, load_checkpoint
+from dql.training.evaluation import Evaluation, evaluate
+from dql.training.loop import make_agent, make_store
 from dql.training.run_files import is_finished
 from dql.training.runs import IDENTITY_EXCLUDES, Run
 
+logger = logging.getLogger(__name__)
+
 
 def finished_run(config: RunConfig, directory: Path) -> Run:
-    """Return the run with its checkpoint; one of other code or settings raises."""
+    """Return the run with its checkpoint; one of other settings or data raises.
+
+    A run of other code is taken if the code of today plays its last evaluation as the
+    run did, episode by episode.
+    """
     dataset = load_dataset(config.environment)
+    today = training_fingerprint(config.agent, config.environment.environment)
     identity = {
         "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
         "dataset": dataset.manifest["digest"],
-        "code": training_fingerprint(config.agent, config.environment.environment),
+        "code": _recorded_code(directory) or today,
     }
     if not is_finished(directory, config, identity):
         raise UserError(
-            f"{directory} holds no finished run of this configuration and code; train "
-            f"it: dql train {config.task} {config.method} --seed {config.seed} "
+            f"{directory} holds no finished run of this configuration and its data; "
+            f"train it: dql train {config.task} {config.method} --seed {config.seed} "
             f"--scale {config.scale}"
         )
     checkpoint = load_checkpoint(checkpoint_file(directory), identity)
-    return Run(config, directory, dataset, identity, checkpoint)
+    run = Run(config, directory, dataset, identity, checkpoint)
+    if identity["code"] != today and not has_diverged(directory):
+        _check_that_it_acts_as_it_did(run)
+    return run
+
+
+def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Evaluation:
+    """Let a run's checkpoint play `count` episodes with some settings changed.
+
+    The episodes begin as those of the run's evaluations do.
+    """
+    agent = policy(run, changes, store)
+    environments = [make_environments(run.config.environment, count)]
+    return evaluate(agent, environments, run.step)[0]
+
+
+def policy(run: Run, changes: Settings, store: TransitionStore) -> Any:
+    """Return the agent of a run's checkpoint, with some settings changed."""
+    settings = {**run.config.settings, **changes}
+    changed = replace(run, config=run.config.model_copy(update={"settings": settings}))
+    agent = make_agent([changed], store, torch.device("cpu"))
+    agent.load_state(run.checkpoint.tensors, run.checkpoint.num_updates)
+    return agent
+
+
+def _recorded_code(directory: Path) -> str | None:
+    """Return the code that a run records, None where there is no such record."""
+    try:
+        text = (directory / paths.PROVENANCE_FILE).read_text(encoding="utf-8")
+        return json.loads(text)["code_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check_that_it_acts_as_it_did(run: Run) -> None:
+    """Raise unless today's code repeats the last evaluation of a run of other code."""
+    expected = read_run(run.directory).episode_returns[-1]
+    store = make_store([run], torch.device("cpu"))
+    try:
+        found = play(run, {}, store, len(expected)).episode_returns
+    except (RuntimeError, KeyError) as error:  # parameters of other names or shapes
+        raise _other_policy(run, f"its checkpoint does not fit ({error})") from None
+    if not np.array_equal(found, expected):
+        raise _other_policy(
+            run,
+            f"its last evaluation returned {expected.mean():.1f} and returns "
+            f"{found.mean():.1f} now",
+        )
+    logger.info("%s is of other code, which acts as today's does", run.directory)
+
+
+def _other_policy(run: Run, reason: str) -> UserError:
+    return UserError(
+        f"{run.directory} is of other code than today's: {reason}; ask it with the "
+        "code it was trained by"
+    )

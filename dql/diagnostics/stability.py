@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,11 @@ from dql import paths
 from dql.config.schema import RunConfig, Settings
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw
-from dql.diagnostics.finished_runs import finished_run
-from dql.environments.batch import make_environments
+from dql.diagnostics.finished_runs import finished_run, play, policy
 from dql.files import write_bytes
 from dql.results.files import has_diverged
 from dql.results.stability import COLUMNS, ONLINE
-from dql.training.evaluation import Evaluation, evaluate
-from dql.training.loop import make_agent, make_store
+from dql.training.loop import make_store
 from dql.training.runs import Run
 
 logger = logging.getLogger(__name__)
@@ -87,7 +85,7 @@ def store_stability(
 ) -> Path:
     """Write the episodes of a finished run's last policy; return the CSV file.
 
-    A diverged run has no rows; one that is not finished, or of other code, raises.
+    A diverged run has no rows; one that is not finished raises.
     """
     run = finished_run(config, directory)
     rows: list[tuple[Any, ...]] = []
@@ -108,7 +106,10 @@ def played_rows(
 ) -> Iterator[tuple[Any, ...]]:
     """Play a variant's episodes and yield them as rows of `COLUMNS`."""
     start = time.perf_counter()
-    played = play(run, variant, store, num_episodes)
+    agent = policy(run, variant.changes, store)
+    draws = agent.evaluation_draws(1)
+    count = affordable_episodes(draws, agent.spec.action_dim, num_episodes)
+    played = play(run, variant.changes, store, count)
     logger.info(
         "%s, %s with %d candidates: %d episodes, mean return %.0f, %.0f s",
         run.directory,
@@ -123,17 +124,3 @@ def played_rows(
     episodes = zip(played.episode_returns, played.episode_lengths, strict=True)
     for episode, (episode_return, length) in enumerate(episodes):
         yield (*key, *acts, episode, round(float(episode_return), 2), int(length))
-
-
-def play(
-    run: Run, variant: Variant, store: TransitionStore, num_episodes: int
-) -> Evaluation:
-    """Evaluate a run's checkpoint as a variant; episodes start as the run's did."""
-    settings = {**run.config.settings, **variant.changes}
-    changed = replace(run, config=run.config.model_copy(update={"settings": settings}))
-    agent = make_agent([changed], store, torch.device("cpu"))
-    agent.load_state(run.checkpoint.tensors, run.checkpoint.num_updates)
-    one = agent.evaluation_draws(1)
-    count = affordable_episodes(one, agent.spec.action_dim, num_episodes)
-    environments = [make_environments(run.config.environment, count)]
-    return evaluate(agent, environments, run.step)[0]

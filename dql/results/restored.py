@@ -49,12 +49,10 @@ def restored_runs() -> set[RunKey]:
     return found
 
 
-def lacks_checkpoint(run: tuple[str, str, int], measured: Path) -> bool:
-    """Tell whether what is measured with a run's checkpoint cannot be made here.
-
-    `measured` is its file, which may have been restored with the run.
-    """
-    return is_restored(paths.run_directory(*run)) and not measured.is_file()
+def lacks_checkpoint(run: tuple[str, str, int]) -> bool:
+    """Tell whether a run was restored where it was not trained: nothing can ask it."""
+    directory = paths.run_directory(*run)
+    return is_restored(directory) and not (directory / paths.CHECKPOINT_FOLDER).is_dir()
 
 
 def is_held(task: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,21 @@ def _restore_manifests(source: Path, root: Path, name: str) -> dict[str, str]:
         write_json(root / paths.restored_manifest(task), kept)
         if not here.is_file():
             write_json(here, kept)
-            _restore_figure(task, source, root)
+            _restore_described(task, source, root)
     return foreign
 
 
-def _restore_figure(task: str, source: Path, root: Path) -> None:
-    """Copy the figure of data that are not here."""
-    for kind in ("pdf", "png"):
-        figure = paths.figure_file(paths.data_figure(task), kind)
-        if (source / figure).is_file() and not (root / figure).is_file():
-            write_bytes(root / figure, (source / figure).read_bytes())
+def _restore_described(task: str, source: Path, root: Path) -> None:
+    """Copy the figures of data that are not here, and how near D4RL's they are."""
+    comparison = paths.comparison_file(task)
+    files = {comparison: comparison.relative_to(paths.RESULTS)}
+    for name, kind in product(
+        (paths.data_figure(task), paths.comparison_figure(task)), ("pdf", "png")
+    ):
+        files[paths.figure_file(name, kind)] = paths.figure_file(name, kind)
+    for here, kept in files.items():
+        if (source / kept).is_file() and not (root / here).is_file():
+            write_bytes(root / here, (source / kept).read_bytes())
 
 
 def _other_data(here: Path, kept: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -96,7 +97,11 @@ def unpack(archive: Path, run: RunKey) -> dict[str, bytes]:
 
 
 def write_run(directory: Path, files: dict[str, bytes], name: str) -> None:
-    """Write a restored run's files, provenance last: it marks a finished run."""
+    """Write a restored run's files, provenance last: it marks a finished run.
+
+    A checkpoint of an unfinished run there is not the restored one's, and goes.
+    """
+    shutil.rmtree(directory / paths.CHECKPOINT_FOLDER, ignore_errors=True)
     last = files[paths.PROVENANCE_FILE]
     for file, data in files.items():
         if file != paths.PROVENANCE_FILE:

@@ -11,10 +11,9 @@ from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.core.noise import Draw
-from dql.diagnostics.finished_runs import finished_run
+from dql.diagnostics.finished_runs import finished_run, play
 from dql.diagnostics.stability import (
     affordable_episodes,
-    play,
     store_stability,
     variants,
 )
@@ -86,11 +85,13 @@ def test_the_policy_plays_its_last_evaluation_again(trained, monkeypatch):
     monkeypatch.chdir(folder)
     run = finished_run(config, directory(config))
     store = make_store([run], torch.device("cpu"))
-    (own,) = (v for v in variants(config.settings) if v.as_evaluated)
     stored = pd.read_csv(directory(config) / paths.EVALUATIONS_FILE)
-    played = play(run, own, store, 12)
+    played = play(run, {}, store, 12)
     np.testing.assert_array_equal(played.episode_returns, stored["episode_return"])
-    actions = [play(run, v, store, 5).first_actions for v in variants(config.settings)]
+    actions = [
+        play(run, variant.changes, store, 5).first_actions
+        for variant in variants(config.settings)
+    ]
     for first, second in combinations(actions, 2):
         assert not np.allclose(first, second)
 

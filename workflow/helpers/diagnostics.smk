@@ -16,12 +16,13 @@ def one_run_files(wildcards):
     return [str(folder / file) for file in SUITE_RUN_FILES[suite]]
 
 
-def trained_here(tasks):
-    """Return the regular expression of tasks in paths of runs that were not restored.
+def with_checkpoints(tasks):
+    """Return the regular expression of tasks in paths of runs with a checkpoint.
 
     It looks ahead: the task is followed by method and seed.
     """
-    runs = [f"{task}/{method}/seed{seed}" for task, method, seed in sorted(RESTORED)]
+    gone = filter(lacks_checkpoint, sorted(RESTORED))
+    runs = [f"{task}/{method}/seed{seed}" for task, method, seed in gone]
     return rf"(?!(?:{any_of(runs)})[./])(?:{any_of(tasks)})"
 
 
@@ -32,7 +33,9 @@ def measured_files(cells, file_of):
     """
     runs = [(*cell, seed) for cell in cells for seed in PROJECT.seeds(*cell)]
     return [
-        str(file_of(*run)) for run in runs if not lacks_checkpoint(run, file_of(*run))
+        str(file_of(*run))
+        for run in runs
+        if file_of(*run).is_file() or not lacks_checkpoint(run)
     ]
 
 

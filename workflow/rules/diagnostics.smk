@@ -9,7 +9,7 @@ rule sample_trajectories:
     log:
         "results/logs/trajectories/{task}/{method}/seed{seed}.log",
     wildcard_constraints:
-        task=trained_here(suite_names("bandit")),
+        task=with_checkpoints(suite_names("bandit")),
         seed=r"\d+",
     conda:
         "../../environment.yml"
@@ -31,7 +31,7 @@ rule sample_actions:
     log:
         "results/logs/action_samples/{task}/{method}/seed{seed}.log",
     wildcard_constraints:
-        task=trained_here(ROLLED_OUT_TASKS),
+        task=with_checkpoints(ROLLED_OUT_TASKS),
         seed=r"\d+",
     priority: MEASURING_PRIORITY
     conda:
@@ -54,7 +54,7 @@ rule measure_stability:
     log:
         "results/logs/stability/{task}/{method}/seed{seed}.log",
     wildcard_constraints:
-        task=trained_here(ROLLED_OUT_TASKS),
+        task=with_checkpoints(ROLLED_OUT_TASKS),
         seed=r"\d+",
     priority: MEASURING_PRIORITY
     conda:
