@@ -109,7 +109,7 @@ def description_text(described: Description) -> str:
         f"licence: {manifest.get('licence', '-')}",
         f"digest: {manifest['digest']}",
         f"{int(described.lengths.sum()):,} transitions in {len(described.lengths):,} "
-        f"episodes, {manifest.get('numcut_episodes', 0)} of them cut",
+        f"episodes, {manifest.get('num_cut_episodes', 0)} of them cut",
     ]
     for name, values in (
         ("return of an episode", described.returns),

@@ -146,6 +146,11 @@ def _uuid_of(entry: str, gpus: Sequence[Sequence[str]]) -> str | None:
     return chosen[0] if len(chosen) == 1 else None
 
 
+def is_gpu_here() -> bool:
+    """Tell from the driver's device files whether this machine has a GPU."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def list_uuids() -> list[list[str]]:
     """Ask the driver for each GPU's UUID or, where it is in slices, for theirs."""
     program = shutil.which("nvidia-smi")

@@ -435,7 +435,7 @@ def test_offline_says_what_to_do(tmp_path: Path) -> None:
         "hopper-test-v2",
         "http://127.0.0.1:9/data.hdf5",
         str(tmp_path / "downloads" / "data.hdf5"),
-        "dql data generate local-hopper-medium-expert",
+        "dql data generate local-",
     ):
         assert part in message
 

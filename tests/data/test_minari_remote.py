@@ -195,7 +195,7 @@ def test_offline_and_without_the_client_say_what_to_do(
         MINARI_ID,
         "no route to host",
         str(tmp_path / minari_remote.FOLDER / MINARI_ID),
-        "dql data generate local-hopper-medium-expert",
+        "dql data generate local-",
     ):
         assert part in str(caught.value)
     monkeypatch.undo()

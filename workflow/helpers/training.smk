@@ -65,7 +65,7 @@ SECONDS_PER_STEP = 0.012
 MAX_MINUTES = 24 * 60
 # Physics beside a GPU, run by run. On a processor a job is one thread: more would share
 # out the episodes, and a run's numbers hang on that to rounding.
-HAS_GPU = any(Path("/dev").glob("nvidia[0-9]*"))
+HAS_GPU = is_gpu_here()
 MAX_EVALUATION_THREADS = 4
 
 

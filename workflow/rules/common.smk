@@ -27,6 +27,7 @@ try:
     from dql import paths
     from dql.upkeep.places import check_made
     from dql.results import fingerprint
+    from dql.training.gpus import is_gpu_here
     from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
     from dql.config.project import load_project
