@@ -142,9 +142,8 @@ def test_offline_the_way_out_is_named(arrays, monkeypatch):
         raise UnreachableError("no route")
 
     monkeypatch.setattr(policy_weights, "download", fail)
-    with pytest.raises(
-        UserError, match=r"'p'.*no route.*--from.*dql data generate local-"
-    ):
+    remedy = r"'p'.*no route.*--from.*dql data generate local-"
+    with pytest.raises(UserError, match=remedy):
         store_weights("p")
 
 
