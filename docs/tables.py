@@ -16,6 +16,7 @@ from typing import Any
 
 import bandit_tables
 import pandas as pd
+import remade_tables
 from bandit_tables import LAYOUTS
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
 
@@ -138,7 +139,7 @@ def recorded() -> str:
 def what_was_run() -> str:
     """List the kept folders: suites, sizes, hours of training."""
     rows = []
-    for folder in sorted(path.name for path in KEPT.iterdir()):
+    for folder in sorted(path.name for path in KEPT.iterdir() if path.is_dir()):
         runs = pd.read_csv(KEPT / folder / "runs.csv")
         runs["suite"] = runs["task"].str.partition("-")[0]
         for suite, found in runs.groupby("suite"):
@@ -195,6 +196,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "local-longer": partial(every_selection, "longer"),
     "action-modes": action_modes,
     "recorded": recorded,
+    "remade-data": remade_tables.nearness,
+    "remade-scores": remade_tables.scores,
     "what-was-run": what_was_run,
     "speed": speed,
 }

@@ -1,0 +1,55 @@
+"""The tables of remade data: how near they are to D4RL's, and the runs on them."""
+
+from __future__ import annotations
+
+import pandas as pd
+from formats import KEPT, label, markdown
+
+EVIDENCE = KEPT / "evidence" / "tables"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign, a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:+.1f}"
+
+
+def nearness() -> str:
+    """Show the returns of remade data beside those of D4RL's sets, part by part."""
+    rows = []
+    for row in pd.read_csv(EVIDENCE / "remade_data.csv").to_dict("records"):
+        ours, theirs = row["return_mean"], row["d4rl_return_mean"]
+        rows.append(
+            [
+                row["task"],
+                row["reference"],
+                f"{row['num_transitions']:,}",
+                f"{ours:.0f} ± {row['return_std']:.0f}",
+                f"{theirs:.0f} ± {row['d4rl_return_std']:.0f}",
+                f"{100 * (ours / theirs - 1):+.1f} %",
+            ]
+        )
+    header = ["beside D4RL's", "transitions", "return", "D4RL's", "difference"]
+    return markdown(["remade", *header], rows)
+
+
+def scores() -> str:
+    """Show every cell with a finished run: each selection rule, data, the paper's."""
+    rows = []
+    for row in pd.read_csv(EVIDENCE / "remade.csv").to_dict("records"):
+        if row["num_seeds"]:
+            ours = [row["mean"], row["offline_mean"], row["online_mean"]]
+            rows.append(
+                [
+                    row["task"],
+                    label(row["method"]),
+                    row["num_seeds"],
+                    f"{row['num_gradient_steps']:,}",
+                    *(f"{value:.1f}" for value in ours),
+                    f"{row['behavior_score']:.1f}",
+                    f"{row['published']:.1f}",
+                    signed(row["difference"]),
+                ]
+            )
+    header = ["method", "seeds", "steps", "last", "offline (L_d)", "online (best)"]
+    others = ["the data", "the paper's", "difference"]
+    return markdown(["task", *header, *others], rows)
