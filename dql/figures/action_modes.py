@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dql.results.bandit_summary import COVERED_SHARE
 from dql.errors import UserError
 from dql.figures import panels, style
 from dql.figures.suite_cells import footnote_lines
+from dql.results.bandit_summary import COVERED_SHARE
 
 PANELS = {
     "num_modes": "modes per state",
@@ -35,8 +35,8 @@ def draw(samples: Sequence[Path]) -> Figure:
     footnote = footnote_lines(
         [
             f"Actions drawn in {num_states} states of the dataset, before candidates "
-            f"are compared. A mode: at least {COVERED_SHARE:.0%} of the draws, joined by "
-            "short steps. "
+            f"are compared. A mode: at least {COVERED_SHARE:.0%} of the draws, joined "
+            "by short steps. "
             "Spread: standard deviation per axis of the action.",
             "Points: seeds; lines: means.",
         ]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from dql.errors import UserError
-from dql.figures.registry import RELEASED_METHODS, FigureContent
 from dql.figures import scatter, style
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
+from dql.figures.registry import RELEASED_METHODS, FigureContent
 
 NUM_POINTS = 100
 COLUMNS = {

@@ -10,13 +10,13 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dql.results.bandit_summary import COVERED_SHARE
 from dql.errors import UserError
-from dql.figures.registry import FigureContent
 from dql.figures import panels, style
 from dql.figures.bandit_curves import LINE_STYLES, Curve, draw_curve
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
+from dql.figures.registry import FigureContent
+from dql.results.bandit_summary import COVERED_SHARE
 
 METHOD = "diffusion_ql"
 CURVES = (
@@ -50,7 +50,9 @@ def draw(runs: BanditRuns, content: FigureContent) -> Figure:
     )
     for axes, curve in zip(all_axes, CURVES, strict=True):
         draw_curve(axes, runs, etas, values, curve)
-        axes.set_xlabel(f"weight of the Q term η, at {content.common.replace('=', ' = ')}")
+        axes.set_xlabel(
+            f"weight of the Q term η, at {content.common.replace('=', ' = ')}"
+        )
     handles = [
         Line2D(
             [], [], color=style.method_color(METHOD), linestyle=LINE_STYLES[layout],

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from dql import paths
-from dql.results.bandit_summary import read_samples, read_summary
 from dql.errors import UserError
 from dql.figures.registry import FigureContent
+from dql.results.bandit_summary import read_samples, read_summary
 from dql.results.files import has_diverged
 from dql.results.runs import read_run_config
 

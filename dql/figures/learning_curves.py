@@ -1,11 +1,11 @@
 """Score against gradient steps, one panel per task, one line per method.
 
 A line is the mean over seeds, its band the bootstrap interval over seeds. Below three
-seeds the band is over the episodes of these seeds alone, and each of two seeds is a thin
-line of its own. Reference lines: the data's own score and, on remade data, the paper's
-Diffusion-QL on D4RL's file. More lines
-than a reader tells apart are spread over several panels of the task, each with a legend
-of its own and the means of the others in grey.
+seeds the band is over the episodes of these seeds alone, and each of two seeds is a
+thin line of its own. Reference lines: the data's own score and, on remade data, the
+paper's Diffusion-QL on D4RL's file. More lines than a reader tells apart are spread
+over several panels of the task, each with a legend of its own and the means of the
+others in grey.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def _what_is_drawn(shown: list[Cell]) -> str:
     parts = ([over_seeds] if len(few) < len(shown) else []) + (
         [over_episodes] if any(map(curve_interval, few)) else []
     )
-    parts += ["thin lines: single seeds"] if any(len(c["curves"]) > 1 for c in few) else []
+    parts += (
+        ["thin lines: single seeds"] if any(len(c["curves"]) > 1 for c in few) else []
+    )
     return f"Lines: means over seeds; {'; '.join(parts)}.".replace("; .", ".")
 
 
@@ -156,7 +158,7 @@ def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:
     if band is not None:
         alpha = 0.18 if has_interval(len(scores)) else 0.1
         axes.fill_between(steps, *band, color=look.color, alpha=alpha, linewidth=0)
-    if 1 < len(scores) and not has_interval(len(scores)):
+    if len(scores) > 1 and not has_interval(len(scores)):
         axes.plot(steps, scores.T, color=look.color, linewidth=0.6, alpha=0.6)
     axes.plot(
         steps,
@@ -195,7 +197,9 @@ def _handle(look: style.Look, label: str) -> Line2D:
 
 def reference_handles(cells: Sequence[Cell]) -> list[Line2D]:
     """Return the legend's entries of the reference lines that these cells have."""
-    handles = [Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)]
+    handles = [
+        Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)
+    ]
     if any(map(_papers_score, cells)):
         color = style.method_color(PAPER_METHOD)
         handles.append(

@@ -56,7 +56,9 @@ def draw(cells: SuiteCells) -> Figure:
     columns = 4 if many else 3
     tasks = {cell["task"] for cell in shown}
     several = len(tasks) > 1
-    names = {task: wrap(task, TITLE_WIDTH if many else 2 * TITLE_WIDTH) for task in tasks}
+    names = {
+        task: wrap(task, TITLE_WIDTH if many else 2 * TITLE_WIDTH) for task in tasks
+    }
     more = LINE_INCHES * (max(map(len, names.values())) - 1) if several else 0
     figure, all_axes = panels.panel_rows(
         len(shown),

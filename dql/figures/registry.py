@@ -15,8 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
-from dql.errors import UserError, nearest
 from dql.config.schema import SuiteName
+from dql.errors import UserError, nearest
 from dql.figures.suite_selection import (
     compared_cells,
     expert_cells,
@@ -61,8 +61,8 @@ class FigureContent:
     """What a figure of the bandit shows: layouts, methods, the setting that may vary.
 
     It needs `min_values` values of that setting on a layout, the default's included,
-    and one of the methods `required`, if there are any. `common` is the variant that all
-    its methods are of, such as N=5.
+    and one of the methods `required`, if there are any. `common` is the variant that
+    all its methods are of, such as N=5.
     """
 
     module: str
@@ -98,20 +98,32 @@ FIGURES: dict[str, FigureContent] = {
     "bandit_axes": FigureContent("bandit_panels", ("axes",), PANEL_METHODS),
     "bandit_corners": FigureContent("bandit_panels", ("corners",), PANEL_METHODS),
     "bandit_denoising_steps": FigureContent(
-        "bandit_denoising_steps", LAYOUT_NAMES, DIFFUSION_METHODS, varied="N",
+        "bandit_denoising_steps",
+        LAYOUT_NAMES,
+        DIFFUSION_METHODS,
+        varied="N",
         min_values=2,
     ),  # fmt: skip
     "bandit_eta": FigureContent(
-        "bandit_eta", LAYOUT_NAMES, ("diffusion_ql", "bc_diffusion"), varied="eta",
+        "bandit_eta",
+        LAYOUT_NAMES,
+        ("diffusion_ql", "bc_diffusion"),
+        varied="eta",
         min_values=2,
     ),  # fmt: skip
     "bandit_as_released": FigureContent(
-        "bandit_as_released", LAYOUT_NAMES, ("td3_bc", "bcq", *RELEASED_METHODS),
+        "bandit_as_released",
+        LAYOUT_NAMES,
+        ("td3_bc", "bcq", *RELEASED_METHODS),
         required=RELEASED_METHODS,
     ),  # fmt: skip
     "bandit_modes": FigureContent(
-        "bandit_modes", LAYOUT_NAMES, ("diffusion_ql",), varied="eta",
-        min_values=MIN_ETAS, common="N=5",
+        "bandit_modes",
+        LAYOUT_NAMES,
+        ("diffusion_ql",),
+        varied="eta",
+        min_values=MIN_ETAS,
+        common="N=5",
     ),  # fmt: skip
     "bandit_trajectories": FigureContent(
         "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS

@@ -41,8 +41,8 @@ def draw(comparison: Comparison) -> Figure:
     figure.text(
         0.5,
         0.02,
-        f"{num_rows:,} transitions, {num_episodes:,} episodes; in orange: what is known "
-        f"of D4RL's {comparison.namesake}",
+        f"{num_rows:,} transitions, {num_episodes:,} episodes; in orange: what is "
+        f"known of D4RL's {comparison.namesake}",
         ha="center",
         color=style.NOTE_COLOR,
     )

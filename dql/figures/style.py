@@ -130,7 +130,9 @@ def add_title(figure: Figure, title: str) -> None:
         box = legend.get_bbox_to_anchor().transformed(figure.transFigure.inverted())
         legend.set_bbox_to_anchor((box.x0, box.y0 * share), figure.transFigure)
     middle = 1.0 - 0.5 * TITLE_HEIGHT / (height + TITLE_HEIGHT)
-    figure.text(0.5, middle, title, ha="center", va="center", fontsize=8.5, weight="bold")
+    figure.text(
+        0.5, middle, title, ha="center", va="center", fontsize=8.5, weight="bold"
+    )
 
 
 def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from dql.environments import bandit
 from dql import paths
+from dql.environments import bandit
 from dql.errors import UserError
 from dql.results.files import (
     UnusableRunError,

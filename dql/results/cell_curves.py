@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from dql.results.cell_scores import OFFLINE_LOSS, normalize
+from dql.results.runs import StoredRun
 from dql.results.selection import mean_losses
 from dql.results.selection_gap import luck_of_maximum
 from dql.results.statistics import summarize
-from dql.results.runs import StoredRun
 
 GAP_NOTE = "online minus offline: what choosing by evaluations gains over the L_d rule"
 LUCK_NOTE = (

@@ -15,8 +15,8 @@ from dql.results.published import (
     PublishedScore,
     find_score,
 )
-from dql.results.statistics import PublishedMean, compare
 from dql.results.runs import StoredRun
+from dql.results.statistics import PublishedMean, compare
 
 COST_KEYS = {
     "wall_seconds": "wall_seconds_per_run",

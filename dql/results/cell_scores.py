@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dql.config.schema import SelectionRule
+from dql.results.runs import StoredRun
 from dql.results.selection import kept_rank, mean_losses, select_offline
 from dql.results.statistics import summarize
-from dql.results.runs import StoredRun
 
 OFFLINE_LOSS = "actor/bc_loss"
 HEADLINE_RULE = "last"

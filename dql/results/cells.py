@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from dql import paths
+from dql.config.schema import SelectionRule
+from dql.errors import UserError
+from dql.files import write_json
 from dql.results.cell_curves import describe_curves, describe_gap
 from dql.results.cell_facts import (
     compare_with_published,
     describe_cost,
     describe_dataset,
-    describe_namesake,
     describe_makers,
+    describe_namesake,
     describe_sizes,
 )
 from dql.results.cell_scores import (
@@ -26,11 +29,8 @@ from dql.results.cell_scores import (
     score_runs,
     with_reference_returns,
 )
-from dql.errors import UserError
-from dql.files import write_json
-from dql.results.manifests import check_manifest
-from dql.config.schema import SelectionRule
 from dql.results.files import UnusableRunError, read_json
+from dql.results.manifests import check_manifest
 from dql.results.restored import digests, with_siblings
 from dql.results.runs import (
     StoredRun,

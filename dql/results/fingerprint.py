@@ -37,7 +37,6 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.results.fingerprint",
         "dql.results.provenance",
         "dql.config.resolution",
-        "dql.config.scale_schema",
         "dql.config.schema",
         "dql.config.validation",
         "dql.config.yaml_text",

@@ -1,4 +1,4 @@
-"""What was not made here but restored from kept results: runs, and what they learned on.
+"""What was restored from kept results, not made here: runs, and what they learned on.
 
 A restored run is evidence as it stands: whatever the code is today, no rule makes it
 again. Its data may be made again for other runs. Another kind of processor rounds
@@ -13,7 +13,6 @@ from typing import Any
 
 from dql import paths
 from dql.config.project import RunKey
-from dql.results.files import read_json
 
 SIBLINGS = "sibling_digests"
 """Key of a manifest: digests of data made by its recipe on other processors."""

@@ -11,8 +11,8 @@ from typing import get_args
 
 import numpy as np
 
-from dql.errors import UserError, nearest
 from dql.config.schema import SelectionRule
+from dql.errors import UserError, nearest
 
 RULES = get_args(SelectionRule)
 DEFAULT_RANK = 1

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -19,13 +20,13 @@ from dql.errors import UserError
 from dql.figures import panels, style
 from dql.figures import registry as figures
 from dql.figures.registry import SUITE_FIGURES, draw_suite_figure
+from dql.figures.suite_cells import SuiteCells, curve_interval
 from dql.figures.suite_selection import (
     compared_cells,
     expert_cells,
     other_cells,
     sweeps,
 )
-from dql.figures.suite_cells import SuiteCells, curve_interval
 from dql.results.cells import aggregate_cell
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
@@ -136,7 +137,9 @@ def test_two_seeds_are_drawn_as_themselves(tmp_path):
     low, high = curve_interval(json.loads(cell.read_text()))
     assert high - low == pytest.approx([2 * 4.3027 / 2**0.5] * 3, abs=1e-3)
     assert heights >= (high - low).max()
-    assert "intervals over episodes of these alone" in printed(figure).replace("\n", " ")
+    assert "intervals over episodes of these alone" in printed(figure).replace(
+        "\n", " "
+    )
 
 
 def test_the_chosen_checkpoints_are_marked(cells):
@@ -304,8 +307,8 @@ def test_short_runs_are_titled_too_short_to_rank(cells, tmp_path):
     titled = {}
     for output, min_steps in zip(outputs, (301, 300), strict=True):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(style, "add_title", lambda figure, title: titled.update(
-                {output.stem: title}))  # fmt: skip
+            keep = partial(titled.__setitem__, output.stem)
+            patch.setattr(style, "add_title", lambda _, title, keep=keep: keep(title))
             draw_suite_figure("performance_profiles", cells, [output], min_steps)
     assert "too short to rank, 300 gradient steps" in titled["short"]
     assert titled["long"] == "Local data, made here: not D4RL's"

@@ -19,7 +19,9 @@ from dql.results.fingerprint import (
 def edit(tmp_path, monkeypatch):
     """Return a function that edits a copy of the package and forgets what was read."""
     package = tmp_path / "dql"
-    shutil.copytree(fingerprint.PACKAGE, package, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(
+        fingerprint.PACKAGE, package, ignore=shutil.ignore_patterns("*.pyc")
+    )
     monkeypatch.setattr(fingerprint, "PACKAGE", package)
 
     def change(name, transform):
@@ -51,7 +53,9 @@ def test_layout_comments_and_docstrings_do_not_count(edit):
     assert training_fingerprint("bcq") == before
 
 
-@pytest.mark.parametrize("name", ["training/loop.py", "core/networks.py", "agents/bcq.py"])
+@pytest.mark.parametrize(
+    "name", ["training/loop.py", "core/networks.py", "agents/bcq.py"]
+)
 def test_what_a_run_does_counts(edit, name):
     before = training_fingerprint("bcq")
     edit(name, lambda text: f"{text}\nEXTRA = 1\n")

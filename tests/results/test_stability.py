@@ -64,7 +64,11 @@ def test_too_little_to_split_gives_nothing(tmp_path, shape):
 
 
 def test_a_mean_and_its_error_for_each_way_to_act(tmp_path):
-    rows = [("t", "m", 0, "online", n, n == 50, e, e * n, 9) for n in (1, 50) for e in (1, 3)]
+    rows = [
+        ("t", "m", 0, "online", n, n == 50, e, e * n, 9)
+        for n in (1, 50)
+        for e in (1, 3)
+    ]
     path = tmp_path / "seed0.csv"
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False)
     one, fifty = summarize_variants(read_episodes(path))
