@@ -49,14 +49,18 @@ def write_stability_table(
     cells: Sequence[CellRuns], outputs: Sequence[Path], notes: Sequence[str] = ()
 ) -> Table:
     """Write the table; runs that cannot be used are named."""
-    rows, left_out = [], []
+    rows, left_out, num_missing = [], [], 0
     for cell in cells:
         for seed, directory in cell.directories.items():
             try:
                 rows += _run_rows(cell, seed, directory)
             except UnusableRunError as error:
-                if not str(error).endswith("no such file"):
+                if str(error).endswith("no such file"):
+                    num_missing += 1
+                else:
                     left_out.append(f"left out: {error}")
+    if num_missing or not cells:
+        left_out.append(f"not run yet: {num_missing} runs")
     long = pd.DataFrame(rows, columns=list(COLUMNS))
     blocks = [_swing_block(long), _policy_block(long)] if len(long) else []
     table = Table(
@@ -67,7 +71,8 @@ def write_stability_table(
             "Normalised scores. Swing: standard deviation between the means of a run's "
             f"last {NUM_LAST} evaluations; chance: what so few episodes of one policy "
             "would give (root mean square of the standard errors); policy: what is "
-            "left, √(swing² − chance²). Means over seeds; the share is of variances. "
+            "left of the variance. Root mean squares over seeds; the share is of "
+            "variances. "
             "All evaluations of a run begin in the same states, so chance is rather "
             "over- than underrated.",
             "Last policy: of the last checkpoint, mean ± standard error over episodes "

@@ -49,6 +49,7 @@ def test_scores_are_normalised_and_averaged_over_seeds(cells, tmp_path):
     table = write_stability_table(cells, outputs(tmp_path))
     swings, policies = table.blocks
     assert swings.cells["runs"].tolist() == [2, 1]
+    assert "not run yet: 1 runs" in table.notes
     # Means 100, 300, 200 of two episodes 20 apart: swing 100, standard error 10.
     assert swings.cells.loc[0, ["swing", "chance"]].tolist() == ["10.0", "1.0"]
     assert swings.cells.loc[0, "chance's share"] == "1%"
@@ -85,4 +86,5 @@ def test_runs_of_other_settings_and_diverged_ones_are_named(cells, tmp_path):
 def test_without_runs_there_is_a_table_that_says_nothing(cells, tmp_path):
     table = write_stability_table([], outputs(tmp_path))
     assert table.blocks == []
+    assert "not run yet: 0 runs" in table.notes
     assert len(table.long) == 0
