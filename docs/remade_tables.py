@@ -32,6 +32,30 @@ def nearness() -> str:
     return markdown(["remade", *header], rows)
 
 
+def stability() -> str:
+    """Show swing and chance of a run's last evaluations, and its policies at length."""
+    table = pd.read_csv(EVIDENCE / "stability.csv")
+    ways = [("online", 1), ("online", 50), ("ema", 1), ("ema", 50)]
+    rows = []
+    for (task, name, seed), found in table.groupby(
+        ["task", "label", "seed"], sort=False
+    ):
+        first = found.iloc[0]
+        played = found.set_index(["policy", "num_candidates"])
+        cells = [
+            f"{played.loc[way, 'score']:.1f} ± {played.loc[way, 'standard_error']:.1f}"
+            if way in played.index
+            else "–"
+            for way in ways
+        ]
+        share = f"{100 * (first['noise'] / first['swing']) ** 2:.0f} %"
+        swing = f"{first['swing']:.1f}"
+        rows.append([task, name, seed, swing, share, *cells])
+    names = ["online, 1", "online, 50", "EMA, 1", "EMA, 50"]
+    header = ["method", "seed", "swing", "chance's share of it", *names]
+    return markdown(["task", *header], rows)
+
+
 def scores() -> str:
     """Show every cell with a finished run: each selection rule, data, the paper's."""
     rows = []

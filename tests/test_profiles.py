@@ -20,6 +20,7 @@ from slurm_cluster import missing_programs, slurm_cluster
 from snakemake.cli import get_argument_parser
 
 from dql.config.project import load_project
+from dql.training.gpus import is_gpu_here
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -110,7 +111,7 @@ def test_every_job_fits_a_partition_of_the_file():
 def training():
     """The helpers of the training rules, at the paper's scale."""
     file = ROOT / "workflow" / "helpers" / "training.smk"
-    names = {"PROJECT": load_project(scale="paper"), "Path": Path}
+    names = {"PROJECT": load_project(scale="paper"), "is_gpu_here": is_gpu_here}
     exec(compile(file.read_text(), file, "exec"), names)
     return SimpleNamespace(**names)
 
