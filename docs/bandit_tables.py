@@ -44,7 +44,7 @@ def bandit_short() -> str:
         rows.append([label(method), *columns])
     return markdown(
         [
-            "samples on the best of four modes, axes / corners",
+            "samples on the best of four modes, axes / corners, mean of 3 seeds",
             "`quick`: 4,000 steps, 100,000 transitions",
             "the paper's settings: 100,000 steps, 10,000 transitions",
         ],
