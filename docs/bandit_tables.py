@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cache
 
+import numpy as np
 import pandas as pd
 from formats import KEPT, label, markdown, percent, spread
 
@@ -14,6 +15,9 @@ IMPROVED = ("td3_bc", "bcq", "bear_mmd", "diffusion_ql")
 QUICK = dict.fromkeys(LAYOUTS, "quick")
 AT_PAPER_SCALE = {"axes": "bandit-paper-axes", "corners": "bandit-paper"}
 SHARE = "share_best_mode"
+THIRD_PARTY = ("0.78", "0.98", "(0.762, -0.850)")
+"""Of a run of the released code at its defaults; read from the coordinates in a figure of
+github.com/1otuses/Diffusion-Policies-for-Offline-RL."""
 
 
 @cache
@@ -90,6 +94,21 @@ def bandit_paper() -> str:
     ]
     header = ["any mode, axes", "any mode, corners", "best, axes", "best, corners"]
     return markdown(["% of samples, 3 seeds in rising order", *header], rows)
+
+
+def bandit_released() -> str:
+    """Show Diffusion-QL on the released draw: near the best mode's centre, by seed."""
+    centre, rows = np.array([0.8, -0.8]), []
+    for seed in range(3):
+        file = KEPT / "bandit-released" / "bandit" / f"samples_seed{seed}.csv"
+        samples = pd.read_csv(file)[["action_0", "action_1"]].to_numpy()
+        distance = np.linalg.norm(samples - centre, axis=1)
+        near = samples[distance <= 0.4]
+        shares = [f"{(distance <= radius).mean():.2f}" for radius in (0.15, 0.4)]
+        mean = "({:.3f}, {:.3f})".format(*near.mean(axis=0))
+        rows.append([f"here, seed {seed}", f"{len(samples):,}", *shares, mean])
+    rows.append(["third party's figure of the released code", "100", *THIRD_PARTY])
+    return markdown(["", "samples", "within 0.15", "within 0.4", "mean of those"], rows)
 
 
 def bandit_denoising() -> str:

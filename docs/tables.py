@@ -186,6 +186,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bandit-short": bandit_tables.bandit_short,
     "bandit-quick": bandit_tables.bandit_quick,
     "bandit-paper": bandit_tables.bandit_paper,
+    "bandit-released": bandit_tables.bandit_released,
     "bandit-n": bandit_tables.bandit_denoising,
     "bandit-eta": bandit_tables.bandit_eta,
     "bandit-claims": claims_of_the_bandit,
