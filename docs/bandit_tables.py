@@ -16,7 +16,7 @@ QUICK = dict.fromkeys(LAYOUTS, "quick")
 AT_PAPER_SCALE = {"axes": "bandit-paper-axes", "corners": "bandit-paper"}
 SHARE = "share_best_mode"
 THIRD_PARTY = ("0.78", "0.98", "(0.762, -0.850)")
-"""Of a run of the released code at its defaults; read from the coordinates in a figure of
+"""Of a run of the released code at its defaults, read from a figure's coordinates:
 github.com/1otuses/Diffusion-Policies-for-Offline-RL."""
 
 
