@@ -69,8 +69,7 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
     suite, kind = figures.split_suite_figure(name) or ("bandit", "")
     if not kind:
         figures.figure_content(name)
-        folders = bandit_folders(project)
-        figures.draw_figure(name, folders, paths.BANDIT_SUMMARY, outputs)
+        figures.draw_figure(name, bandit_folders(project), outputs)
     elif kind == figures.ACTION_MODES:
         samples = action_sample_files(project, suite, partly=partly)
         figures.draw_action_modes(samples, outputs, suite_name(suite))

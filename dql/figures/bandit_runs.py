@@ -13,14 +13,18 @@ import pandas as pd
 from dql import paths
 from dql.errors import UserError
 from dql.figures.registry import FigureContent
-from dql.results.bandit_summary import read_samples, read_summary
+from dql.results.bandit_summary import read_samples, summarize_runs
 from dql.results.files import has_diverged
 from dql.results.runs import read_run_config
 
 
 @dataclass(frozen=True)
 class BanditRuns:
-    """Run directories by (layout, method, seed), and the rows of the summary."""
+    """Run directories by (layout, method, seed), and a row of numbers for each.
+
+    Numbers are computed from these runs alone, so that a figure can be drawn as soon as
+    its own runs are there.
+    """
 
     directories: dict[tuple[str, str, int], Path]
     settings: dict[tuple[str, str], dict[str, Any]]
@@ -28,7 +32,7 @@ class BanditRuns:
 
     @classmethod
     def load(
-        cls, run_directories: Sequence[Path], summary: Path, content: FigureContent
+        cls, run_directories: Sequence[Path], content: FigureContent
     ) -> BanditRuns:
         """Index those of the given runs that the figure shows and that exist."""
         directories, settings = {}, {}
@@ -46,7 +50,7 @@ class BanditRuns:
                 "none of the given runs belongs to this figure, which shows "
                 f"{', '.join(content.methods)} on {', '.join(content.layouts)}"
             )
-        return cls(directories, settings, read_summary(summary))
+        return cls(directories, settings, summarize_runs([*directories.values()]))
 
     def methods(self, layout: str) -> set[str]:
         """Return the methods, with their variants, that have a run on a layout."""

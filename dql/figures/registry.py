@@ -1,7 +1,7 @@
 """Every figure by name: what it shows, what it is drawn from, and by which module.
 
-Figures of the bandit are drawn from runs and their summary; figures of a suite, one
-for each suite with cells, from cells. Importing this module costs nothing: the plotting
+Figures of the bandit are drawn from runs; figures of a suite, one for each suite with
+cells, from cells. Importing this module costs nothing: the plotting
 library is loaded when drawing.
 """
 
@@ -195,13 +195,12 @@ def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str,
 def draw_figure(
     name: str,
     run_directories: Sequence[Path],
-    summary: Path,
     outputs: Sequence[Path],
 ) -> None:
     """Draw a figure of the bandit from stored runs; suffixes decide the formats."""
     content = figure_content(name)
     runs = import_module("dql.figures.bandit_runs").BanditRuns.load(
-        run_directories, summary, content
+        run_directories, content
     )
     _draw(content.module, outputs, runs, content)
 

@@ -124,8 +124,8 @@ def summarize_run(run_directory: Path) -> dict[str, Any]:
     return identity | summarize_samples(actions, rewards, layout)
 
 
-def write_summary(run_directories: Sequence[Path], output: Path) -> pd.DataFrame:
-    """Write and return the summary of the given bandit runs, in a fixed order."""
+def summarize_runs(run_directories: Sequence[Path]) -> pd.DataFrame:
+    """Return the rows of the given bandit runs, in a fixed order."""
     if not run_directories:
         raise UserError("the bandit summary needs at least one bandit run")
     table = pd.DataFrame([summarize_run(path) for path in run_directories])
@@ -133,7 +133,12 @@ def write_summary(run_directories: Sequence[Path], output: Path) -> pd.DataFrame
     _refuse_duplicates(table)
     for name in ("modes_covered", "num_gradient_steps", "num_denoising_steps"):
         table[name] = table[name].astype("Int64")
-    table = table.sort_values(["layout", "method", "seed"], ignore_index=True)
+    return table.sort_values(["layout", "method", "seed"], ignore_index=True)
+
+
+def write_summary(run_directories: Sequence[Path], output: Path) -> pd.DataFrame:
+    """Write and return the summary of the given bandit runs."""
+    table = summarize_runs(run_directories)
     output.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(output, index=False, float_format="%.6g", lineterminator="\n")
     return table

@@ -9,7 +9,6 @@ from dql.environments import bandit
 from dql.errors import UserError
 from dql.figures import registry as figures
 from dql.figures.registry import FIGURES, draw_figure, figure_cells
-from dql.results.bandit_summary import write_summary
 
 METHODS = {
     "bc_mle": None,
@@ -38,7 +37,7 @@ def write_trajectories(directory, actions, num_steps):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Write small runs of some methods on both layouts, and their summary."""
+    """Write small runs of some methods on both layouts."""
     root = tmp_path_factory.mktemp("bandit")
     runs = []
     for layout in bandit.LAYOUTS:
@@ -53,17 +52,15 @@ def results(tmp_path_factory):
                 if steps == 50 and seed == 1:
                     write_trajectories(path, actions, steps)
                 runs.append(path)
-    write_summary(runs, root / "summary.csv")
-    return runs, root / "summary.csv"
+    return runs
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_and_byte_stable(results, tmp_path, name):
-    runs, summary = results
     first = [tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     again = [tmp_path / f"again.{suffix}" for suffix in ("pdf", "png")]
-    draw_figure(name, runs, summary, first)
-    draw_figure(name, runs[::-1], summary, again)
+    draw_figure(name, results, first)
+    draw_figure(name, results[::-1], again)
     for one, other in zip(first, again, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert first[0].read_bytes().startswith(b"%PDF")
@@ -84,7 +81,7 @@ def texts(name, results):
     content = FIGURES[name]
     module = import_module(f"dql.figures.{content.module}")
     with style.paper_style():
-        figure = module.draw(bandit_runs.BanditRuns.load(*results, content), content)
+        figure = module.draw(bandit_runs.BanditRuns.load(results, content), content)
     panels = [
         [axes.get_title(), *(t.get_text() for t in axes.texts)] for axes in figure.axes
     ]
@@ -126,13 +123,12 @@ def test_of_many_etas_the_extremes_and_the_papers_are_drawn():
 
 
 def test_modes_are_drawn_against_eta_from_three_values_on(results, tmp_path):
-    runs, summary = results
     panels, footnote = texts("bandit_modes", results)
     assert [panel[0] for panel in panels][0] == "modes covered (of 4)"
     assert "over 2 seeds" in footnote[0]
-    two = [path for path in runs if "N=5,eta=1" not in str(path)]
+    two = [path for path in results if "N=5,eta=1" not in str(path)]
     with pytest.raises(UserError, match="eta = 0, 2.5; a curve needs at least 3"):
-        draw_figure("bandit_modes", two, summary, [tmp_path / "a.png"])
+        draw_figure("bandit_modes", two, [tmp_path / "a.png"])
 
 
 def test_a_figure_that_needs_three_values_has_no_cells_below_them():
@@ -150,10 +146,10 @@ def test_trajectories_start_in_noise_and_end_as_actions(results):
 
 
 def test_trajectories_that_were_not_stored_are_asked_for(results, tmp_path):
-    runs, summary = results
-    without = [path for path in runs if not (path / paths.TRAJECTORIES_FILE).exists()]
+    stored = paths.TRAJECTORIES_FILE
+    without = [path for path in results if not (path / stored).exists()]
     with pytest.raises(UserError, match="dql bandit trajectories"):
-        draw_figure("bandit_trajectories", without, summary, [tmp_path / "a.png"])
+        draw_figure("bandit_trajectories", without, [tmp_path / "a.png"])
 
 
 def test_a_figure_names_the_cells_it_shows():
@@ -175,17 +171,16 @@ def test_a_figure_names_the_cells_it_shows():
 
 
 def test_a_figure_without_its_runs_says_what_it_needs(results, tmp_path):
-    runs, summary = results
-    corners = [path for path in runs if "corners" in str(path)]
+    corners = [path for path in results if "corners" in str(path)]
     with pytest.raises(UserError, match="shows bc_mle, .* on axes"):
-        draw_figure("bandit_axes", corners, summary, [tmp_path / "a.pdf"])
+        draw_figure("bandit_axes", corners, [tmp_path / "a.pdf"])
 
 
 def test_unknown_names_are_refused(results, tmp_path):
     with pytest.raises(UserError, match="Did you mean 'bandit_axes'"):
         figures.figure_content("bandit_axis")
     with pytest.raises(UserError, match="cannot draw '.gif'"):
-        draw_figure("bandit_axes", *results, [tmp_path / "a.gif"])
+        draw_figure("bandit_axes", results, [tmp_path / "a.gif"])
 
 
 def test_importing_the_registry_loads_no_plotting_library():
@@ -199,9 +194,9 @@ def test_importing_the_registry_loads_no_plotting_library():
 def test_the_users_style_does_not_change_a_figure(results, tmp_path):
     import matplotlib
 
-    draw_figure("bandit_eta", *results, [tmp_path / "a.png"])
+    draw_figure("bandit_eta", results, [tmp_path / "a.png"])
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):
-        draw_figure("bandit_eta", *results, [tmp_path / "b.png"])
+        draw_figure("bandit_eta", results, [tmp_path / "b.png"])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -62,6 +62,31 @@ FIGURE_TITLES = {
     "other_methods": "6 learning curves of methods not run on every task",
     "sweeps": "7 eta, N and other settings, one at a time",
 }
+# There is something to look at within minutes: the figure whose runs are the shortest,
+# then the paper's own. Each has the runs it shows made before any others.
+FIRST_FIGURES = [
+    name for name in ("bandit_as_released", "bandit_axes") if name in BANDIT_FIGURES
+]
+FIRST_CELLS = {
+    name: set(figures.figure_cells(name, BANDIT_CELLS)) for name in FIRST_FIGURES
+}
+FIRST_PRIORITY = 500
+"""Above data and runs on them (200 at most), below runs of stages."""
+
+
+def first_figure_priority(task, method):
+    """Return what a run's priority gains from the first figure that shows it, if any."""
+    for place, cells in enumerate(FIRST_CELLS.values()):
+        if (task, method) in cells:
+            return FIRST_PRIORITY - 100 * place
+    return 0
+
+
+def drawing_priority(name):
+    """Return the priority of drawing: a first figure is drawn once its runs are there."""
+    return FIRST_PRIORITY + 100 if name in FIRST_FIGURES else 0
+
+
 BANDIT_TARGETS = (
     [str(paths.BANDIT_SUMMARY), str(paths.BANDIT_CLAIMS)]
     + [file for name in BANDIT_FIGURES for file in figure_files(name)]

@@ -128,7 +128,7 @@ CAMPAIGN_PRIORITY = 1000
 
 
 def training_priority(seeds):
-    """Return the function for a job's priority: stages in order, then the longer first.
+    """Return the function for a job's priority: stages, first figures, longer jobs.
 
     Long jobs that start first leave no core waiting for the last of them alone. The
     bandit's jobs differ by the length of the reverse chain, and are the shorter ones.
@@ -142,7 +142,8 @@ def training_priority(seeds):
         if PROJECT.task(wildcards.task).suite != "bandit":
             return 100
         settings = PROJECT.settings(wildcards.task, wildcards.method)
-        return settings.get("num_denoising_steps", 0)
+        length = settings.get("num_denoising_steps", 0)
+        return first_figure_priority(wildcards.task, wildcards.method) + length
 
     return priority
 

@@ -1,4 +1,4 @@
-"""Figures: of the bandit from its runs and summary, of other suites from their cells.
+"""Figures: of the bandit from its runs, of other suites from their cells.
 
 A figure has a rule of its own, because a caption's file name takes no wildcard.
 """
@@ -9,8 +9,7 @@ for name in BANDIT_FIGURES:
         name:
             f"draw_{name}"
         input:
-            summary="results/bandit/summary.csv",
-            runs=bandit_figure_files(name),
+            bandit_figure_files(name),
         output:
             f"figures/bandit/{name}.pdf",
             report(
@@ -21,6 +20,7 @@ for name in BANDIT_FIGURES:
             ),
         log:
             f"results/logs/figures/{name}.log",
+        priority: drawing_priority(name)
         conda:
             "../../environment.yml"
         params:
