@@ -162,15 +162,19 @@ def list_uuids() -> list[list[str]]:
             command, capture_output=True, text=True, timeout=QUERY_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        logger.warning("nvidia-smi does not answer (%s): no GPU is leased", error)
+        _report_driver("does not answer", error)
         return []
     if listed.returncode != 0:
         reason = (listed.stdout + listed.stderr).strip().splitlines()[-1:]
-        logger.warning(
-            "nvidia-smi failed (%s): no GPU is leased", *reason or [listed.returncode]
-        )
+        _report_driver("failed", *reason or [listed.returncode])
         return []
     return _uuids(listed.stdout)
+
+
+def _report_driver(what: str, reason: object) -> None:
+    """Warn where there is a GPU; the program alone, as in many images, is no sign."""
+    level = logging.WARNING if is_gpu_here() else logging.DEBUG
+    logger.log(level, "nvidia-smi %s (%s): no GPU is leased", what, reason)
 
 
 def _uuids(listed: str) -> list[list[str]]:

@@ -241,9 +241,19 @@ def test_a_driver_that_does_not_answer_is_reported(
 ):
     nvidia_smi(script)
     monkeypatch.setattr(gpus, "QUERY_SECONDS", 0.3 if "sleep" in script else 60)
+    monkeypatch.setattr(gpus, "is_gpu_here", lambda: True)
     with leased_gpu(tmp_path / "leases") as gpu:
         assert gpu is None
     assert reason in caplog.text and "no GPU is leased" in caplog.text
+
+
+def test_a_program_without_a_gpu_is_no_news(nvidia_smi, tmp_path, caplog, monkeypatch):
+    """As in a container image that brings the program to machines of any kind."""
+    nvidia_smi("echo 'No devices were found'; exit 6")
+    monkeypatch.setattr(gpus, "is_gpu_here", lambda: False)
+    with leased_gpu(tmp_path / "leases") as gpu:
+        assert gpu is None
+    assert not caplog.text
 
 
 def test_a_folder_of_locks_that_cannot_be_made_is_reported(two_gpus, tmp_path, caplog):
