@@ -29,39 +29,39 @@ $(STAMP): pyproject.toml requirements.lock
 	    echo "make: '$$python -m venv' failed; install Python's venv package" >&2; \
 	    exit 1; }; fi
 	@echo "Installing the versions pinned in requirements.lock (minutes, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 \
 	  --constraint requirements.lock --editable '.[test,lint]'
 	@touch $@
 
 quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
-	@snakemake all --cores $(CORES) --config scale=quick
+	@snakemake all --logger dql --cores $(CORES) --config scale=quick
 	@$(MAKE) record
 	@dql summary
 
 smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
-	@snakemake all --cores $(CORES) --directory .smoke --config scale=smoke
+	@snakemake all --logger dql --cores $(CORES) --directory .smoke --config scale=smoke
 	@cd .smoke && dql summary
 
 bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours; resumes)
-	@snakemake bandit --cores $(CORES) --directory .paper --config scale=paper
+	@snakemake bandit --logger dql --cores $(CORES) --directory .paper --config scale=paper
 	@dql keep bandit-paper --from .paper
 
 ablations: setup  ## eta, N, Table 2 at quick's sizes, below .ablations (hours; resumes)
-	@snakemake all --cores $(CORES) --directory .ablations --config scale=ablations
+	@snakemake all --logger dql --cores $(CORES) --directory .ablations --config scale=ablations
 	@dql keep ablations --from .ablations
 
 methods: setup  ## every method on two more datasets made here, below .methods (hours; resumes)
-	@snakemake all --cores $(CORES) --directory .methods --config scale=methods
+	@snakemake all --logger dql --cores $(CORES) --directory .methods --config scale=methods
 	@dql keep methods --from .methods
 
 longer: setup  ## a few methods for 40,000 steps on data made here, below .longer (an hour; resumes)
-	@snakemake all --cores $(CORES) --directory .longer --config scale=longer
+	@snakemake all --logger dql --cores $(CORES) --directory .longer --config scale=longer
 	@dql keep longer --from .longer
 
 # Finished runs are kept in Git: the next machine goes on where this one stopped.
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)
 	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .evidence; fi
-	@if snakemake all --cores $(CORES) --keep-going --directory .evidence \
+	@if snakemake all --logger dql --cores $(CORES) --keep-going --directory .evidence \
 	  --config scale=evidence; then dql keep evidence --from .evidence; \
 	else $(MAKE) evidence-so-far; exit 1; fi
 

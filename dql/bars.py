@@ -1,12 +1,14 @@
-"""Progress of data work: a bar on a terminal, a line now and then in a log."""
+"""Progress: a bar on a terminal, now and then a line in a log, and lines read again."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -21,13 +23,79 @@ from rich.progress import (
 
 logger = logging.getLogger(__name__)
 
-LINE_INTERVAL = 20.0
-"""Seconds between two lines in a log."""
+FIRST_INTERVAL, LAST_INTERVAL = 2.0, 20.0
+"""Seconds between two lines in a log: soon after the start, and in the long run."""
 
 COUNTS = {
     "bytes": (DownloadColumn, TransferSpeedColumn),
     "counts": (MofNCompleteColumn,),
 }
+
+LINE = re.compile(
+    r"(?P<name>.+): (?P<done>\d+)/(?P<total>\d+)"
+    r"(?: · (?P<rate>[\d.]+) steps/s)?"
+    r"(?: · (?:(?P<minutes>\d+):(?P<seconds>\d\d) left|done))?"
+    r"(?: · last mean return (?P<score>-?[\d.]+))?"
+)
+
+
+@dataclass(frozen=True)
+class ProgressLine:
+    """How far a job is, as a line of its log: steps, steps per second, score.
+
+    `left` is in seconds, 0 when the job is over; None stands for what is not known.
+    """
+
+    name: str
+    done: int
+    total: int
+    rate: float | None = None
+    left: int | None = None
+    score: float | None = None
+
+    def __str__(self) -> str:
+        status = f" · {self.status}" if self.status else ""
+        return f"{self.name}: {self.done}/{self.total}{status}"
+
+    @property
+    def status(self) -> str:
+        """The line without its name and counts."""
+        parts = []
+        if self.rate is not None:
+            parts.append(f"{self.rate:.1f} steps/s")
+        if self.left is not None:
+            parts.append(f"{clock(self.left)} left" if self.left else "done")
+        if self.score is not None:
+            parts.append(f"last mean return {self.score:.2f}")
+        return " · ".join(parts)
+
+    @classmethod
+    def read(cls, line: str) -> ProgressLine | None:
+        """Return what a line of a log says, None where it is no progress line."""
+        match = LINE.fullmatch(line.rstrip())
+        if match is None:
+            return None
+        rate, minutes, score = match["rate"], match["minutes"], match["score"]
+        left = 60 * int(minutes) + int(match["seconds"]) if minutes else None
+        return cls(
+            match["name"],
+            int(match["done"]),
+            int(match["total"]),
+            float(rate) if rate else None,
+            0 if " · done" in line else left,
+            float(score) if score else None,
+        )
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as minutes and seconds: `3:07`, `124:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def line_interval(elapsed: float) -> float:
+    """Return how long to wait for the next line of a log, `elapsed` into the job."""
+    return min(max(elapsed / 10, FIRST_INTERVAL), LAST_INTERVAL)
 
 
 @contextmanager
@@ -50,14 +118,16 @@ def progress_bar(
 def _line_writer(
     description: str, total: int | None, start: int
 ) -> Callable[[int], None]:
-    done, last_line = start, time.monotonic()
+    done, began = start, time.monotonic()
+    last_line = began
 
     def advance(amount: int) -> None:
         nonlocal done, last_line
         done += amount
-        if time.monotonic() - last_line >= LINE_INTERVAL:
-            last_line = time.monotonic()
-            share = f" of {total} ({done / total:.0%})" if total else ""
-            logger.info("%s: %d%s", description, done, share)
+        now = time.monotonic()
+        if now - last_line >= line_interval(now - began):
+            last_line = now
+            line = ProgressLine(description, done, total) if total else None
+            logger.info("%s", line or f"{description}: {done}")
 
     return advance

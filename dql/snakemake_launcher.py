@@ -4,6 +4,7 @@ Snakemake's parser takes every word after an option such as `--resources` as one
 NAME=VALUE pair, so `snakemake --cores 8 --resources gpu=2 all` fails inside Snakemake.
 This launcher moves such words to the front, where they are targets, refuses what
 Snakemake would wait for or misread in silence, and hands everything else on untouched.
+It also makes `--logger dql` known: the console of `make` (see `dql.console`).
 
 Installing this project replaces Snakemake's own script by this one; `python -m
 snakemake` stays the original. To remove the launcher, delete its line from
@@ -93,8 +94,18 @@ def configuration(options: Sequence[str]) -> list[str]:
     return pairs
 
 
+def register_console() -> None:
+    """Make `--logger dql` known: no search of Snakemake's finds `dql.console`."""
+    from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+
+    from dql import console
+
+    LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_dql", console)
+
+
 def main() -> None:
     """Run Snakemake's own command on the rearranged arguments."""
+    from dql.cli.output import replace_what_cannot_be_shown
     from dql.errors import UserError
 
     arguments = move_targets(sys.argv[1:])
@@ -103,6 +114,8 @@ def main() -> None:
     except UserError as error:
         print(f"snakemake: {error}", file=sys.stderr)
         sys.exit(2)
+    replace_what_cannot_be_shown()
+    register_console()
     from snakemake.cli import main as snakemake_main
 
     sys.exit(snakemake_main(arguments))

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from dql.bars import ProgressLine, line_interval
+
 if TYPE_CHECKING:
     from dql.training.runs import Run
 
-LINE_INTERVAL = 20.0
-"""Seconds between two lines in a log."""
+BAR_INTERVAL = 0.2
+"""Seconds between two states of the bar."""
 
 
 class Progress:
@@ -56,25 +58,28 @@ class Progress:
     def advance(self, step: int) -> None:
         """Show the state after `step` steps, at most a few times a second."""
         self.step, now = step, time.monotonic()
-        if now - self._last_line < (0.2 if self._bar else LINE_INTERVAL):
+        interval = BAR_INTERVAL if self._bar else line_interval(now - self._began)
+        if now - self._last_line < interval:
             return
         self._last_line = now
         self._show()
 
     def _show(self) -> None:
         """Show the steps that have been taken, on the bar or in a line."""
+        line = self._line()
         if self._bar:
-            self._bar.update(self._task, completed=self.step, status=self._status())
+            self._bar.update(self._task, completed=self.step, status=line.status)
         else:
-            line = f"{self.name}: {self.step}/{self.total} · {self._status()}"
             print(line, file=sys.stderr, flush=True)
 
-    def _status(self) -> str:
+    def _line(self) -> ProgressLine:
         rate = (self.step - self.start) / max(time.monotonic() - self._began, 1e-9)
-        left = (self.total - self.step) / max(rate, 1e-9)
-        minutes, seconds = divmod(round(left), 60)
-        ahead = "done" if self.is_over else f"{minutes}:{seconds:02d} left"
-        status = f"{rate:.1f} steps/s · {ahead}"
-        if self.score is not None:
-            status += f" · last mean return {self.score:.2f}"
-        return status
+        left = max(1, round((self.total - self.step) / max(rate, 1e-9)))
+        return ProgressLine(
+            self.name,
+            self.step,
+            self.total,
+            rate=rate,
+            left=0 if self.is_over else left,
+            score=self.score,
+        )

@@ -2,8 +2,7 @@
 
 The rules differ in the seeds of their block only. A run's files are the same whatever
 block it was trained in, and its checkpoint is no declared output: Snakemake removes
-those of a failed job, and a checkpoint must outlive it. `tee -i` outlives Ctrl-C, which
-reaches it too, so that the run can still say that it wrote one.
+those of a failed job, and a checkpoint must outlive it.
 """
 
 for name, suite, seeds, tasks, methods in seed_blocks():
@@ -44,4 +43,4 @@ for name, suite, seeds, tasks, methods in seed_blocks():
         shell:
             "dql train {wildcards.task:q} {wildcards.method:q} {params.seeds}"
             " {params.options} --threads {threads} --foreign-checkpoint discard"
-            " 2>&1 | tee -i {log:q}"
+            " > {log:q} 2>&1"
