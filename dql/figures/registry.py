@@ -181,14 +181,15 @@ def eta_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those of the given (task, method) pairs that a figure shows.
 
-    There are none where fewer values of its setting are among them than it needs, or
-    none of the methods it cannot do without.
+    There are none where fewer values of its setting are among them than it needs, and
+    none of a task without a method that it cannot do without.
     """
     content = figure_content(name)
     shown = [(task, method) for task, method in cells if content.uses(task, method)]
+    if content.required:
+        tasks = {task for task, method in shown if method in content.required}
+        shown = [cell for cell in shown if cell[0] in tasks]
     counts = Counter((task, method.partition("@")[0]) for task, method in shown)
-    if content.required and not {method for _, method in shown} & {*content.required}:
-        return []
     return shown if max(counts.values(), default=0) >= content.min_values else []
 
 

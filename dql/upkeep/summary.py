@@ -12,6 +12,7 @@ import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dql import paths
 from dql.claims.file import FAILS, UNTESTED
@@ -31,11 +32,13 @@ PRODUCTS = (
     ("dataset", paths.DATASETS, "*.json"),
 )
 
-MAX_ROWS = 8
-"""Rows of cells and of claims that are printed; their files hold all of them."""
+MAX_ROWS, MAX_CLAIMS = 5, 4
+"""Rows of cells, and of claims, that are printed; their files hold all of them."""
 
-MAX_REASONS = 3
+MAX_REASONS = 2
 """Reasons for which claims were not tested that are printed, the commonest first."""
+
+CLAIM_INDENT = "  "
 
 MEASURES = ("modes_covered", "share_on_modes", "share_best_mode", "mean_reward")
 HEADINGS = ("modes", "any %", "best %", "reward")
@@ -71,8 +74,7 @@ def _print_bandit(console: Console, summary: pd.DataFrame) -> None:
     layouts = sorted({layout for layout, _ in means.index})
     title = (
         f"Bandit, means over {_counts(means['num_seeds'])} seeds after "
-        f"{_counts(summary['num_gradient_steps'])} gradient steps: modes covered, "
-        "samples on any mode and on the best, reward"
+        f"{_counts(summary['num_gradient_steps'])} gradient steps (%: samples on modes)"
     )
     table = _table()
     table.add_column("method", no_wrap=True)
@@ -135,7 +137,10 @@ def _score(cell: Cell) -> float:
 
 
 def _print_claims(console: Console, root: Path) -> None:
-    """Print how many claims hold; of the bandit's, name those that do not."""
+    """Print how many claims hold; of the bandit's, name those that do not.
+
+    A claim has one line, cut where the screen ends: its file has it whole.
+    """
     lines = []
     if (root / paths.BANDIT_CLAIMS).is_file():
         content = read_json(root / paths.BANDIT_CLAIMS)
@@ -147,7 +152,10 @@ def _print_claims(console: Console, root: Path) -> None:
         where = paths.ALL_CLAIMS.with_suffix(".html")
         lines.append(f"All claims: {counts} ({where})")
     if lines:
-        console.print("", *lines, sep="\n", markup=False, highlight=False)
+        console.print("")
+        for line in lines:
+            is_cut = line.startswith(CLAIM_INDENT)
+            console.print(Text(line), no_wrap=is_cut, overflow="ellipsis")
 
 
 def _open_claims(claims: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -160,18 +168,21 @@ def _open_claims(claims: Iterable[Mapping[str, Any]]) -> list[str]:
         elif claim["verdict"] == UNTESTED:
             untested[claim["reason"]] += 1
     lines = [
-        f"  {FAILS}: {statement} [{', '.join(layouts)}]"
-        for statement, layouts in islice(failed.items(), MAX_ROWS)
+        f"{CLAIM_INDENT}{FAILS} [{', '.join(layouts)}]: {statement}"
+        for statement, layouts in islice(failed.items(), MAX_CLAIMS)
     ]
-    if len(failed) > MAX_ROWS:
-        lines.append(f"  and {len(failed) - MAX_ROWS} more")
+    if len(failed) > MAX_CLAIMS:
+        lines.append(f"{CLAIM_INDENT}and {len(failed) - MAX_CLAIMS} more")
     project = load_project()
     reasons = untested.most_common(MAX_REASONS)
     lines += [
-        f"  {count} {UNTESTED}: {readable(why, project)}" for why, count in reasons
+        f"{CLAIM_INDENT}{count} {UNTESTED}: {readable(why, project)}"
+        for why, count in reasons
     ]
     others = untested.total() - sum(count for _, count in reasons)
-    return [*lines, f"  {others} {UNTESTED} for other reasons"] if others else lines
+    if others:
+        lines.append(f"{CLAIM_INDENT}{others} {UNTESTED} for other reasons")
+    return lines
 
 
 def _print_sizes(console: Console, runs: Path) -> None:

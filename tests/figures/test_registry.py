@@ -168,6 +168,8 @@ def test_a_figure_names_the_cells_it_shows():
     assert figure_cells("bandit_as_released", [("bandit-axes", "bcq")]) == []
     released = [("bandit-axes", "bcq"), ("bandit-axes", "bcq_as_released")]
     assert figure_cells("bandit_as_released", released) == released
+    elsewhere = [*released, ("bandit-corners", "bcq")]  # a row it does not have
+    assert figure_cells("bandit_as_released", elsewhere) == released
 
 
 def test_a_figure_without_its_runs_says_what_it_needs(results, tmp_path):
