@@ -16,6 +16,7 @@ from pages import commands
 from dql import paths
 from dql.agents.registry import SETTINGS
 from dql.config.project import load_project
+from dql.console.job_logs import last_progress
 from dql.figures import registry as figures
 from dql.results import fingerprint
 
@@ -217,11 +218,30 @@ def test_smoke_tables_show_what_ran_and_what_did_not(made):
     assert (compute["wall_hours"] > 0).all()
 
 
-def test_every_rule_logged_and_progress_was_printed(made):
-    logs = made / "results" / "logs"
-    assert (logs / "train" / LOCAL_TASK / "td3_bc" / "seeds_0_1.log").stat().st_size
+def test_a_job_says_how_far_it_is_in_its_log_and_not_among_others(made):
+    log = "results/logs/train/bandit-axes/diffusion_ql/seeds_0_1_2.log"
+    line = last_progress([str(made / log)])
+    assert line.done == line.total == 60
+    assert line.score is not None and line.rate > 0
+    assert "steps/s" not in (made.parent / "printed.txt").read_text()
+
+
+def test_the_papers_figure_is_drawn_before_the_other_layout_is_trained(made):
     printed = (made.parent / "printed.txt").read_text()
-    assert re.search(r"diffusion_ql.* steps/s", printed)
+    before, _, after = printed.partition(": Draw figures/bandit/bandit_axes\n")
+    cells = len([c for c in SMOKE.cells(["bandit"]) if c[0] == "bandit-corners"])
+    others = r": Train \S+ on bandit-corners, "
+    assert len(re.findall(others, before)) <= 3  # what the second core began meanwhile
+    assert len(re.findall(others, after)) >= cells - 3
+
+
+def test_the_first_figure_needs_four_short_trainings(bare):
+    figure = "figures/bandit/bandit_as_released.png"
+    printed = run(f"snakemake -n {figure} --config scale=quick", bare)
+    assert jobs_of(printed) == {
+        "train_bandit_seeds_0_1_2": 4,
+        "draw_bandit_as_released": 1,
+    }
 
 
 def test_nothing_is_left_to_do(made):
