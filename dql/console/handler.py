@@ -53,7 +53,10 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         self.start = Path.cwd()
         self.board = Board()
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        plain = self.common_settings.nocolor or None  # None: as the environment says
+        self.console = Console(
+            stderr=True, highlight=False, soft_wrap=True, no_color=plain
+        )
         self.has_figure = False
         self.whole_log = ""
         self.is_stopping = False
@@ -65,8 +68,13 @@ class LogHandler(LogHandlerBase):
             LogEvent.JOB_FINISHED: self._finish,
             LogEvent.JOB_ERROR: self._fail,
         }
-        if self.console.is_terminal and not self.common_settings.dryrun:
+        if self._can_go_live():
             self._go_live()
+
+    def _can_go_live(self) -> bool:
+        """Tell whether there is a terminal, FORCE_COLOR or not, that moves a cursor."""
+        is_moving = sys.stderr.isatty() and not self.console.is_dumb_terminal
+        return is_moving and not self.common_settings.dryrun
 
     def _go_live(self) -> None:
         self._live = Live(
