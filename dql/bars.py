@@ -34,7 +34,7 @@ COUNTS = {
 LINE = re.compile(
     r"(?P<name>.+): (?P<done>\d+)/(?P<total>\d+)"
     r"(?: · (?P<rate>[\d.]+) steps/s)?"
-    r"(?: · (?:(?P<minutes>\d+):(?P<seconds>\d\d) left|done))?"
+    r"(?: · (?:(?P<left>[\d:]+) left|(?P<is_over>done)))?"
     r"(?: · last mean return (?P<score>-?[\d.]+))?"
 )
 
@@ -75,22 +75,31 @@ class ProgressLine:
         match = LINE.fullmatch(line.rstrip())
         if match is None:
             return None
-        rate, minutes, score = match["rate"], match["minutes"], match["score"]
-        left = 60 * int(minutes) + int(match["seconds"]) if minutes else None
+        rate, left, score = match["rate"], match["left"], match["score"]
         return cls(
             match["name"],
             int(match["done"]),
             int(match["total"]),
             float(rate) if rate else None,
-            0 if " · done" in line else left,
+            0 if match["is_over"] else _seconds(left) if left else None,
             float(score) if score else None,
         )
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as minutes and seconds: `3:07`, `124:00`."""
+    """Return a duration as hours, minutes and seconds: `3:07`, `2:04:00`."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _seconds(text: str) -> int:
+    """Return the seconds of a duration that `clock` wrote."""
+    total = 0
+    for part in text.split(":"):
+        total = 60 * total + int(part)
+    return total
 
 
 def line_interval(elapsed: float) -> float:

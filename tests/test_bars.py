@@ -30,6 +30,7 @@ def test_a_line_says_what_a_person_asks():
         "a b seed 0: 30/40 · 2.0 steps/s · 3:07 left · last mean return -1.50"
     )
     assert ProgressLine("a", 40, 40, left=0).status == "done"
+    assert ProgressLine("a", 1, 40, left=7449).status == "2:04:09 left"
 
 
 @pytest.mark.parametrize(
