@@ -66,15 +66,17 @@ def finished_line(board: Board, job: Job, seconds: float, start: Path) -> str:
     parts = [f"{place} {job.title}", clock(seconds)]
     line = job.progress()
     if line is not None and line.score is not None:
-        parts.append(f"last mean return {line.score:.2f}")
+        parts.append(f"return {line.score:.2f}")
     drawn = figures(job.outputs, start)
     return " · ".join(parts) + (f" -> {', '.join(drawn)}" if drawn else "")
 
 
 def figures(outputs: Sequence[str], start: Path) -> list[str]:
-    """Return the pictures among a job's files, as paths from the folder `start`."""
-    pictures = [name for name in outputs if name.endswith((".png", ".pdf"))]
-    return [from_folder(name, start) for name in sorted(pictures, reverse=True)]
+    """Return the pictures among a job's files, as paths from the folder `start`.
+
+    Only the png of each, beside which its pdf lies.
+    """
+    return [from_folder(name, start) for name in outputs if name.endswith(".png")]
 
 
 def from_folder(file: str, start: Path) -> str:

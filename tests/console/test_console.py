@@ -107,9 +107,9 @@ def test_without_a_terminal_a_line_a_job(folder):
     assert lines[0] == "Jobs to do: 4"
     trained = [f"{n}/4 Train a toy, seeds" for n in (1, 2)]
     assert [line[:22] for line in lines[1:3]] == trained
-    assert all(line.endswith("last mean return 1.25") for line in lines[1:3])
+    assert all(line.endswith(" · return 1.25") for line in lines[1:3])
     assert lines[3].startswith("3/4 Draw figures/toy/a · 0:0")
-    assert lines[3].endswith("-> figures/toy/a.png, figures/toy/a.pdf")
+    assert lines[3].endswith(" -> figures/toy/a.png")
     assert "The first figure is there, after 0:" in lines[4]
     assert lines[5].startswith("4 of 4 jobs done in 0:")
     assert len(lines) == 6
