@@ -37,10 +37,12 @@ quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
 	@snakemake all --cores $(CORES) --config scale=quick
 	@$(MAKE) record
 	@dql summary
+	@echo "All results, one page to open in a browser: $(CURDIR)/results/index.html"
 
 smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
 	@snakemake all --cores $(CORES) --directory .smoke --config scale=smoke
 	@cd .smoke && dql summary
+	@echo "All results, one page to open in a browser: $(CURDIR)/.smoke/results/index.html"
 
 bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours; resumes)
 	@snakemake bandit --cores $(CORES) --directory .paper --config scale=paper
@@ -67,7 +69,8 @@ evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .eviden
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
 	@cd .evidence && for verb in aggregate action-samples stability table figure; do \
-	  dql $$verb --all --scale evidence || exit; done && dql claims
+	  dql $$verb --all --scale evidence || exit; done && dql claims && \
+	  dql page --scale evidence
 	@dql keep evidence --from .evidence
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
@@ -78,8 +81,8 @@ record: setup
 	  dql record && dvc commit --force --quiet; \
 	else echo "not a git repository: nothing recorded with DVC"; fi
 
-report: setup  ## results/report.html: claims, figures, tables, how each was made
-	@if [ ! -e results/claims.html ]; then \
+report: setup  ## results/report.html: each output with its caption, rule, code, parameters
+	@if [ ! -e results/index.html ]; then \
 	  echo "make: nothing to report yet; run make first" >&2; exit 1; fi
 	@snakemake --report results/report.html \
 	  --report-stylesheet "$(CURDIR)/workflow/report/style.css"

@@ -31,6 +31,7 @@ RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
 ALL_CLAIMS = RESULTS / "claims.json"
+PAGE = RESULTS / "index.html"
 
 BANDIT_SUMMARY = BANDIT / "summary.csv"
 BANDIT_CLAIMS = BANDIT / "claims.json"

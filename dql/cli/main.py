@@ -43,6 +43,7 @@ for verb in (
     results.aggregate,
     results.table,
     results.claims,
+    results.page,
     figures.figure,
     results.cell,
     results.summary,

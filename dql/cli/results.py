@@ -67,11 +67,24 @@ def table(
 def claims() -> None:
     """Judge every claim of workflow/claims.yaml by the results that are there.
 
-    Writes results/claims.json, claims.md and claims.html; computes nothing else.
+    Writes results/claims.json and claims.md; computes nothing else.
     """
     from dql.claims.page import write_claims
 
     write_claims()
+
+
+def page(scale: Scale = None, changes: Changes = None) -> None:
+    """Write results/index.html: claims, figures, tables on one page, to open offline.
+
+    Shows what the scale made; judges, draws and trains nothing.
+
+    Example: dql page
+    """
+    project = load(scale, changes)
+    from dql.publication.page import write_page
+
+    typer.echo(write_page(project).resolve())
 
 
 def provenance() -> None:
