@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report bundle docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -89,6 +89,9 @@ report: setup  ## results/report.html: each output with its caption, rule, code,
 	@echo "The report, one page to open in a browser: $(CURDIR)/results/report.html"
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
+
+bundle: setup  ## one zip of code and results for an archive or a committee
+	@dql bundle
 
 docs: setup  ## the tables of README and docs/results.md, anew from results/kept
 	@python docs/tables.py

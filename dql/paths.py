@@ -62,6 +62,11 @@ def restored_manifest(task: str) -> Path:
     return RESTORED_DATASETS / f"{task}.json"
 
 
+def bundle(version: str, scale: str) -> Path:
+    """Return the zip of code and results at a scale."""
+    return RESULTS / f"dql-{version}-{scale}.zip"
+
+
 def minari_id(task: str) -> str:
     """Return the Minari id of a task: its own name, with a version if it has none."""
     versioned = task.rpartition("-v")[2].isdigit()

@@ -44,6 +44,7 @@ for verb in (
     results.table,
     results.claims,
     results.page,
+    results.bundle,
     figures.figure,
     results.cell,
     results.summary,

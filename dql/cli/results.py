@@ -87,6 +87,22 @@ def page(scale: Scale = None, changes: Changes = None) -> None:
     typer.echo(write_page(project).resolve())
 
 
+def bundle(scale: Scale = None, changes: Changes = None) -> None:
+    """Write results/dql-VERSION-SCALE.zip: code at the commit, results, metadata.
+
+    For Zenodo or a committee: the results page, tables, figures, claims, metrics of
+    every run, configuration, locks, and ro-crate-metadata.json (Workflow Run RO-Crate).
+    Tracked files must be committed.
+
+    Example: dql bundle
+    """
+    project = load(scale, changes)
+    from dql.publication.bundle import write_bundle
+
+    path = write_bundle(project).resolve()
+    typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
 def provenance() -> None:
     """Write results/provenance/runs.{csv,html}: how every run was made."""
     from dql.tables.runs import write_run_table
