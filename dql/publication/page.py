@@ -21,6 +21,7 @@ from dql.config.project import Project
 from dql.errors import UserError
 from dql.files import write_bytes
 from dql.publication.gallery import PageFigure, page_figures, page_tables
+from dql.publication.kept import kept_verdicts
 from dql.publication.origins import origins
 from dql.publication.sentences import sentences
 from dql.results.files import read_json
@@ -83,6 +84,7 @@ def render_page(
         notes=reading_notes(records),
         groups=group_claims(records),
         symbols=SYMBOLS,
+        kept_verdicts=kept_verdicts(project, records),
         headline=headline,
         sections=[(s, list(f)) for s, f in groupby(others, lambda f: f.section)],
         tables=page_tables(project, root),

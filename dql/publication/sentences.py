@@ -58,9 +58,9 @@ def _held(held: Claims, run: Claims) -> str:
 def _failed(failed: Claims) -> str:
     if not failed:
         return "None fails in runs made here."
-    verb = "fails" if len(failed) == 1 else "fail"
+    count = _counted(len(failed), "fails", "fail")
     named = _named(failed, where=True)
-    return f"{len(failed)} {verb} on at least one ground at this scale{named}."
+    return f"{count} on at least one ground at this scale{named}."
 
 
 def _others(others: Claims, claims: Claims) -> str:
@@ -71,9 +71,14 @@ def _others(others: Claims, claims: Claims) -> str:
     num_open = len(others) - num_held - num_failed
     return (
         f"Of all {len(claims)} claims of the paper, {len(others)} rest on no run made "
-        f"here: {num_held} hold in print or by the settings on file, {num_failed} fail "
-        f"there, {num_open} are not tested."
+        f"here: by print or the settings on file {_counted(num_held, 'holds', 'hold')} "
+        f"and {_counted(num_failed, 'fails', 'fail')}, "
+        f"{_counted(num_open, 'is', 'are')} not tested."
     )
+
+
+def _counted(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"
 
 
 def _named(claims: Claims, *, where: bool = False) -> str:

@@ -226,8 +226,8 @@ def test_sentences_follow_the_verdicts():
         "2 of the 3 claims that runs made here decide hold on every ground tried: "
         "“c”; “b”.",
         "1 fails on at least one ground at this scale: “a” (corners).",
-        "Of all 5 claims of the paper, 2 rest on no run made here: 1 hold in print or "
-        "by the settings on file, 0 fail there, 1 are not tested.",
+        "Of all 5 claims of the paper, 2 rest on no run made here: by print or the "
+        "settings on file 1 holds and 0 fail, 1 is not tested.",
     ]
 
 

@@ -12,8 +12,15 @@ PAGE_TABLES = [
 
 
 def page_parameters(wildcards):
-    """Return what decides the page besides what it shows: code, layout, captions."""
-    parts = [*paths.REPORT.glob("page.*"), *paths.REPORT.glob("*.rst")]
+    """Return what decides the page besides its inputs: code, layout, kept verdicts."""
+    kept = paths.SOURCE / paths.KEPT
+    parts = [
+        *paths.REPORT.glob("page.*"),
+        *paths.REPORT.glob("*.rst"),
+        *kept.glob("*/claims.json"),
+        *kept.glob("*/bandit/claims.json"),
+        *kept.glob("*/runs.csv"),
+    ]
     texts = [file.read_text("utf-8") for file in sorted(parts)]
     code = fingerprint.code_fingerprint("dql.publication.page")
     return f"{code}-{digest(texts)}"
