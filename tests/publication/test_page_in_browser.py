@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 WIDTHS = (1280, 400)
+UNFOLD = "document.querySelectorAll('details').forEach(part => part.open = true)"
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +75,14 @@ def test_it_fits_the_width(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     boxes = [picture.bounding_box() for picture in page.locator("img").all()]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
-    for summary in page.locator("summary").all():
-        summary.click()
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_no_accessibility_rule_is_broken(opened, width, scheme):
     page = opened(width, scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate(UNFOLD)
     results = axe_api.Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 
