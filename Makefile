@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report bundle docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -37,10 +37,12 @@ quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
 	@snakemake all --logger dql --cores $(CORES) --config scale=quick
 	@$(MAKE) record
 	@dql summary
+	@echo "All results, one page to open in a browser: $(CURDIR)/results/index.html"
 
 smoke: setup  ## the whole workflow with tiny sizes, below .smoke (3 minutes)
 	@snakemake all --logger dql --cores $(CORES) --directory .smoke --config scale=smoke
 	@cd .smoke && dql summary
+	@echo "All results, one page to open in a browser: $(CURDIR)/.smoke/results/index.html"
 
 bandit-paper: setup  ## the bandit at the paper's settings, below .paper (hours; resumes)
 	@snakemake bandit --logger dql --cores $(CORES) --directory .paper --config scale=paper
@@ -67,7 +69,8 @@ evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .eviden
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
 	@cd .evidence && for verb in aggregate action-samples stability table figure; do \
-	  dql $$verb --all --scale evidence || exit; done && dql claims
+	  dql $$verb --all --scale evidence || exit; done && dql claims && \
+	  dql page --scale evidence
 	@dql keep evidence --from .evidence
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git
@@ -78,14 +81,17 @@ record: setup
 	  dql record && dvc commit --force --quiet; \
 	else echo "not a git repository: nothing recorded with DVC"; fi
 
-report: setup  ## results/report.html: claims, figures, tables, how each was made
-	@if [ ! -e results/claims.html ]; then \
+report: setup  ## results/report.html: each output with its caption, rule, code, parameters
+	@if [ ! -e results/index.html ]; then \
 	  echo "make: nothing to report yet; run make first" >&2; exit 1; fi
 	@snakemake --report results/report.html \
 	  --report-stylesheet "$(CURDIR)/workflow/report/style.css"
 	@echo "The report, one page to open in a browser: $(CURDIR)/results/report.html"
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open > /dev/null; \
 	  then xdg-open results/report.html > /dev/null 2>&1 || true; fi
+
+bundle: setup  ## one zip of code and results for an archive or a committee
+	@dql bundle
 
 docs: setup  ## the tables of README and docs/results.md, anew from results/kept
 	@python docs/tables.py

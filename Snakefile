@@ -22,6 +22,7 @@ include: "workflow/helpers/training.smk"
 include: "workflow/helpers/diagnostics.smk"
 include: "workflow/helpers/figures.smk"
 include: "workflow/helpers/tables.smk"
+include: "workflow/helpers/page.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/bandit.smk"
@@ -29,6 +30,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/page.smk"
 
 
 rule all:
@@ -41,6 +43,7 @@ rule all:
         TABLE_TARGETS,
         CLAIM_TARGETS,
         PROVENANCE_TARGETS,
+        PAGE_TARGETS,
 
 
 # What the stages of dvc.yaml ask for.

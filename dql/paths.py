@@ -31,6 +31,7 @@ RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
 ALL_CLAIMS = RESULTS / "claims.json"
+PAGE = RESULTS / "index.html"
 
 BANDIT_SUMMARY = BANDIT / "summary.csv"
 BANDIT_CLAIMS = BANDIT / "claims.json"
@@ -59,6 +60,11 @@ def dataset_manifest(task: str) -> Path:
 def restored_manifest(task: str) -> Path:
     """Return the manifest of the data that a task's restored runs were trained on."""
     return RESTORED_DATASETS / f"{task}.json"
+
+
+def bundle(version: str, scale: str) -> Path:
+    """Return the zip of code and results at a scale."""
+    return RESULTS / f"dql-{version}-{scale}.zip"
 
 
 def minari_id(task: str) -> str:

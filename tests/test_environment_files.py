@@ -30,13 +30,15 @@ def pip_section() -> list[str]:
 
 
 def test_every_direct_dependency_is_pinned():
-    pins = [*DIRECT, *EXTRAS["cluster"]]
+    pins = [*DIRECT, *EXTRAS["cluster"], *EXTRAS["browser"]]
     assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", pin) for pin in pins)
 
 
 def test_lock_agrees_with_pyproject():
     locked = locked_versions()
-    for name, version in map(normalize, [*DIRECT, *EXTRAS["cluster"]]):
+    for name, version in map(
+        normalize, [*DIRECT, *EXTRAS["cluster"], *EXTRAS["browser"]]
+    ):
         assert locked[name] == version
 
 

@@ -296,7 +296,7 @@ def test_report_is_written(made):
     assert not re.search(r"<(script|img|iframe)[^>]+src=[\"']?http|<link|@import", page)
     results = json.loads(re.search(r"(?s)var results = ({.*?});\n", page)[1])
     names = {Path(name).name for name in results}
-    assert {"claims.html", "d4rl.html", "bandit_axes.png", "compute.html"} <= names
+    assert {"index.html", "d4rl.html", "bandit_axes.png", "compute.html"} <= names
     for name, result in results.items():
         assert result["caption"] and result["labels"], name
         assert result["data_uri"].startswith("data:"), name
@@ -419,6 +419,7 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
         ),
         ("tables", closure("dql.results.cells", "dql.tables.registry")),
         ("claims", closure("dql.claims.page")),
+        ("page", closure("dql.publication.page")),
         ("provenance", closure("dql.tables.runs")),
     ],
 )

@@ -38,6 +38,9 @@ class BaseClaim(Strict):
     origin: Literal["paper", "circulating"] = Field(
         "paper", description="circulating: said about the paper, not by it"
     )
+    leading: bool = Field(
+        False, description="named in the first sentences of the results page"
+    )
     rules: list[Any] = Field(min_length=1)
 
     @property

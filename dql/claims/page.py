@@ -1,7 +1,7 @@
-"""Write the judged claims as results/claims.json, .md and .html.
+"""Write the judged claims as results/claims.json and .md; group them for readers.
 
-A row is a claim, a column a ground on which it is judged; rules, all numbers and what a
-test takes fold away.
+A row is a claim, a column a ground on which it is judged. `dql.publication` shows the
+same groups on the results page.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from dql import paths
-from dql.claims.file import CLAIMS, FAILS, HOLDS, TOO_FEW, UNTESTED
+from dql.claims.file import CLAIMS, FAILS, HOLDS
 from dql.claims.ledger import judge_all
 from dql.claims.records import PUBLISHED, REMADE, RUNS, SETTINGS
 from dql.claims.words import count_verdicts, in_words
 from dql.files import write_bytes, write_json
-from dql.tables.files import HTML_STYLE, markdown_row
+from dql.tables.files import markdown_row
 
 Record = Mapping[str, Any]
 
@@ -34,8 +32,6 @@ GROUNDS = {
 }
 """Where a claim is judged, as a column's heading."""
 IN_PRINT = "in print"
-CLASSES = {HOLDS: "holds", FAILS: "fails", TOO_FEW: "few", UNTESTED: "untested"}
-MARKS = {HOLDS: "✓", FAILS: "✗", TOO_FEW: "◔", UNTESTED: "○"}
 NOTES = (
     "In print: by arithmetic on the numbers of the paper's tables; nothing was run. In "
     "the settings: by the paper's Table 3 and the released code.",
@@ -98,14 +94,18 @@ class Group:
         """Return the grounds of the group's claims in the order they come."""
         return list(dict.fromkeys(g for claim in self.claims for g in claim.records))
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many of the group's verdicts are which."""
+        return count_verdicts(r for c in self.claims for r in c.records.values())
+
 
 def write_claims(root: Path = Path(), path: Path = CLAIMS) -> list[dict[str, Any]]:
-    """Judge every claim from the results below `root` and write all three files."""
+    """Judge every claim from the results below `root` and write both files."""
     records = judge_all(root, path)
     output = root / paths.ALL_CLAIMS
     write_json(output, {"counts": count_verdicts(records), "claims": records})
-    for suffix, render in ((".md", _markdown), (".html", _html)):
-        write_bytes(output.with_suffix(suffix), render(records).encode())
+    write_bytes(output.with_suffix(".md"), _markdown(records).encode())
     return records
 
 
@@ -145,7 +145,7 @@ def _test(record: Record) -> dict[str, str] | None:
     }
 
 
-def _notes(records: Sequence[Record]) -> list[str]:
+def reading_notes(records: Sequence[Record]) -> list[str]:
     """Return how to read the page, with the size of the bandit's runs."""
     bandit = [
         numbers
@@ -166,31 +166,11 @@ def _notes(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _html(records: Sequence[Record]) -> str:
-    """Return a page of its own: nothing is loaded, on a phone a claim is a card."""
-    environment = Environment(
-        loader=FileSystemLoader(paths.REPORT),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    template = environment.get_template("claims.html.j2")
-    return template.render(
-        title=TITLE,
-        style=HTML_STYLE,
-        total=len(records),
-        counts=in_words(count_verdicts(records)),
-        notes=_notes(records),
-        groups=group_claims(records),
-        classes=CLASSES,
-        marks=MARKS,
-    )
-
-
 def _markdown(records: Sequence[Record]) -> str:
     """Return a table a group, and below all how claims are decided and tested."""
     counts = in_words(count_verdicts(records))
     lines = [f"# {TITLE}", "", f"Of {len(records)} verdicts, {counts}.", ""]
-    lines += [f"- {note}" for note in _notes(records)]
+    lines += [f"- {note}" for note in reading_notes(records)]
     groups = group_claims(records)
     for group in groups:
         lines += ["", f"## {group.title}", ""]

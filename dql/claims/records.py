@@ -81,6 +81,7 @@ def record(
         "statement": claim.statement,
         "source": claim.source,
         "origin": claim.origin,
+        "leading": claim.leading,
         "where": where,
         "rule": readable("; ".join(rule.words() for rule in decisive), project),
         "verdict": judgement.verdict,

@@ -43,6 +43,8 @@ for verb in (
     results.aggregate,
     results.table,
     results.claims,
+    results.page,
+    results.bundle,
     figures.figure,
     results.cell,
     results.summary,

@@ -67,11 +67,40 @@ def table(
 def claims() -> None:
     """Judge every claim of workflow/claims.yaml by the results that are there.
 
-    Writes results/claims.json, claims.md and claims.html; computes nothing else.
+    Writes results/claims.json and claims.md; computes nothing else.
     """
     from dql.claims.page import write_claims
 
     write_claims()
+
+
+def page(scale: Scale = None, changes: Changes = None) -> None:
+    """Write results/index.html: claims, figures, tables on one page, to open offline.
+
+    Shows what the scale made; judges, draws and trains nothing.
+
+    Example: dql page
+    """
+    project = load(scale, changes)
+    from dql.publication.page import write_page
+
+    typer.echo(write_page(project).resolve())
+
+
+def bundle(scale: Scale = None, changes: Changes = None) -> None:
+    """Write results/dql-VERSION-SCALE.zip: code at the commit, results, metadata.
+
+    For Zenodo or a committee: the results page, tables, figures, claims, metrics of
+    every run, configuration, locks, and ro-crate-metadata.json (Workflow Run RO-Crate).
+    Tracked files must be committed.
+
+    Example: dql bundle
+    """
+    project = load(scale, changes)
+    from dql.publication.bundle import write_bundle
+
+    path = write_bundle(project).resolve()
+    typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def provenance() -> None:

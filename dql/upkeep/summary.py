@@ -149,7 +149,7 @@ def _print_claims(console: Console, root: Path) -> None:
         lines += _open_claims(content["claims"])
     if (root / paths.ALL_CLAIMS).is_file():
         counts = in_words(read_json(root / paths.ALL_CLAIMS)["counts"])
-        where = paths.ALL_CLAIMS.with_suffix(".html")
+        where = paths.ALL_CLAIMS.with_suffix(".md")
         lines.append(f"All claims: {counts} ({where})")
     if lines:
         console.print("")

@@ -26,6 +26,8 @@ VERBS = [
     "keep",
     "record",
     "claims",
+    "page",
+    "bundle",
     "provenance",
     "summary",
     "doctor",

@@ -44,24 +44,6 @@ def suite_figure_files(suites):
     return [file for name in names for file in figure_files(name)]
 
 
-# The report sorts by these; the numbers give the order of reading.
-FIGURE_TITLES = {
-    "bandit_axes": "1 modes on the axes, all methods",
-    "bandit_corners": "2 modes in the corners, all methods",
-    "bandit_denoising_steps": "3 number of denoising steps N",
-    "bandit_eta": "4 weight eta of the Q term",
-    "bandit_modes": "5 modes kept as eta grows",
-    "bandit_trajectories": "6 reverse chains",
-    "bandit_as_released": "7 supplement: panels as released",
-    "learning_curves": "1 learning curves",
-    "loss_against_score": "2 denoising loss against score",
-    "selection_gap": "3 what choosing the best evaluation gains",
-    "performance_profiles": "4 performance profiles",
-    "action_modes": "5 modes kept as eta grows",
-    "medium_expert": "0 learning curves on medium-expert data",
-    "other_methods": "6 learning curves of methods not run on every task",
-    "sweeps": "7 eta, N and other settings, one at a time",
-}
 # There is something to look at within minutes: the figure whose runs are the shortest,
 # then the paper's own. Each has the runs it shows made before any others.
 FIRST_FIGURES = [

@@ -65,7 +65,7 @@ D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in OTHER_DATA]
 CLAIM_SUITES = [*D4RL_SUITES, *({"remade"} & PROJECT.scale.suites.keys())]
 CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(CLAIM_SUITES)]
 CLAIM_TARGETS = [
-    str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md", ".html")
+    str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md")
 ]
 PROVENANCE_TARGETS = [str(paths.run_table(extension)) for extension in ("csv", "html")]
 
@@ -84,7 +84,6 @@ def claims_parameters(wildcards):
     }
     files = [
         paths.CLAIMS,
-        paths.REPORT / "claims.html.j2",
         *paths.PUBLISHED.glob("*.csv"),
         *paths.CONFIG.rglob("*.yaml"),
     ]

@@ -8,12 +8,6 @@ rule check_claims:
     output:
         "results/claims.json",
         "results/claims.md",
-        report(
-            "results/claims.html",
-            caption="../report/claims.rst",
-            category="1 Claims",
-            labels={"what": "every claim with its verdict"},
-        ),
     log:
         "results/logs/claims.log",
     conda:

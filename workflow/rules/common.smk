@@ -24,6 +24,7 @@ from snakemake.utils import validate
 
 try:
     from dql.figures import registry as figures
+    from dql.figures.titles import TITLES as FIGURE_TITLES
     from dql import paths
     from dql.upkeep.places import check_made
     from dql.results import fingerprint
