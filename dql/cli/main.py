@@ -15,6 +15,7 @@ import typer
 
 from dql.cli import (
     bandit,
+    cell,
     config,
     data,
     diagnostics,
@@ -44,7 +45,7 @@ for verb in (
     results.table,
     results.claims,
     figures.figure,
-    results.cell,
+    cell.cell,
     results.summary,
     results.provenance,
     diagnostics.stability,

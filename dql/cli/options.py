@@ -29,6 +29,9 @@ Device = Annotated[
     str,
     typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, to standard out.")
+]
 ForeignCheckpoint = Literal["refuse", "discard"]
 
 

@@ -1,4 +1,4 @@
-"""From stored runs to cells, tables, claims; a cell run again; what was made."""
+"""From stored runs to cells, tables and claims; what was made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dql.cli.options import Changes, Method, Scale, Task, load
+from dql.cli.options import Changes, Scale, load
 from dql.errors import UserError
 
 
@@ -79,29 +79,6 @@ def provenance() -> None:
     from dql.tables.runs import write_run_table
 
     write_run_table()
-
-
-def cell(
-    task: Task,
-    method: Method,
-    seed: Annotated[int, typer.Option(help="The seed to run again.")] = 0,
-    scale: Scale = None,
-    changes: Changes = None,
-) -> None:
-    """Run one seed of a table's cell again, beside the stored results, and compare.
-
-    Prints the stored, the re-run and the published value with verdicts and cost.
-    Files go to results/rerun/TASK/METHOD/seedS.
-
-    Example: dql cell local-hopper-medium-expert td3_bc --seed 0
-    """
-    run = load(scale, changes).run_config(task, method, seed)
-    from dql.training.gpus import leased_gpu
-
-    with leased_gpu():
-        from dql.diagnostics import cell_rerun
-
-        cell_rerun.rerun_cell(run)
 
 
 def summary() -> None:
