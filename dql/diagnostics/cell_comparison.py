@@ -17,6 +17,7 @@ import numpy as np
 from dql import paths
 from dql.config.schema import RunConfig
 from dql.diagnostics.curves import (
+    FIRST_TOLERANCE,
     METRIC_TOLERANCE,
     Curve,
     episode_scores,
@@ -161,8 +162,8 @@ def judge(
         return DIFFERENT, reasons
     noise = "scores within the noise of their episodes, 95% of all evaluations together"
     rounding = (
-        f"metrics within {METRIC_TOLERANCE:.0%} of their size: the same draws, rounded "
-        "otherwise, and training amplifies rounding"
+        f"metrics within {FIRST_TOLERANCE:.1%} at first and {METRIC_TOLERANCE:.0%} "
+        "later: the same draws, rounded otherwise, and training amplifies rounding"
     )
     if same_draws:
         return WITHIN_TOLERANCE, [rounding, *([noise] if scores else [])]
