@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Scale, check_one_or_all, load
 from dql.errors import UserError
 
 
@@ -26,8 +26,7 @@ def aggregate(
 
     Example: dql aggregate local-hopper-medium-expert td3_bc
     """
-    if every == bool(task and method):
-        raise UserError("dql aggregate: give TASK and METHOD, or --all")
+    check_one_or_all("aggregate", task, method, every)
     project = load(scale, changes)
     from dql.tables import aggregation
 
@@ -68,6 +67,8 @@ def claims() -> None:
     """Judge every claim of workflow/claims.yaml by the results that are there.
 
     Writes results/claims.json, claims.md and claims.html; computes nothing else.
+
+    Example: dql claims
     """
     from dql.claims.page import write_claims
 
@@ -75,7 +76,12 @@ def claims() -> None:
 
 
 def provenance() -> None:
-    """Write results/provenance/runs.{csv,html}: how every run was made."""
+    """Write how every run was made: versions, machine, data, time.
+
+    Reads results/runs and writes results/provenance/runs.csv and runs.html.
+
+    Example: dql provenance
+    """
     from dql.tables.runs import write_run_table
 
     write_run_table()
@@ -85,6 +91,8 @@ def summary() -> None:
     """Print what was made, where it is, and the main numbers.
 
     Reads the results below the working directory and computes nothing.
+
+    Example: dql summary
     """
     from dql.upkeep.summary import print_summary
 
