@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from dql.cli.main import app
 from dql.config.project import load_project
 from dql.config.schema import ProjectConfig, TaskConfig
+from dql.results.stored_runs import find_runs, stored_scale
 
 sys.path.insert(0, str(ROOT / "docs"))
 import tables as result_tables
@@ -114,6 +115,9 @@ def test_every_dql_task_and_method_exists(words):
     assert len(tasks) <= 1
     for task, rest in after.items():
         if rest and not rest[0].startswith("--"):
+            if words[0] == "cell":  # takes the stored run's scale
+                kept = find_runs(task, rest[0], [KEPT / "evidence"])
+                project = load_project(scale=stored_scale(kept[0])) if kept else project
             assert project.run_config(task, rest[0], 0).task == task
 
 

@@ -441,6 +441,8 @@ def cheaply(command: str) -> str:
         return f"make --dry-run {' '.join(rest)}"
     if program == "dvc" and rest[0] == "repro":
         return f"{command} --dry"
+    if rest[0] == "cell" and "--steps" in rest:  # a kept run, without its data
+        return f"dql cell {rest[1]} {rest[2]}"
     is_costly = "paper" in rest or rest[:2] == ["data", "fetch"]
     if program == "dql" and not is_costly and rest[0] not in ("adopt", "keep"):
         return command

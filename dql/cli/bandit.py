@@ -20,7 +20,12 @@ app = typer.Typer(
 
 @app.command("summary")
 def summary(scale: Scale = None, changes: Changes = None) -> None:
-    """Write results/bandit/summary.csv: one row per layout, method and seed."""
+    """Write results/bandit/summary.csv: one row per layout, method and seed.
+
+    Reads results/runs.
+
+    Example: dql bandit summary --scale smoke
+    """
     project = load(scale, changes)
     from dql.results import bandit_summary
 
@@ -52,6 +57,8 @@ def claims(scale: Scale = None, changes: Changes = None) -> None:
     """Check the paper's claims about the bandit against the summary.
 
     Reads workflow/claims.yaml and writes results/bandit/claims.json and claims.md.
+
+    Example: dql bandit claims
     """
     load(scale, changes)
     from dql.claims import bandit as bandit_claims

@@ -40,7 +40,10 @@ def run(
 
 @app.command("schema")
 def schema() -> None:
-    """Print the JSON schema of config.yaml, kept in config.schema.json."""
+    """Print the JSON schema of config.yaml, kept in config.schema.json.
+
+    Example: dql config schema
+    """
     from dql.config.schema import json_schema
 
     print_json(json_schema())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,9 +10,6 @@ from dql import paths
 from dql.cli import data_inspection, remade
 from dql.cli.options import Changes, Scale, Task, load
 from dql.errors import UserError
-
-if TYPE_CHECKING:
-    from dql.config.schema import TaskConfig
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
 app.command("policies")(remade.policies)
@@ -66,7 +62,9 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data generate local-hopper-medium-expert --scale smoke
     """
     chosen = load(scale, changes).task(task)
-    _generator(chosen)(chosen)
+    from dql.data.again import maker
+
+    maker(chosen)(chosen)
 
 
 @app.command("again")
@@ -79,30 +77,10 @@ def again(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data again remade-hopper-medium --scale evidence
     """
     chosen = load(scale, changes).task(task)
-    from dql.data.again import make_again
+    from dql.data.again import fetcher, make_again, maker
 
     is_fetched = chosen.dataset.source in ("d4rl", "minari")
-    make_again(chosen, (_fetcher if is_fetched else _generator)(chosen))
-
-
-def _generator(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
-    """Return the function that makes a task's data here."""
-    if task.dataset.source == "remade":
-        from dql.data.remade import generate
-    elif task.environment.startswith("pointmaze"):
-        from dql.data.pointmaze import generate
-    else:
-        from dql.data.local import generate
-    return generate
-
-
-def _fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
-    """Return the function that fetches and converts a task's data."""
-    if task.dataset.source == "minari":
-        from dql.data.minari_remote import fetch
-    else:
-        from dql.data.d4rl import fetch
-    return fetch
+    make_again(chosen, (fetcher if is_fetched else maker)(chosen))
 
 
 @app.command("fetch")
@@ -116,4 +94,6 @@ def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    _fetcher(chosen)(chosen)
+    from dql.data.again import fetcher
+
+    fetcher(chosen)(chosen)

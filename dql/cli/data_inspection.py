@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli.options import Changes, Scale, Task, load
+from dql.cli.options import AsJson, Changes, Scale, Task, load
 from dql.cli.output import print_json
 from dql.errors import UserError
 
 
 def list_tasks(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -51,15 +51,20 @@ def verify(
     """Read datasets row by row and compare them with their manifests.
 
     Checks shapes, NaN, the range of actions, flags, counts and the digest. A fault is
-    named with its file and row, and the exit code is 2.
+    named with its file and row. Exit code 1: a dataset has a fault.
 
     Example: dql data verify local-hopper-medium-expert
     """
     project = load(scale, changes)
     from dql.data.checks import dataset_state
     from dql.data.checks import verify as verify_dataset
+    from dql.results.manifests import read_manifest
 
-    chosen = [project.task(name) for name in tasks or []] or [
+    named = [project.task(name) for name in tasks or []]
+    for task in named:
+        if task.environment != "bandit":
+            read_manifest(task)  # nothing to verify is another matter than a fault
+    chosen = named or [
         task
         for task in project.tasks.values()
         if task.dataset.source != "bandit" and dataset_state(task).state != "absent"
@@ -75,8 +80,10 @@ def verify(
             f"{task.name}: {manifest['num_transitions']:,} transitions as in the "
             f"manifest, digest {manifest['digest'][:16]}"
         )
+    for fault in faults:
+        typer.secho(f"dql: {fault}", fg="red", err=True)
     if faults:
-        raise UserError("\n".join(faults))
+        raise typer.Exit(1)
     if not chosen:
         typer.echo("no dataset is on disk; dql data list shows what there could be")
 
@@ -86,17 +93,17 @@ def describe(
     figure: Annotated[
         bool, typer.Option("--figure", help="Draw figures/data_TASK, pdf and png.")
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the manifest instead.")
-    ] = False,
+    json: AsJson = False,
+    scale: Scale = None,
+    changes: Changes = None,
 ) -> None:
     """Print what a dataset holds: returns, episode lengths, ranges of the actions.
 
-    The dataset must be there; dql data list says which are.
+    The dataset must be there; dql data list says which are. As JSON it is the manifest.
 
     Example: dql data describe local-hopper-medium-expert --figure
     """
-    chosen = load(None, None).task(task)
+    chosen = load(scale, changes).task(task)
     from dql.data import datasets
     from dql.data import description as dataset_description
 
@@ -122,7 +129,7 @@ def describe(
 def check_physics(
     task: Task,
     file: Annotated[Path, typer.Argument(help="Recorded transitions, D4RL keys.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dql import paths
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Scale, check_one_or_all, load
 from dql.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def action_samples(
 
     Example: dql action-samples local-hopper-medium-expert diffusion_ql@eta=0
     """
-    if every == bool(task and method):
-        raise UserError("dql action-samples: give TASK and METHOD, or --all")
+    check_one_or_all("action-samples", task, method, every)
     project = load(scale, changes)
     from dql.diagnostics.action_samples import store_action_samples
     from dql.figures.registry import eta_cells
@@ -76,8 +75,7 @@ def stability(
 
     Example: dql stability remade-hopper-medium diffusion_ql --scale evidence
     """
-    if every == bool(task and method):
-        raise UserError("dql stability: give TASK and METHOD, or --all")
+    check_one_or_all("stability", task, method, every)
     project = load(scale, changes)
     import torch
 

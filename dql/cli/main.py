@@ -1,20 +1,24 @@
 """The `dql` command: the one place that parses arguments.
 
 Every verb loads its modules when it is called, so that `dql --help` stays quick. Exit
-codes: 0 done, 1 failed, 2 the user can mend it (one message, no traceback), 128 + n
-stopped by signal n with the checkpoint written (130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM).
+codes: 0 done, or yes; 1 no (`dql doctor`: something is in the way; `dql data verify`: a
+fault; `dql cell`: different); 2 the user can mend it (one message, no traceback); 3 it
+failed unexpectedly, with a traceback; 128 + n stopped by signal n with the checkpoint
+written (130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM).
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
 from dql.cli import (
     bandit,
+    cell,
     config,
     data,
     diagnostics,
@@ -25,6 +29,9 @@ from dql.cli import (
 )
 from dql.cli.output import replace_what_cannot_be_shown
 from dql.errors import UserError
+
+UNEXPECTED = 3
+"""Exit code of a failure that is nobody's answer; Python's own 1 would be a "no"."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +53,7 @@ for verb in (
     results.page,
     results.bundle,
     figures.figure,
-    results.cell,
+    cell.cell,
     results.summary,
     results.provenance,
     diagnostics.stability,
@@ -93,10 +100,12 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments)
     except UserError as error:
         message = str(error)
-    except ModuleNotFoundError as error:
-        if not error.name or error.name.partition(".")[0] == "dql":
-            raise
-        message = f"this Python has no '{error.name}'; install all it needs: make setup"
+    except Exception as error:
+        name = error.name if isinstance(error, ModuleNotFoundError) else None
+        if not name or name.partition(".")[0] == "dql":
+            traceback.print_exc()
+            sys.exit(UNEXPECTED)
+        message = f"this Python has no '{name}'; install all it needs: make setup"
     else:
         return
     typer.secho(f"dql: {message}", fg="red", err=True)

@@ -15,7 +15,10 @@ Method = Annotated[
 ]
 Scale = Annotated[
     str | None,
-    typer.Option(help="smoke, quick or paper; default: as in config.yaml."),
+    typer.Option(
+        help="A file of workflow/config/scales: smoke, quick, evidence, paper and "
+        "others; default: as in config.yaml."
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -29,7 +32,20 @@ Device = Annotated[
     str,
     typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, to standard out.")
+]
 ForeignCheckpoint = Literal["refuse", "discard"]
+
+
+def check_one_or_all(
+    verb: str, task: str | None, method: str | None, every: bool
+) -> None:
+    """Raise unless either a cell is named or all are asked for, and not both."""
+    if [bool(task), bool(method)] != [not every] * 2:
+        from dql.errors import UserError
+
+        raise UserError(f"dql {verb}: give TASK and METHOD, or --all")
 
 
 def load(scale: str | None, changes: list[str] | None) -> Project:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from dql import paths
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import AsJson, Changes, Scale, load
+from dql.cli.output import print_json
 
 
 def policies(
@@ -53,7 +54,7 @@ def compare(
             "--table", help="Write results/tables/remade_data from what is stored."
         ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -61,7 +62,8 @@ def compare(
 
     Counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
     published models of the real states and actions denoise the data. They are fetched
-    as dql data policies does. Writes results/comparisons and figures/remade.
+    as dql data policies does. Writes results/comparisons and figures/remade. As JSON
+    it is a list, a task each.
 
     Example: dql data compare remade-hopper-medium
     """
@@ -75,18 +77,18 @@ def compare(
         outputs = [paths.table_file("remade_data", suffix) for suffix in EXTENSIONS]
         write_comparison_table(files, outputs)
         return
-    from rich.console import Console
-
     from dql.data import comparison
     from dql.figures.remade_data import draw_comparison
     from dql.files import write_json
 
+    contents = []
     for task, file in zip(chosen, files, strict=True):
         found = comparison.compare(task)
+        contents.append(found.content())
         write_json(file, found.content())
         name = paths.comparison_figure(task.name)
         draw_comparison(found, [paths.figure_file(name, s) for s in ("pdf", "png")])
-        if json:
-            Console().print_json(data=found.content())
-        else:
+        if not json:
             typer.echo(markdown_text(comparison_table([found.content()])))
+    if json:
+        print_json(contents)

@@ -1,4 +1,4 @@
-"""From stored runs to cells, tables, claims; a cell run again; what was made."""
+"""From stored runs to cells, tables and claims; what was made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dql.cli.options import Changes, Method, Scale, Task, load
+from dql.cli.options import Changes, Scale, check_one_or_all, load
 from dql.errors import UserError
 
 
@@ -26,8 +26,7 @@ def aggregate(
 
     Example: dql aggregate local-hopper-medium-expert td3_bc
     """
-    if every == bool(task and method):
-        raise UserError("dql aggregate: give TASK and METHOD, or --all")
+    check_one_or_all("aggregate", task, method, every)
     project = load(scale, changes)
     from dql.tables import aggregation
 
@@ -68,6 +67,8 @@ def claims() -> None:
     """Judge every claim of workflow/claims.yaml by the results that are there.
 
     Writes results/claims.json and claims.md; computes nothing else.
+
+    Example: dql claims
     """
     from dql.claims.page import write_claims
 
@@ -104,39 +105,23 @@ def bundle(scale: Scale = None, changes: Changes = None) -> None:
 
 
 def provenance() -> None:
-    """Write results/provenance/runs.{csv,html}: how every run was made."""
+    """Write how every run was made: versions, machine, data, time.
+
+    Reads results/runs and writes results/provenance/runs.csv and runs.html.
+
+    Example: dql provenance
+    """
     from dql.tables.runs import write_run_table
 
     write_run_table()
-
-
-def cell(
-    task: Task,
-    method: Method,
-    seed: Annotated[int, typer.Option(help="The seed to run again.")] = 0,
-    scale: Scale = None,
-    changes: Changes = None,
-) -> None:
-    """Run one seed of a table's cell again, beside the stored results, and compare.
-
-    Prints the stored, the re-run and the published value with verdicts and cost.
-    Files go to results/rerun/TASK/METHOD/seedS.
-
-    Example: dql cell local-hopper-medium-expert td3_bc --seed 0
-    """
-    run = load(scale, changes).run_config(task, method, seed)
-    from dql.training.gpus import leased_gpu
-
-    with leased_gpu():
-        from dql.diagnostics import cell_rerun
-
-        cell_rerun.rerun_cell(run)
 
 
 def summary() -> None:
     """Print what was made, where it is, and the main numbers.
 
     Reads the results below the working directory and computes nothing.
+
+    Example: dql summary
     """
     from dql.upkeep.summary import print_summary
 

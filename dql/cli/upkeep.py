@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from dql.cli.options import AsJson
 from dql.cli.output import print_json
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Say what works here and what does not, each line with its remedy.
 
@@ -85,6 +86,8 @@ def record() -> None:
     """Write down in snakemake.lock how Snakemake made what is here, for clones.
 
     Commit it with dvc.lock; make record does both after a run.
+
+    Example: dql record
     """
     from dql.upkeep.adoption import LOCK, record
 
@@ -95,7 +98,9 @@ def adopt() -> None:
     """After dvc pull in a clone: let Snakemake know how these results were made.
 
     Reads snakemake.lock. Then snakemake -n finds nothing to do, and a changed setting
-    makes again what depends on it.
+    makes again what depends on it. Files of other content are named and left alone.
+
+    Example: dql adopt
     """
     from dql.upkeep.adoption import adopt
 
@@ -132,7 +137,8 @@ def restore(
     """Put the runs of a kept campaign back, so that Snakemake makes the others only.
 
     A restored run stays as it was made: no change of the code trains it again. To do
-    that, remove its folder below results/runs.
+    that, remove its folder below results/runs. Runs that cannot be restored beside what
+    is there are named and left out.
 
     Example: dql restore evidence --to .evidence
     """

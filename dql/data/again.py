@@ -65,6 +65,26 @@ def make_again(
             write_json(root / f"{task.name}.json", made)
 
 
+def maker(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that makes a task's data here, by its source."""
+    if task.dataset.source == "remade":
+        from dql.data.remade import generate
+    elif task.environment.startswith("pointmaze"):
+        from dql.data.pointmaze import generate
+    else:
+        from dql.data.local import generate
+    return generate
+
+
+def fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that fetches and converts a task's data, by its source."""
+    if task.dataset.source == "minari":
+        from dql.data.minari_remote import fetch
+    else:
+        from dql.data.d4rl import fetch
+    return fetch
+
+
 def check_sibling(made: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     """Raise unless two manifests are of one recipe and their returns agree."""
     task = manifest["task"]

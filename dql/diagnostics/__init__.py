@@ -2,5 +2,5 @@
 
 The only place above training that runs a policy. Imports everything below it.
 
-Public: `trajectories`, `action_samples`, `cell_rerun.rerun`.
+Public: `trajectories`, `action_samples`, `cell_rerun`, `cell_report`, `cell_list`.
 """

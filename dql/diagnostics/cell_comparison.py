@@ -1,12 +1,13 @@
 """Compare a re-run with the stored run, its cell and the paper.
 
-Three levels of sameness with the stored run: bit for bit (same machine, versions and
-company), within the noise of the evaluation's own episodes, different.
+Levels of sameness with the stored run: bit for bit (same machine, versions, company);
+within tolerance (rounding, which training amplifies); statistically alike (other noise
+or another draw of the data: evaluations alone are held against each other); different.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,27 @@ import numpy as np
 
 from dql import paths
 from dql.config.schema import RunConfig
-from dql.errors import UserError
-from dql.results.cell_facts import size_differences
-from dql.results.cell_scores import normalize, with_reference_returns
-from dql.results.files import UnusableRunError, read_json
-from dql.results.published import NUM_PUBLISHED_SEEDS, PublishedScore, find_score
-from dql.results.runs import (
-    EVALUATION_COLUMNS,
-    StoredRun,
-    config_differences,
-    evaluation_problems,
-    read_run,
+from dql.diagnostics.curves import (
+    FIRST_TOLERANCE,
+    METRIC_TOLERANCE,
+    Curve,
+    episode_scores,
+    metric_curves,
+    score_curve,
+    score_unit,
 )
+from dql.diagnostics.differences import last_record, stored_steps
+from dql.results.cell_facts import size_differences
+from dql.results.files import read_json
+from dql.results.published import NUM_PUBLISHED_SEEDS, PublishedScore, find_score
+from dql.results.runs import StoredRun
 from dql.results.statistics import Comparison, PublishedMean, compare
+from dql.results.stored_runs import Address, RecordedRun
 
 BIT_FOR_BIT = "same bit for bit"
-WITHIN_NOISE = "same within the noise of the episodes"
+WITHIN_TOLERANCE = "same within tolerance"
+ALIKE = "statistically alike"
 DIFFERENT = "different"
-INCOMPARABLE = "not comparable"
-NO_STORED = "nothing stored to compare with"
-NUM_ERRORS = 2.0
-"""Standard errors of the difference of two means that count as noise."""
 
 
 @dataclass(frozen=True)
@@ -55,128 +56,166 @@ class Score:
 
 @dataclass(frozen=True)
 class CellComparison:
-    """Stored, re-run and published values of one run, with what they say."""
+    """Stored, re-run and published values of one run, with what they say.
+
+    `num_gradient_steps` were compared of the stored run's; the cell's and the paper's
+    numbers, and the verdict, are of whole runs and None for a first part.
+    """
 
     task: str
     method: str
     seed: int
+    stored_in: Path
+    num_gradient_steps: int
+    num_stored_gradient_steps: int
     score_unit: str
-    stored: Score | None
-    rerun: Score
-    cell: Score | None
-    published: PublishedScore | None
     sameness: str
     reasons: list[str]
+    made_otherwise: list[str]
+    scores: Curve | None
+    metrics: list[Curve]
+    stored: Score | None
+    rerun: Score | None
+    cell: Score | None
+    published: PublishedScore | None
     verdict: Comparison | None
     cost: dict[str, Any]
     sizes: list[str]
     rerun_directory: Path
 
+    @property
+    def is_same(self) -> bool:
+        """Tell whether the re-run gave what is stored, at whichever level."""
+        return self.sameness != DIFFERENT
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all of the stored run was trained again."""
+        return self.num_gradient_steps == self.num_stored_gradient_steps
+
 
 def compare_cell(
     run: RunConfig,
-    stored: Path,
-    rerun: Path,
-    cell: Path,
+    stored: RecordedRun,
+    address: Address,
+    again: RecordedRun,
+    *,
+    same_draws: bool = True,
+    made_otherwise: Sequence[str] = (),
     published: Path = paths.PUBLISHED,
 ) -> CellComparison:
-    """Return how a re-run compares with the stored run, its cell and the paper."""
-    config = run.model_dump(mode="json")
-    again = read_run(rerun)
-    if again.diverged:
-        raise UserError(
-            f"{rerun}: the re-run diverged at gradient step "
-            f"{again.diverged.get('step')} in {again.diverged.get('term')}"
-        )
-    before, problem = _read_stored(stored)
-    sameness, reasons = (
-        (NO_STORED, [problem]) if before is None else _judge(before, again)
+    """Return how a re-run compares with the stored run, its cell and the paper.
+
+    `run` has the re-run's gradient steps. Without `same_draws` the noise or the rows of
+    data were others, and metrics are shown but not judged.
+    """
+    before, after = stored.run, again.run
+    last, total = run.training.num_gradient_steps, stored_steps(before)
+    scores, metrics = (
+        score_curve(before, after, last),
+        metric_curves(stored, again, last),
     )
-    rerun_score = _last_score(again)
-    number = find_score(run.task, run.method, published)
-    verdict = None
-    if number:
-        mean = PublishedMean(number.score, number.standard_error, NUM_PUBLISHED_SEEDS)
-        verdict = compare(np.array([rerun_score.mean]), mean)
+    sameness, reasons = judge(scores, metrics, same_draws=same_draws)
+    stops = [_stop(one, last_record(before, last)) for one in (before, after)]
+    if stops[0] != stops[1]:
+        sameness = DIFFERENT
+        reasons = ["diverged: stored {}, now {}".format(*map(_say, stops))]
+    whole = last == total
+    number = find_score(run.task, run.method, published) if whole else None
+    step = scores.steps[-1] if scores else None
+    rerun = _score(after, step)
     return CellComparison(
         run.task,
         run.method,
         run.seed,
-        score_unit(again),
-        _last_score(before) if before else None,
-        rerun_score,
-        _cell_score(cell),
-        number,
+        address.path,
+        last,
+        total,
+        score_unit(after),
         sameness,
-        [reason for reason in reasons if reason],
-        verdict,
-        _cost(again),
-        size_differences(config, 1),
+        reasons + list(_logged_by_one(stored, again)),
+        list(made_otherwise),
+        scores,
+        metrics,
+        _score(before, step),
         rerun,
+        _cell_score(address.cell) if whole else None,
+        number,
+        _verdict(rerun, number),
+        _cost(after),
+        size_differences(run.model_dump(mode="json"), 1) if whole else [],
+        after.directory,
     )
 
 
-def _read_stored(directory: Path) -> tuple[StoredRun | None, str]:
-    """Return the stored run, or why there is none to compare with."""
-    try:
-        run = read_run(directory)
-    except UnusableRunError as error:
-        return None, str(error)
-    if run.diverged:
-        return None, f"{directory}: the stored run diverged"
-    problems = evaluation_problems(run)
-    return (None, f"{directory}: {'; '.join(problems)}") if problems else (run, "")
+def judge(
+    scores: Curve | None, metrics: Sequence[Curve], *, same_draws: bool = True
+) -> tuple[str, list[str]]:
+    """Return the level of sameness of two runs' curves, and what it rests on."""
+    curves = [*([scores] if scores else []), *metrics]
+    if all(curve.is_identical for curve in curves):
+        return BIT_FOR_BIT, ["every digit that both recorded"]
+    judged = curves if same_draws else [scores] if scores else []
+    apart = [curve for curve in judged if not curve.is_within_tolerance]
+    reasons = [_how_far(curve) for curve in apart]
+    if apart:
+        return DIFFERENT, reasons
+    noise = "scores within the noise of their episodes, 95% of all evaluations together"
+    rounding = (
+        f"metrics within {FIRST_TOLERANCE:.1%} at first and {METRIC_TOLERANCE:.0%} "
+        "later: the same draws, rounded otherwise, and training amplifies rounding"
+    )
+    if same_draws:
+        return WITHIN_TOLERANCE, [rounding, *([noise] if scores else [])]
+    return ALIKE, [noise, "metrics not judged: other noise or another draw of the data"]
 
 
-def _judge(before: StoredRun, again: StoredRun) -> tuple[str, list[str]]:
-    """Return the level of sameness of two runs and what could explain a difference."""
-    differences = config_differences(before.config, again.config)
-    if before.dataset_digest != again.dataset_digest:
-        differences.append(
-            f"data digest is {again.dataset_digest}, stored {before.dataset_digest}"
-        )
-    if differences:
-        return INCOMPARABLE, differences
-    columns = list(EVALUATION_COLUMNS)
-    first, second = before.evaluations[columns], again.evaluations[columns]
-    if first.equals(second):
-        return BIT_FOR_BIT, []
-    ours, theirs = _last_score(again), _last_score(before)
-    errors = [score.standard_error or 0.0 for score in (ours, theirs)]
-    noise = NUM_ERRORS * float(np.hypot(*errors))
-    same = abs(ours.mean - theirs.mean) <= noise
-    reasons = [f"two standard errors of the difference are {noise:.2f}"]
-    reasons += _provenance_differences(before.provenance, again.provenance)
-    return (WITHIN_NOISE if same else DIFFERENT), reasons
+def _how_far(curve: Curve) -> str:
+    """Say where a curve is furthest beyond what is tolerated."""
+    excess = curve.differences - np.array(curve.tolerances)
+    worst = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+    return (
+        f"{curve.name} at gradient step {curve.steps[worst]:,}: stored "
+        f"{curve.stored[worst]:.6g}, now {curve.rerun[worst]:.6g}, tolerated "
+        f"± {curve.tolerances[worst]:.2g}; the first digit differs at step "
+        f"{curve.first_difference:,}"
+    )
 
 
-def _provenance_differences(
-    before: Mapping[str, Any], again: Mapping[str, Any]
-) -> list[str]:
-    """Return what was not the same about code, device and package versions."""
-    reasons = [
-        f"{name.replace('_', ' ')}: stored {before.get(name)}, now {again.get(name)}"
-        for name in ("code_fingerprint", "device", "physics")
-        if before.get(name) != again.get(name)
-    ]
-    old, new = before.get("versions") or {}, again.get("versions") or {}
-    reasons += [
-        f"{name}: stored {old.get(name)}, now {new.get(name)}"
-        for name in sorted(set(old) | set(new))
-        if old.get(name) != new.get(name)
-    ]
-    return reasons
+def _logged_by_one(stored: RecordedRun, again: RecordedRun) -> Iterator[str]:
+    """Yield a sentence for each metric that only one of two runs logged."""
+    for name in sorted(set(stored.metrics) ^ set(again.metrics)):
+        which = "stored run" if name in stored.metrics else "re-run"
+        yield f"{name}: logged by the {which} only"
 
 
-def _last_score(run: StoredRun) -> Score:
-    """Return the last evaluation's mean score with its error over episodes."""
-    table = run.evaluations
-    last = table[table["gradient_step"] == run.evaluation_steps[-1]]
-    returns = last["episode_return"].to_numpy(dtype=float)
-    normalized = normalize(returns, _environment(run))
-    scores = returns if normalized is None else normalized
+def _stop(run: StoredRun, last: int) -> dict[str, Any] | None:
+    """Return where a run diverged, if it did within its first `last` steps."""
+    diverged = run.diverged
+    return diverged if diverged and diverged.get("step", 0) <= last else None
+
+
+def _say(diverged: dict[str, Any] | None) -> str:
+    if diverged is None:
+        return "not"
+    return f"at gradient step {diverged.get('step')} in {diverged.get('term')}"
+
+
+def _score(run: StoredRun, step: int | None) -> Score | None:
+    """Return an evaluation's mean score with its error over episodes."""
+    if step is None:
+        return None
+    scores = episode_scores(run, step)
     error = float(scores.std(ddof=1) / len(scores) ** 0.5) if len(scores) > 1 else None
     return Score(float(scores.mean()), error, len(scores), "episodes")
+
+
+def _verdict(rerun: Score | None, number: PublishedScore | None) -> Comparison | None:
+    """Return the verdict on the re-run's score against a published number."""
+    if rerun is None or number is None:
+        return None
+    mean = PublishedMean(number.score, number.standard_error, NUM_PUBLISHED_SEEDS)
+    return compare(np.array([rerun.mean]), mean)
 
 
 def _cell_score(path: Path) -> Score | None:
@@ -188,18 +227,6 @@ def _cell_score(path: Path) -> Score | None:
     if scores["mean"] is None:
         return None
     return Score(scores["mean"], scores["standard_error"], scores["num_seeds"], "seeds")
-
-
-def _environment(run: StoredRun) -> Mapping[str, Any]:
-    """Return the run's task with the reference returns it was trained with."""
-    dataset = run.provenance.get("dataset") or {}
-    return with_reference_returns(run.config["environment"], dataset)
-
-
-def score_unit(run: StoredRun) -> str:
-    """Return what scores are called: returns, where no reference returns are known."""
-    known = _environment(run).get("reference_min_score") is not None
-    return "normalized score" if known else "mean return"
 
 
 def _cost(run: StoredRun) -> dict[str, Any]:

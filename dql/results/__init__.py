@@ -4,6 +4,6 @@ Runs and their provenance, cells over seeds, selection rules, statistics, the pa
 numbers, manifests of datasets. Reads files that others wrote and computes no gradient;
 imports the schema of the configuration and the bandit's geometry.
 
-Public: `runs`, `cells`, `selection`, `statistics`, `published`, `fingerprint`,
-`provenance`, `manifests`, `bandit_summary`.
+Public: `runs`, `stored_runs`, `run_archives`, `cells`, `selection`, `statistics`,
+`published`, `fingerprint`, `provenance`, `manifests`, `bandit_summary`.
 """

@@ -19,8 +19,8 @@ from dql.config.scale_schema import Stage
 from dql.errors import UserError
 from dql.results.files import UnusableRunError, read_csv, read_json
 from dql.results.fingerprint import training_fingerprint
+from dql.results.run_archives import finished_runs
 from dql.results.runs import config_differences
-from dql.upkeep.run_archives import finished_runs
 
 NUM_NEXT = 8
 SECONDS_PER_HOUR = 3600.0

@@ -18,14 +18,14 @@ from dql.errors import UserError
 from dql.files import locked, new_folder, write_bytes, write_json
 from dql.results.files import read_json
 from dql.results.restored import SIBLINGS, digests
-from dql.tables.runs import RUN_COLUMNS, made_with, run_rows
-from dql.upkeep.campaign import campaign_log, find_campaign
-from dql.upkeep.run_archives import (
+from dql.results.run_archives import (
     ARCHIVES,
     archived_runs,
     finished_runs,
     keep_runs,
 )
+from dql.tables.runs import RUN_COLUMNS, made_with, run_rows
+from dql.upkeep.campaign import campaign_log, find_campaign
 
 KEPT_FOLDERS = (
     paths.FIGURES,

@@ -22,14 +22,14 @@ from dql.results.files import read_json
 from dql.results.fingerprint import training_fingerprint
 from dql.results.manifests import check_manifest
 from dql.results.restored import digests, is_restored, recipe_difference
-from dql.upkeep.locks import has_snakemake_lock
-from dql.upkeep.run_archives import (
+from dql.results.run_archives import (
     archived_runs,
     mark_restored,
     run_files,
     unpack,
     write_run,
 )
+from dql.upkeep.locks import has_snakemake_lock
 
 MEASURED_FOLDERS = (paths.ACTION_SAMPLES, paths.STABILITY)
 """What was measured with checkpoints, a file a run: it cannot be made again."""

@@ -35,6 +35,7 @@ VERBS = [
     "adopt",
     "restore",
     "stability",
+    "action-samples",
 ]
 GROUPS = {
     "data": [
@@ -69,7 +70,8 @@ def call(*arguments: str) -> int:
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_verb_explains_itself(command, capsys):
     assert call(*command, "--help") == 0
-    assert len(capsys.readouterr().out.splitlines()) > 5
+    printed = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    assert f"Example: dql {' '.join(command)}" in printed
 
 
 def test_help_lists_every_verb(capsys):
@@ -123,6 +125,16 @@ def test_remedies_name_verbs_that_there_are():
                 found |= set(re.findall(pairs, text))
     assert len(found) > 15
     assert {name for name in found if name not in known | {*GROUPS}} == set()
+
+
+@pytest.mark.parametrize("verb", ["aggregate", "stability", "action-samples"])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["bandit-axes"], ["bandit-axes", "--all"], ["bandit-axes", "bcq", "--all"]],
+)
+def test_one_cell_or_all_and_never_half_of_it(verb, words, capsys):
+    assert call(verb, *words) == 2
+    assert f"dql {verb}: give TASK and METHOD, or --all" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", ["bandit-axes", "bandit-released", "hopper-medium-v2"])
@@ -193,12 +205,12 @@ def test_the_package_runs_as_the_command():
     assert done.stderr.startswith("dql: ")
 
 
-def test_a_failure_is_exit_code_1():
+def test_an_unexpected_failure_is_exit_code_3():
     script = (
         "import dql.cli.main; dql.cli.main.app = lambda **_: 1 / 0; dql.cli.main.main()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert b"ZeroDivisionError" in done.stderr
 
 

@@ -174,6 +174,8 @@ def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
     listed = capsys.readouterr().out
     assert "local-halfcheetah-medium-expert" in listed
     assert "…" not in listed  # a pipe has no width to cut at
+    assert call("data", "verify", "hopper-medium-v2", *sizes) == 2
+    assert "has no data yet" in capsys.readouterr().err
     assert call("data", "verify", *sizes) == 0
     assert "7 transitions as in the manifest" in capsys.readouterr().out
     assert call("data", "describe", "local-hopper-medium-expert", "--figure") == 0
@@ -182,7 +184,7 @@ def test_the_verbs_list_verify_and_describe(project: Path, capsys) -> None:
     assert drawn.read_bytes().startswith(b"\x89PNG")
     with h5py.File(paths.dataset_file("local-hopper-medium-expert"), "r+") as file:
         file["episode_0/rewards"][1] = np.inf
-    assert call("data", "verify", *sizes) == 2
+    assert call("data", "verify", *sizes) == 1
     assert "rewards is not finite at row 1" in capsys.readouterr().err
 
 

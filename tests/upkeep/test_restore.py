@@ -14,10 +14,10 @@ from dql.config.project import load_project
 from dql.errors import UserError
 from dql.results.fingerprint import training_fingerprint
 from dql.results.restored import is_held, restored_runs
+from dql.results.run_archives import ARCHIVES, archive_file, pack
 from dql.upkeep.campaign import stages_of
 from dql.upkeep.keep import keep
 from dql.upkeep.restore import restore
-from dql.upkeep.run_archives import ARCHIVES, archive_file, pack
 
 PROJECT = load_project(scale="evidence")
 RUNS = PROJECT.runs()[:3]
