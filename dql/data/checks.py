@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
-from dql.data.d4rl import DOWNLOADS
 from dql.data.d4rl import LICENCE as D4RL_LICENCE
 from dql.data.d4rl_rows import dimensions
 from dql.data.datasets import DATA_FILE, load_dataset, stored_episodes
@@ -50,7 +49,7 @@ class DatasetState:
 
 
 def dataset_state(
-    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = paths.DOWNLOADS
 ) -> DatasetState:
     """Look up a task's data on disk; nothing is read but the manifest."""
     source, folder = task.dataset.source, root / paths.minari_id(task.name)

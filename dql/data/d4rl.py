@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
     from dql.config.schema import TaskConfig
 
-DOWNLOADS = paths.RESULTS / "downloads"
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 LICENCE = "CC BY 4.0 (D4RL, Fu et al. 2020)"
 
 
 def fetch(
-    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = paths.DOWNLOADS
 ) -> dict[str, Any]:
     """Download and convert a D4RL task's data; return its manifest."""
     if task.dataset.source != "d4rl" or not task.dataset.url:
