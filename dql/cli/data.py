@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,14 +107,28 @@ def _fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
 
 
 @app.command("fetch")
-def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
-    """Download the task's D4RL file, check its digest and convert it to Minari.
+def fetch(
+    task: Task,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--from", help="Take the D4RL file from this folder."),
+    ] = None,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Bring the task's D4RL file here, check it and convert it to Minari.
 
-    A download that was cut is resumed, and a file that is in results/downloads
-    already is used. Tasks of source minari come from Minari's own remote instead.
-    Files go to results/datasets.
+    It is used from results/downloads or from D4RL's own folder ($D4RL_DATASET_DIR, else
+    ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its host
+    fails; a download that was cut is resumed. Tasks of source minari come from Minari's
+    own remote instead. Files go to results/datasets.
 
     Example: dql data fetch hopper-medium-v2
     """
     chosen = load(scale, changes).task(task)
-    _fetcher(chosen)(chosen)
+    if folder is None:
+        _fetcher(chosen)(chosen)
+        return
+    from dql.data.d4rl import fetch
+
+    fetch(chosen, folder=folder)

@@ -22,7 +22,7 @@ from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
 from dql.upkeep.versioned import has_md5, held_twice, tracked_files
 
 LOGS = paths.RESULTS / "logs"
-KEPT_ASIDE = ("*.part", "*.part.version", "*.rejected")
+KEPT_ASIDE = ("*.part", "*.part.*", "*.rejected")
 DAY_SECONDS = 86400.0
 QUIET_SECONDS = 3600.0
 """What has changed since may belong to a process that is at work on it."""
