@@ -11,6 +11,7 @@ import http.client
 import logging
 import re
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -47,6 +48,14 @@ class RefusedError(UserError):
     """What a source gave is not the expected file."""
 
 
+class StoppedError(Exception):
+    """The user stopped the downloads; what came is kept."""
+
+
+stopping = threading.Event()
+"""Set, it ends the downloads of all threads at their next piece, within 30 seconds."""
+
+
 def download(
     url: str,
     destination: Path,
@@ -55,7 +64,6 @@ def download(
     num_bytes: int | None = None,
     part: Path | None = None,
     hasty: bool = False,
-    pause_seconds: float = FIRST_PAUSE_SECONDS,
 ) -> str:
     """Bring the file to `destination`, which is not there; return its sha256.
 
@@ -64,7 +72,7 @@ def download(
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = part or destination.with_name(f"{destination.name}.part")
-    _complete(url, part, num_bytes, pause_seconds, hasty=hasty)
+    _complete(url, part, num_bytes, hasty=hasty)
     try:
         found = check_file(part, sha256, num_bytes)
     except RefusedError as error:
@@ -91,9 +99,7 @@ def reject(path: Path) -> Path:
     return path.replace(path.with_name(f"{name}.rejected"))
 
 
-def _complete(
-    url: str, part: Path, num_bytes: int | None, pause_seconds: float, *, hasty: bool
-) -> None:
+def _complete(url: str, part: Path, num_bytes: int | None, *, hasty: bool) -> None:
     """Fetch what is missing; attempts that bring nothing new are counted."""
     failures, allowed = 0, NUM_HASTY_ATTEMPTS if hasty else NUM_ATTEMPTS
     while True:
@@ -121,7 +127,13 @@ def _complete(
         if failures >= allowed:
             raise UnreachableError(f"{reason}; {size} bytes are kept in {part}")
         logger.info("%s: %s after %d bytes, trying again", part.name, reason, size)
-        time.sleep(pause_seconds * 2**failures)
+        _pause(FIRST_PAUSE_SECONDS * 2**failures)
+
+
+def _pause(seconds: float) -> None:
+    """Wait, unless the user stops the downloads meanwhile."""
+    if stopping.wait(seconds):
+        raise StoppedError
 
 
 def _fetch_rest(url: str, part: Path, num_bytes: int | None, *, hasty: bool) -> bool:
@@ -191,6 +203,7 @@ def _receive(
         while chunk := response.read1(CHUNK_BYTES):
             file.write(chunk)
             progress(len(chunk))
+            _pause(0)
             received += len(chunk)
             seconds = time.monotonic() - since
             if seconds < SLOW_SECONDS:
