@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
+NUM_FAULTS_SHOWN = 3
+
 app.command("policies")(remade.policies)
 app.command("compare")(remade.compare)
 app.command("list")(data_inspection.list_tasks)
@@ -108,27 +110,75 @@ def _fetcher(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
 
 @app.command("fetch")
 def fetch(
-    task: Task,
+    task: Annotated[
+        str | None, typer.Argument(help="A task of workflow/config/tasks.yaml.")
+    ] = None,
+    suites: Annotated[
+        list[str] | None,
+        typer.Option("--suite", help="All D4RL tasks of this suite; repeatable."),
+    ] = None,
+    all_suites: Annotated[
+        bool, typer.Option("--all", help="All D4RL tasks there are.")
+    ] = False,
     folder: Annotated[
         Path | None,
-        typer.Option("--from", help="Take the D4RL file from this folder."),
+        typer.Option("--from", help="Take the D4RL files from this folder."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would come from where, and GB."),
+    ] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 4,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Bring the task's D4RL file here, check it and convert it to Minari.
+    """Bring D4RL's files here, check them and convert them to Minari.
 
-    It is used from results/downloads or from D4RL's own folder ($D4RL_DATASET_DIR, else
-    ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its host
-    fails; a download that was cut is resumed. Tasks of source minari come from Minari's
-    own remote instead. Files go to results/datasets.
+    A file is used from results/downloads or from D4RL's own folder ($D4RL_DATASET_DIR,
+    else ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its
+    host fails; a download that was cut is resumed. Tasks of source minari come from
+    Minari's own remote instead. Files go to results/datasets.
 
-    Example: dql data fetch hopper-medium-v2
+    Example: dql data fetch --suite gym
     """
-    chosen = load(scale, changes).task(task)
-    if folder is None:
+    project = load(scale, changes)
+    if sum((task is not None, bool(suites), all_suites)) != 1:
+        raise UserError(
+            "dql data fetch takes one of: a task, --suite SUITE (repeatable), --all"
+        )
+    if task is not None and folder is None and not dry_run:
+        chosen = project.task(task)
         _fetcher(chosen)(chosen)
         return
-    from dql.data.d4rl import fetch
+    from dql.data.fetching import published_tasks
 
-    fetch(chosen, folder=folder)
+    if task is None:
+        _fetch_many(published_tasks(project, suites), folder, at_once, dry_run)
+    elif dry_run:
+        _fetch_many([project.task(task)], folder, at_once, dry_run)
+    else:
+        from dql.data.d4rl import fetch
+
+        fetch(project.task(task), folder=folder)
+
+
+def _fetch_many(
+    tasks: list[TaskConfig], folder: Path | None, at_once: int, dry_run: bool
+) -> None:
+    """Fetch, or foresee, and print the table; raise with every fault there was."""
+    from rich.console import Console
+
+    from dql.cli.data_table import print_fetched
+    from dql.data import fetching
+
+    if dry_run:
+        lines = fetching.foresee_all(tasks, folder)
+    else:
+        lines = fetching.fetch_all(tasks, folder, at_once)
+    print_fetched(lines, fetching.free_bytes(), Console())
+    if faults := [line.fault for line in lines if line.fault]:
+        more = len(faults) - NUM_FAULTS_SHOWN
+        listed = "\n".join(faults[:NUM_FAULTS_SHOWN])
+        rest = f"\nand {more} more; dql data fetch TASK says why" if more > 0 else ""
+        raise UserError(f"{len(faults)} of {len(lines)} failed:\n{listed}{rest}")
+    fetching.check_disk(line.missing_bytes for line in lines)

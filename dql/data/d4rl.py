@@ -87,7 +87,7 @@ def convert(
             root=root,
             dimensions=dimensions(task.environment),
             description={
-                **_describe(task, sha256, served_by),
+                **_describe(task, sha256, file.stat().st_size, served_by),
                 "num_published_transitions": source["rewards"].shape[0],
             },
             environment_spec=_environment_spec(task),
@@ -115,7 +115,9 @@ def _environment_spec(task: TaskConfig) -> EnvSpec | None:
     return environment_spec(task.environment, task.physics, task.horizon)
 
 
-def _describe(task: TaskConfig, sha256: str, served_by: str | None) -> dict[str, Any]:
+def _describe(
+    task: TaskConfig, sha256: str, num_bytes: int, served_by: str | None
+) -> dict[str, Any]:
     return {
         "source": "d4rl",
         "description": f"D4RL's {task.name}, converted row by row",
@@ -123,6 +125,7 @@ def _describe(task: TaskConfig, sha256: str, served_by: str | None) -> dict[str,
         "url": task.dataset.url,
         "served_by": served_by,
         "file_sha256": sha256,
+        "file_num_bytes": num_bytes,
         "reference_scores": {
             "min": task.reference_min_score,
             "max": task.reference_max_score,

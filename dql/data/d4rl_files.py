@@ -61,12 +61,17 @@ def obtain(task: TaskConfig, downloads: Path, folder: Path | None = None) -> Ser
             wanted, kept, lambda file: check(task, file), (local,) if local else ()
         )
     except NoSourceError as error:
-        raise UserError(
-            f"task '{task.name}': no source gave its data, {wanted.name}:\n{error}\n"
-            f"Remedy: put the file at {kept}; or, if a folder has it, dql data fetch "
-            f"{task.name} --from FOLDER (or set {FOLDER_VARIABLE}); or run a task of "
-            "data made here, for example: dql data generate local-pointmaze-umaze"
-        ) from None
+        raise UserError(no_source(task, kept, str(error))) from None
+
+
+def no_source(task: TaskConfig, kept: Path, reasons: str) -> str:
+    """Say that no source gave a task's file: each one's reason, and what to do."""
+    return (
+        f"task '{task.name}': no source gave its data, {kept.name}:\n{reasons}\n"
+        f"Remedy: put the file at {kept}; or, if a folder has it, "
+        f"dql data fetch {task.name} --from FOLDER (or set {FOLDER_VARIABLE}); or run "
+        "a task of data made here, for example: dql data generate local-pointmaze-umaze"
+    )
 
 
 def find_local(name: str) -> Path | None:
@@ -79,27 +84,41 @@ def find_local(name: str) -> Path | None:
         return None
 
 
+def check_folder(folder: Path | None) -> None:
+    """Raise if the folder given, or the one that the variable names, is not there."""
+    named_folder(folder, FOLDER_VARIABLE, "D4RL's files")
+
+
 def _from_folder(
     task: TaskConfig, wanted: PublishedFile, kept: Path, folder: Path
 ) -> Served:
     """Return the file of a folder that the user named, or say what is wrong with it."""
-    root = named_folder(folder, FOLDER_VARIABLE, "D4RL's files")
-    path = root / wanted.name
-    needed = f"task '{task.name}' needs {wanted.name}"
-    if not path.is_file():
-        others = ", ".join(other_versions(wanted.name, root))
-        hint = f"; it has {others}, another version's" if others else ""
-        raise UserError(
-            f"{shown(root)} has no file {wanted.name}{hint}. {needed}; without --from "
-            f"it is fetched: dql data fetch {task.name}"
-        )
+    path = folder_file(task, folder)
     try:
         return from_file(wanted, path, kept, lambda file: check(task, file))
     except RefusedError as error:
         raise UserError(
-            f"{shown(path)} is not the expected file: {error}. {needed} as "
+            f"{shown(path)} is not the expected file: {error}. {_needed(task)} as "
             f"{wanted.urls[0]} has it; to fetch that: dql data fetch {task.name}"
         ) from None
+
+
+def folder_file(task: TaskConfig, folder: Path) -> Path:
+    """Return where the folder that the user named has the task's file; raise if not."""
+    root = named_folder(folder, FOLDER_VARIABLE, "D4RL's files")
+    name = published_file(task).name
+    if (root / name).is_file():
+        return root / name
+    others = ", ".join(other_versions(name, root))
+    hint = f"; it has {others}, another version's" if others else ""
+    raise UserError(
+        f"{shown(root)} has no file {name}{hint}. {_needed(task)}; without --from it "
+        f"is fetched: dql data fetch {task.name}"
+    )
+
+
+def _needed(task: TaskConfig) -> str:
+    return f"task '{task.name}' needs {published_file(task).name}"
 
 
 def other_versions(name: str, folder: Path) -> list[str]:

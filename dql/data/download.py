@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30.0
+ASK_SECONDS = 10.0
 NUM_ATTEMPTS = 5
 NUM_HASTY_ATTEMPTS = 2
 FIRST_PAUSE_SECONDS = 1.0
@@ -80,6 +81,27 @@ def download(
         raise RefusedError(fault) from None
     part.replace(destination)
     return found
+
+
+def ask(url: str) -> int | None:
+    """Return the size of a server's file, None if it does not say; fetch none of it.
+
+    It asks for the first byte: not every address answers HEAD. Raises
+    `UnreachableError`.
+    """
+    request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_SECONDS) as response:
+            length = response.headers.get("Content-Length")
+            if response.status == http.client.PARTIAL_CONTENT:
+                said = response.headers.get("Content-Range") or ""
+                length = said.rpartition("/")[2]
+    except urllib.error.HTTPError as error:
+        raise UnreachableError(f"the server answers {error.code}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise UnreachableError(reason) from None
+    return int(length) if length and length.isdigit() else None
 
 
 def check_file(path: Path, sha256: str | None, num_bytes: int | None) -> str:

@@ -146,17 +146,13 @@ def _fetch(
     slow: list[str] | None,
 ) -> Served:
     """Download the file; with a list of slow addresses, join that soon."""
-    part = kept.with_name(f"{kept.name}.part")
-    if url != wanted.urls[0]:  # bytes of two servers never make one file
-        host = urlsplit(url).netloc.replace(":", "-")
-        part = part.with_name(f"{part.name}.{host}")
     try:
         download(
             url,
             kept,
             sha256=wanted.sha256,
             num_bytes=wanted.num_bytes,
-            part=part,
+            part=part_file(wanted, url, kept),
             hasty=slow is not None,
         )
     except TooSlowError:
@@ -169,6 +165,15 @@ def _fetch(
         fault = f"{error}; what came is kept as {reject(kept)}"
         raise type(error)(fault) from None
     return Served(kept, url, sha256)
+
+
+def part_file(wanted: PublishedFile, url: str, kept: Path) -> Path:
+    """Return where a download grows: bytes of two servers never make one file."""
+    part = kept.with_name(f"{kept.name}.part")
+    if url == wanted.urls[0]:
+        return part
+    host = urlsplit(url).netloc.replace(":", "-")
+    return part.with_name(f"{part.name}.{host}")
 
 
 def _check(

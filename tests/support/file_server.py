@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import sys
-import time
-
-PAUSE_SECONDS = 0.2
+import threading
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -24,11 +22,16 @@ class Server(http.server.ThreadingHTTPServer):
     location: str | None = None
     """Where it sends whoever asks; None: it answers itself."""
     first_piece: int | None = None
-    """Bytes that it sends at once, the others `PAUSE_SECONDS` later; None: all."""
+    """Bytes that it sends at once, the others once `goes_on` is set; None: all."""
+    pause_seconds = 0.2
+    """After which the others are sent in any case."""
+    barrier: threading.Barrier | None = None
+    """What answers wait at before they are sent; None: nothing."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.ranges: list[str | None] = []
+        self.goes_on = threading.Event()
 
     def handle_error(self, request, client_address) -> None:
         """Let clients go away in the middle of an answer."""
@@ -48,6 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server: Server = self.server
         asked = self.headers["Range"]
         server.ranges.append(asked)
+        if server.barrier:
+            server.barrier.wait(10)
         if server.location:
             self.send_response(302)
             self.send_header("Location", server.location)
@@ -76,7 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         self.wfile.write(body[: server.first_piece])
         if server.first_piece is not None:
-            time.sleep(PAUSE_SECONDS)
+            server.goes_on.wait(server.pause_seconds)
             self.wfile.write(body[server.first_piece :])
 
     def _may_continue(self) -> bool:
