@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +34,9 @@ NUM_TRANSITIONS = 1000
 FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")
 """Settings whose value does not change what a step costs, unless it is absent or 0."""
 
+Kind = Callable[[RunConfig, int], str]
+"""Names the kind of a run in a block of so many."""
+
 
 @dataclass
 class Work:
@@ -57,19 +60,25 @@ class Cost:
     checkpoint_bytes: int
 
 
-def make_works(project: Project, device: torch.device) -> list[Work]:
-    """Return the work of every method in every suite of the scale."""
+def make_works(
+    project: Project, device: torch.device, key: Kind | None = None
+) -> list[Work]:
+    """Return the work of every method in every suite of the scale.
+
+    Of the runs that `key` names alike, one is timed; by default those of equal cost.
+    """
+    name_kind = key or cost_key
     costs: dict[str, Cost] = {}
     works: dict[tuple[str, str], Work] = {}
-    for key in project.runs():
-        run = project.run_config(*key)
+    for names in project.runs():
+        run = project.run_config(*names)
         suite = project.suite(run.suite)
         work = works.setdefault((run.suite, run.method), Work(run.suite, run.method))
         work.num_runs += 1
         if is_stored(run):
             work.num_finished += 1
             continue
-        kind = cost_key(run, suite.seeds_per_job)
+        kind = name_kind(run, suite.seeds_per_job)
         if kind not in costs:
             costs[kind] = measure(run, suite.seeds_per_job, device)
         steps = run.training.num_gradient_steps
