@@ -1,6 +1,6 @@
 """What a scale would train, and what that costs on this machine, before it is spent.
 
-Gradient steps of every distinct kind of run are timed here, 80 of each:
+Gradient steps of every distinct kind of run are timed here, up to 80 of each:
 same agent, dimensions, block size and device as the run itself, on random transitions.
 Evaluation is not in the estimate; neither are downloads and the local datasets.
 """
@@ -31,6 +31,8 @@ from dql.results.files import UnusableRunError, read_json
 from dql.training.gradient_steps import make_steps, training_streams
 
 NUM_TRANSITIONS = 1000
+NUM_BLOCKS = 4
+ENOUGH_SECONDS = 5.0
 FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")
 """Settings whose value does not change what a step costs, unless it is absent or 0."""
 
@@ -172,16 +174,21 @@ def build_agent(
 
 
 def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float:
-    """Return the best mean of a few blocks of noise, the first one left out."""
-    means = []
-    for block in range(4):
+    """Return the best mean of a few blocks of noise, the first one left out.
+
+    Long ones are as exact in smaller number, and a start is little of a long first one.
+    """
+    means: list[float] = []
+    for block in range(NUM_BLOCKS):
+        if sum(means) * BLOCK_STEPS > ENOUGH_SECONDS:
+            break
         start = time.perf_counter()
         for step in range(block * BLOCK_STEPS, (block + 1) * BLOCK_STEPS):
             take(step, streams.at(step))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         means.append((time.perf_counter() - start) / BLOCK_STEPS)
-    return min(means[1:])
+    return min(means[1:] or means)
 
 
 def totals(works: Iterable[Work]) -> Work:
