@@ -16,10 +16,13 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +30,8 @@ FIRST_INTERVAL, LAST_INTERVAL = 2.0, 20.0
 """Seconds between two lines in a log: soon after the start, and in the long run."""
 
 COUNTS = {
-    "bytes": (DownloadColumn, TransferSpeedColumn),
-    "counts": (MofNCompleteColumn,),
+    "bytes": (DownloadColumn(), TransferSpeedColumn()),
+    "counts": (MofNCompleteColumn(),),
 }
 
 LINE = re.compile(
@@ -107,21 +110,52 @@ def line_interval(elapsed: float) -> float:
     return min(max(elapsed / 10, FIRST_INTERVAL), LAST_INTERVAL)
 
 
+_displays: list[Progress] = []
+"""The one that is on the terminal, if any; threads add their bars to it."""
+
+
+class _CountColumn(ProgressColumn):
+    """Writes how far a bar is in its own unit."""
+
+    def render(self, task: Task) -> Text:
+        columns = COUNTS[task.fields["unit"]]
+        return Text(" ").join(column.render(task) for column in columns)
+
+
 @contextmanager
 def progress_bar(
     description: str, total: int | None, *, start: int = 0, unit: str = "counts"
 ) -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves the bar on by so much; `unit` is of `COUNTS`."""
+    """Yield a function that moves the bar on by so much; `unit` is of `COUNTS`.
+
+    Bars that are begun while another is drawn, in other threads too, stand below it.
+    """
     if not sys.stderr.isatty():
         yield _line_writer(description, total, start)
         return
-    columns = [TextColumn("{task.description}"), BarColumn()]
-    columns += [column() for column in COUNTS[unit]]
+    with _display() as progress:
+        bar = progress.add_task(description, total=total, completed=start, unit=unit)
+        try:
+            yield lambda amount: progress.advance(bar, amount)
+        finally:
+            progress.remove_task(bar)
+
+
+@contextmanager
+def _display() -> Iterator[Progress]:
+    """Yield the display that is on the terminal, or a new one."""
+    if _displays:
+        yield _displays[-1]
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), _CountColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as progress:
-        bar = progress.add_task(description, total=total, completed=start)
-        yield lambda amount: progress.advance(bar, amount)
+        _displays.append(progress)
+        try:
+            yield progress
+        finally:
+            _displays.remove(progress)
 
 
 def _line_writer(

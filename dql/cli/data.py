@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +12,12 @@ from dql.cli import data_inspection, remade
 from dql.cli.options import Changes, Scale, Task, load
 from dql.errors import UserError
 
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
+
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
+NUM_FAULTS_SHOWN = 3
+
 app.command("policies")(remade.policies)
 app.command("compare")(remade.compare)
 app.command("list")(data_inspection.list_tasks)
@@ -84,16 +90,78 @@ def again(task: Task, scale: Scale = None, changes: Changes = None) -> None:
 
 
 @app.command("fetch")
-def fetch(task: Task, scale: Scale = None, changes: Changes = None) -> None:
-    """Download the task's D4RL file, check its digest and convert it to Minari.
+def fetch(
+    task: Annotated[
+        str | None, typer.Argument(help="A task of workflow/config/tasks.yaml.")
+    ] = None,
+    suites: Annotated[
+        list[str] | None,
+        typer.Option("--suite", help="All D4RL tasks of this suite; repeatable."),
+    ] = None,
+    all_suites: Annotated[
+        bool, typer.Option("--all", help="All D4RL tasks there are.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--from", help="Take the D4RL files from this folder."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would come from where, and GB."),
+    ] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 4,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Bring D4RL's files here, check them and convert them to Minari.
 
-    A download that was cut is resumed, and a file that is in results/downloads
-    already is used. Tasks of source minari come from Minari's own remote instead.
-    Files go to results/datasets.
+    A file is used from results/downloads or from D4RL's own folder ($D4RL_DATASET_DIR,
+    else ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its
+    host fails; a download that was cut is resumed. Tasks of source minari come from
+    Minari's own remote instead. Files go to results/datasets.
 
-    Example: dql data fetch hopper-medium-v2
+    Example: dql data fetch --suite gym
     """
-    chosen = load(scale, changes).task(task)
-    from dql.data.again import fetcher
+    project = load(scale, changes)
+    if sum((task is not None, bool(suites), all_suites)) != 1:
+        raise UserError(
+            "dql data fetch takes one of: a task, --suite SUITE (repeatable), --all"
+        )
+    if task is not None and folder is None and not dry_run:
+        chosen = project.task(task)
+        from dql.data.again import fetcher
 
-    fetcher(chosen)(chosen)
+        fetcher(chosen)(chosen)
+        return
+    from dql.data.fetching import published_tasks
+
+    if task is None:
+        _fetch_many(published_tasks(project, suites), folder, at_once, dry_run)
+    elif dry_run:
+        _fetch_many([project.task(task)], folder, at_once, dry_run)
+    else:
+        from dql.data.d4rl import fetch
+
+        fetch(project.task(task), folder=folder)
+
+
+def _fetch_many(
+    tasks: list[TaskConfig], folder: Path | None, at_once: int, dry_run: bool
+) -> None:
+    """Fetch, or foresee, and print the table; raise with every fault there was."""
+    from rich.console import Console
+
+    from dql.cli.data_table import print_fetched
+    from dql.data import fetching
+
+    if dry_run:
+        lines = fetching.foresee_all(tasks, folder)
+    else:
+        lines = fetching.fetch_all(tasks, folder, at_once)
+    print_fetched(lines, fetching.free_bytes(), Console())
+    if faults := [line.fault for line in lines if line.fault]:
+        more = len(faults) - NUM_FAULTS_SHOWN
+        listed = "\n".join(faults[:NUM_FAULTS_SHOWN])
+        rest = f"\nand {more} more; dql data fetch TASK says why" if more > 0 else ""
+        raise UserError(f"{len(faults)} of {len(lines)} failed:\n{listed}{rest}")
+    fetching.check_disk(line.missing_bytes for line in lines)

@@ -1,13 +1,16 @@
-"""The table of `dql data list`, as wide as the terminal."""
+"""The tables of `dql data list` and `fetch`, as wide as the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dql.data.checks import DatasetState
+from dql.data.fetching import Fetched
 
 COLUMNS = ("task", "on disk", "source", "transitions", "MB", "licence")
 """In the order in which a narrow terminal keeps them; the first two always."""
@@ -46,3 +49,35 @@ def _cells(state: DatasetState) -> tuple[str, ...]:
         f"{state.num_bytes / 1e6:,.0f}" if state.num_bytes else "",
         state.licence,
     )
+
+
+def print_fetched(
+    lines: Sequence[Fetched], num_free_bytes: int, console: Console
+) -> None:
+    """Print file, source, size and verdict of each task, and what is still to come."""
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for name in ("file", "source", "MB", "verdict"):
+        align = "right" if name == "MB" else "left"
+        table.add_column(name, justify=align, overflow="fold", no_wrap=name == "MB")
+    for line in lines:
+        size = f"{line.num_bytes / 1e6:,.1f}" if line.num_bytes else "?"
+        table.add_row(line.file, Text(_place(line)), size, line.verdict)
+    console.print(table)
+    missing = sum(line.missing_bytes for line in lines)
+    if missing:
+        verdict = (
+            "which holds it" if missing <= num_free_bytes else "which does not hold it"
+        )
+        console.print(
+            f"To come: about {missing / 1e9:,.1f} GB, with the converted data; the "
+            f"disk has {num_free_bytes / 1e9:,.1f} GB free, {verdict}.",
+            highlight=False,
+        )
+
+
+def _place(line: Fetched) -> str:
+    """Return a source without the file's name, which stands beside it."""
+    folder = line.source.removesuffix(f"/{line.file}")
+    return urlsplit(line.source).netloc or folder or "none"

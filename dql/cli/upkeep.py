@@ -8,25 +8,38 @@ from typing import Annotated
 
 import typer
 
-from dql.cli.options import AsJson
+from dql.cli.options import AsJson, load
 from dql.cli.output import print_json
 
 
 def doctor(
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Also what this machine lacks for the scale, and hours."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Say what works here and what does not, each line with its remedy.
 
     Looks at Python, packages, GPUs, physics, C kernels, space, DVC, git, locks and
     D4RL's files; trains and downloads nothing. Exit code 1: something is in the way.
+    With --scale it also times the scale's agents: data, disk, GPUs and hours of that
+    scale.
 
-    Example: dql doctor --json
+    Example: dql doctor --scale paper
     """
+    load(scale, None)
     from rich.console import Console
 
-    from dql.upkeep.doctor import as_json, examine, is_usable, print_findings
+    from dql.upkeep.doctor import (
+        as_json,
+        checks_of,
+        examine,
+        is_usable,
+        print_findings,
+    )
 
-    findings = examine()
+    findings = examine(checks_of(scale))
     if json:
         print_json(as_json(findings))
     else:

@@ -77,6 +77,13 @@ class DatasetConfig(Strict):
         pattern=r"^https?://[^\s@?#]+/[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="kept in results and logs: no credentials, no query",
     )
+    mirrors: Unique[Annotated[str, Field(pattern=r"^https?://[^\s@?#]+[^\s@?#/]$")]] = (
+        Field(
+            [],
+            exclude=True,  # where a copy was fetched from is no part of a run
+            description="folders of other hosts that have the file under its own name",
+        )
+    )
     sha256: str | None = Field(None, description="None: the digest is not known")
     num_bytes: Count | None = None
     quality: Literal["medium", "medium-replay", "medium-expert"] | None = None

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
-from dql.data.d4rl import DOWNLOADS
 from dql.data.d4rl import LICENCE as D4RL_LICENCE
+from dql.data.d4rl_files import published_file
 from dql.data.d4rl_rows import dimensions
 from dql.data.datasets import DATA_FILE, load_dataset, stored_episodes
 from dql.data.episode_checks import check_episode
@@ -50,7 +50,7 @@ class DatasetState:
 
 
 def dataset_state(
-    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = paths.DOWNLOADS
 ) -> DatasetState:
     """Look up a task's data on disk; nothing is read but the manifest."""
     source, folder = task.dataset.source, root / paths.minari_id(task.name)
@@ -89,8 +89,8 @@ def _whole_state(task: TaskConfig, manifest: dict[str, Any]) -> str:
 def _is_downloading(task: TaskConfig, downloads: Path) -> bool:
     if not task.dataset.url:
         return False
-    file = downloads / task.dataset.url.rpartition("/")[2]
-    return file.exists() or file.with_name(f"{file.name}.part").exists()
+    file = downloads / published_file(task).name
+    return any((file.is_file(), *downloads.glob(f"{file.name}.part*")))
 
 
 def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,17 @@ import h5py
 
 from dql import paths
 from dql.bars import progress_bar
+from dql.data.d4rl_files import (
+    UnreadableError,
+    obtain,
+    opened,
+    published_file,
+    reading,
+)
 from dql.data.d4rl_rows import check_structure, dimensions, episodes
-from dql.data.download import UnreachableError, download, record_digest, reject
+from dql.data.download import reject
 from dql.data.minari_files import Episode, write_dataset
+from dql.data.sources import record_digest
 from dql.environments.locomotion import LOCOMOTION, environment_spec
 from dql.errors import UserError
 from dql.files import locked
@@ -25,44 +33,53 @@ if TYPE_CHECKING:
 
     from dql.config.schema import TaskConfig
 
-DOWNLOADS = paths.RESULTS / "downloads"
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 LICENCE = "CC BY 4.0 (D4RL, Fu et al. 2020)"
+ONE_AT_A_TIME = threading.Lock()
+"""Conversions take turns: HDF5 lets one thread in, and a second would only wait."""
 
 
 def fetch(
-    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+    task: TaskConfig,
+    root: Path = paths.DATASETS,
+    downloads: Path = paths.DOWNLOADS,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Download and convert a D4RL task's data; return its manifest."""
+    """Bring a D4RL task's file here and convert it; return its manifest.
+
+    It comes from `folder`, if one is given, or from the first source that has it.
+    """
     if task.dataset.source != "d4rl" or not task.dataset.url:
         raise refuse_source(task, "fetch")
-    file = downloads / task.dataset.url.rpartition("/")[2]
-    with locked(file):
-        try:
-            sha256 = download(
-                task.dataset.url,
-                file,
-                sha256=task.dataset.sha256,
-                num_bytes=task.dataset.num_bytes,
-            )
-        except UnreachableError as error:
-            raise UserError(
-                f"task '{task.name}': its data could not be fetched from "
-                f"{task.dataset.url} ({error}). Without a network, put the file at "
-                f"{file}, or run a task whose data are made here, for example: "
-                "dql data generate local-pointmaze-umaze"
-            ) from None
-        manifest = convert(task, file, sha256, root)
-        record_digest(file, sha256)
+    kept = downloads / published_file(task).name
+    with locked(kept):
+        served = obtain(task, downloads, folder)
+        with ONE_AT_A_TIME:
+            try:
+                manifest = convert(
+                    task, served.path, served.sha256, root, served_by=served.source
+                )
+            except UnreadableError as error:
+                if served.path != kept:  # the user's own file stays as it is
+                    raise
+                raise UserError(
+                    f"{error}. It is kept as {reject(kept)}; download it anew with: "
+                    f"dql data fetch {task.name}"
+                ) from None
+            record_digest(kept, served)
     return manifest
 
 
-def convert(task: TaskConfig, file: Path, sha256: str, root: Path) -> dict[str, Any]:
+def convert(
+    task: TaskConfig,
+    file: Path,
+    sha256: str,
+    root: Path,
+    served_by: str | None = None,
+) -> dict[str, Any]:
     """Stream a D4RL file into the task's Minari dataset; return its manifest."""
-    with _reading(task, file):
-        source = h5py.File(file, "r")
-    with source:
-        with _reading(task, file):
+    with opened(file) as source:
+        with reading(file):
             num_rows = check_structure(source, task, file)
         return write_dataset(
             task.name,
@@ -70,7 +87,7 @@ def convert(task: TaskConfig, file: Path, sha256: str, root: Path) -> dict[str, 
             root=root,
             dimensions=dimensions(task.environment),
             description={
-                **_describe(task, sha256),
+                **_describe(task, sha256, file.stat().st_size, served_by),
                 "num_published_transitions": source["rewards"].shape[0],
             },
             environment_spec=_environment_spec(task),
@@ -84,24 +101,12 @@ def _read(
     with progress_bar(f"converting {task.name}", num_rows) as progress:
         stored = episodes(source, task, num_rows)
         while True:
-            with _reading(task, file):
+            with reading(file):
                 episode = next(stored, None)
             if episode is None:
                 return
             yield episode
             progress(len(episode.rewards))
-
-
-@contextmanager
-def _reading(task: TaskConfig, file: Path) -> Iterator[None]:
-    """Take what h5py raises for a file's bytes for damage, and set the file aside."""
-    try:
-        yield
-    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{file} is not a readable HDF5 file ({error}). It is kept as "
-            f"{reject(file)}; download it anew with: dql data fetch {task.name}"
-        ) from None
 
 
 def _environment_spec(task: TaskConfig) -> EnvSpec | None:
@@ -110,13 +115,17 @@ def _environment_spec(task: TaskConfig) -> EnvSpec | None:
     return environment_spec(task.environment, task.physics, task.horizon)
 
 
-def _describe(task: TaskConfig, sha256: str) -> dict[str, Any]:
+def _describe(
+    task: TaskConfig, sha256: str, num_bytes: int, served_by: str | None
+) -> dict[str, Any]:
     return {
         "source": "d4rl",
         "description": f"D4RL's {task.name}, converted row by row",
         "licence": LICENCE,
         "url": task.dataset.url,
+        "served_by": served_by,
         "file_sha256": sha256,
+        "file_num_bytes": num_bytes,
         "reference_scores": {
             "min": task.reference_min_score,
             "max": task.reference_max_score,

@@ -1,7 +1,8 @@
 """Download a file so that it is whole or not there: resumed, retried, checked.
 
 What has arrived waits beside the destination as `NAME.part` and is continued, also by a
-later call. A file that fails its check is kept as `NAME.rejected` for inspection.
+later call. A file that fails its check is kept as `NAME.rejected` for inspection. Which
+of several sources is asked, and when, is `dql.data.sources`' choice.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import http.client
 import logging
 import re
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,8 +25,14 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30.0
+ASK_SECONDS = 10.0
 NUM_ATTEMPTS = 5
+NUM_HASTY_ATTEMPTS = 2
 FIRST_PAUSE_SECONDS = 1.0
+
+SLOW_SECONDS = 30.0
+SLOW_BYTES = 600_000
+"""Less than this in `SLOW_SECONDS` is slow: a file of 0.3 GB would take four hours."""
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -33,73 +41,95 @@ class UnreachableError(Exception):
     """The server could not be reached, or sent nothing more, however often asked."""
 
 
+class TooSlowError(UnreachableError):
+    """The server sends, but so slowly that another one should be asked first."""
+
+
+class RefusedError(UserError):
+    """What a source gave is not the expected file."""
+
+
+class StoppedError(Exception):
+    """The user stopped the downloads; what came is kept."""
+
+
+stopping = threading.Event()
+"""Set, it ends the downloads of all threads at their next piece, within 30 seconds."""
+
+
 def download(
     url: str,
     destination: Path,
     *,
     sha256: str | None = None,
     num_bytes: int | None = None,
-    pause_seconds: float = FIRST_PAUSE_SECONDS,
+    part: Path | None = None,
+    hasty: bool = False,
 ) -> str:
-    """Bring the file to `destination` unless it is there; return its sha256.
+    """Bring the file to `destination`, which is not there; return its sha256.
 
-    A file whose digest is not known is checked against the one on record, if any (see
-    `record_digest`). Raises `UnreachableError` when the network fails.
+    `part` is where it grows. With `hasty`, a slow or failing server is given up soon.
+    Raises `UnreachableError` when the network fails, `RefusedError` for another file.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    record = _record(destination)
-    if sha256 is None and record.is_file():
-        sha256 = record.read_text(encoding="utf-8").split()[0]
-    if not destination.is_file():
-        part = destination.with_name(f"{destination.name}.part")
-        _complete(url, part, num_bytes, pause_seconds)
-        _check(part, url, sha256, num_bytes)
-        part.replace(destination)
-    return _check(destination, url, sha256, num_bytes)
+    part = part or destination.with_name(f"{destination.name}.part")
+    _complete(url, part, num_bytes, hasty=hasty)
+    try:
+        found = check_file(part, sha256, num_bytes)
+    except RefusedError as error:
+        fault = f"{error}; what came is kept as {reject(part)}"
+        raise RefusedError(fault) from None
+    part.replace(destination)
+    return found
 
 
-def record_digest(path: Path, sha256: str) -> None:
-    """Keep the digest of a file that proved good, for later downloads of it."""
-    _record(path).write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
+def ask(url: str) -> int | None:
+    """Return the size of a server's file, None if it does not say; fetch none of it.
+
+    It asks for the first byte: not every address answers HEAD. Raises
+    `UnreachableError`.
+    """
+    request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_SECONDS) as response:
+            length = response.headers.get("Content-Length")
+            if response.status == http.client.PARTIAL_CONTENT:
+                said = response.headers.get("Content-Range") or ""
+                length = said.rpartition("/")[2]
+    except urllib.error.HTTPError as error:
+        raise UnreachableError(f"the server answers {error.code}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise UnreachableError(reason) from None
+    return int(length) if length and length.isdigit() else None
 
 
-def _record(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+def check_file(path: Path, sha256: str | None, num_bytes: int | None) -> str:
+    """Return a file's digest; raise unless digest and size are those expected."""
+    size = path.stat().st_size
+    if num_bytes is not None and size != num_bytes:
+        raise RefusedError(f"it has {size} bytes, expected {num_bytes}")
+    found = file_sha256(path)
+    if sha256 is not None and found != sha256:
+        raise RefusedError(f"its sha256 is {found}, expected {sha256}")
+    return found
 
 
 def reject(path: Path) -> Path:
     """Set a file aside, under a name that says so; return the new path."""
-    name = path.name.removesuffix(".part")
+    name = path.name.partition(".part")[0]
     return path.replace(path.with_name(f"{name}.rejected"))
 
 
-def _check(path: Path, url: str, sha256: str | None, num_bytes: int | None) -> str:
-    """Return the file's digest; set the file aside if it is not the expected one."""
-    size = path.stat().st_size
-    found = file_sha256(path)
-    if sha256 is not None and found != sha256:
-        fault = f"its sha256 is {found}, expected {sha256}"
-    elif num_bytes is not None and size != num_bytes:
-        fault = f"it has {size} bytes, expected {num_bytes}"
-    else:
-        return found
-    raise UserError(
-        f"{url} did not give the expected file: {fault}. What came is kept as "
-        f"{reject(path)}; nothing was converted. Run the command again to download anew"
-    )
-
-
-def _complete(
-    url: str, part: Path, num_bytes: int | None, pause_seconds: float
-) -> None:
+def _complete(url: str, part: Path, num_bytes: int | None, *, hasty: bool) -> None:
     """Fetch what is missing; attempts that bring nothing new are counted."""
-    failures = 0
+    failures, allowed = 0, NUM_HASTY_ATTEMPTS if hasty else NUM_ATTEMPTS
     while True:
         before = part.stat().st_size if part.exists() else 0
         if num_bytes is not None and before == num_bytes:
             return
         try:
-            if _fetch_rest(url, part):
+            if _fetch_rest(url, part, num_bytes, hasty=hasty):
                 return
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
@@ -116,13 +146,19 @@ def _complete(
             reason = str(error) or type(error).__name__
         size = part.stat().st_size if part.exists() else 0
         failures = 0 if size > before else failures + 1
-        if failures == NUM_ATTEMPTS:
+        if failures >= allowed:
             raise UnreachableError(f"{reason}; {size} bytes are kept in {part}")
         logger.info("%s: %s after %d bytes, trying again", part.name, reason, size)
-        time.sleep(pause_seconds * 2**failures)
+        _pause(FIRST_PAUSE_SECONDS * 2**failures)
 
 
-def _fetch_rest(url: str, part: Path) -> bool:
+def _pause(seconds: float) -> None:
+    """Wait, unless the user stops the downloads meanwhile."""
+    if stopping.wait(seconds):
+        raise StoppedError
+
+
+def _fetch_rest(url: str, part: Path, num_bytes: int | None, *, hasty: bool) -> bool:
     """Append to the partial file; say whether it is complete."""
     start = part.stat().st_size if part.exists() else 0
     version = part.with_name(f"{part.name}.version")
@@ -151,10 +187,12 @@ def _fetch_rest(url: str, part: Path) -> bool:
         start = sent
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
+        if num_bytes is not None and total not in (None, num_bytes):
+            raise RefusedError(f"it has {total} bytes, expected {num_bytes}")
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             version.write_text(tag, encoding="utf-8")
-        _receive(response, part, start, total)
+        _receive(response, part, start, total, hasty=hasty)
     is_complete = total is None or part.stat().st_size == total
     if is_complete:
         version.unlink(missing_ok=True)
@@ -171,13 +209,28 @@ def _first_byte(response: http.client.HTTPResponse) -> int | None:
 
 
 def _receive(
-    response: http.client.HTTPResponse, part: Path, start: int, total: int | None
+    response: http.client.HTTPResponse,
+    part: Path,
+    start: int,
+    total: int | None,
+    *,
+    hasty: bool,
 ) -> None:
-    name = part.name.removesuffix(".part")
+    name = part.name.partition(".part")[0]
     with (
         part.open("ab" if start else "wb") as file,
         progress_bar(name, total, start=start, unit="bytes") as progress,
     ):
-        while chunk := response.read(CHUNK_BYTES):
+        since, received = time.monotonic(), 0
+        while chunk := response.read1(CHUNK_BYTES):
             file.write(chunk)
             progress(len(chunk))
+            _pause(0)
+            received += len(chunk)
+            seconds = time.monotonic() - since
+            if seconds < SLOW_SECONDS:
+                continue
+            if hasty and received < SLOW_BYTES:
+                speed = f"{received / seconds / 1000:.1f} kB/s"
+                raise TooSlowError(f"the server sends {speed}; what came is kept")
+            since, received = time.monotonic(), 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from dql import paths
 from dql.bars import progress_bar
-from dql.data.d4rl import DOWNLOADS, VERSIONED
+from dql.data.d4rl import VERSIONED
 from dql.data.d4rl_rows import dimensions
 from dql.data.episode_rows import cut
 from dql.data.minari_files import Episode, write_dataset
@@ -37,7 +37,7 @@ FLAT = ("observations", "actions")
 
 
 def fetch(
-    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = DOWNLOADS
+    task: TaskConfig, root: Path = paths.DATASETS, downloads: Path = paths.DOWNLOADS
 ) -> dict[str, Any]:
     """Bring a Minari dataset here and write it as the task's; return its manifest.
 
@@ -128,7 +128,7 @@ def _stored(published: minari.MinariDataset, task: TaskConfig) -> Iterator[Any]:
     except Exception as error:  # a damaged file fails in h5py, NumPy or Minari
         raise UserError(
             f"task '{task.name}': Minari's dataset '{task.dataset.id}' is damaged "
-            f"({type(error).__name__}: {error}); remove {paths.RESULTS}/downloads/"
+            f"({type(error).__name__}: {error}); remove {paths.DOWNLOADS}/"
             f"{FOLDER}/{task.dataset.id} and fetch it anew: dql data fetch {task.name}"
         ) from None
 

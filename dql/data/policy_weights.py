@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from dql import paths
-from dql.data.download import UnreachableError, download
+from dql.data.sources import NoSourceError, PublishedFile, named_folder, serve
 from dql.errors import UserError, nearest
 from dql.files import file_sha256, locked, write_bytes
 from dql.results.published import read_rows
@@ -204,12 +203,9 @@ def _compare(
 
 def _local_file(entry: PublishedWeights, folder: Path | None) -> Path | None:
     """Find a policy's file by its name, or where its publisher's repository has it."""
-    named = folder or os.environ.get(FOLDER_VARIABLE)
-    if not named:
+    root = named_folder(folder, FOLDER_VARIABLE, "published policies")
+    if root is None:
         return None
-    root = Path(named).expanduser()
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder of published policies")
     by_name = (next(root.rglob(entry.name + suffix), None) for suffix in SUFFIXES)
     in_repository = root / Path(*Path(entry.url).parts[-3:])
     candidates = [path for path in (*by_name, in_repository) if path]
@@ -224,14 +220,14 @@ def _fetched(entry: PublishedWeights) -> Path:
             "run code and is not read here. With its arrays in an npz, run: dql data "
             f"policies {entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
         )
-    file = paths.POLICIES / "downloads" / entry.file_name
+    wanted = PublishedFile(entry.file_name, (entry.url,), entry.sha256, entry.num_bytes)
+    kept = paths.POLICIES / "downloads" / wanted.name
     try:
-        download(entry.url, file, sha256=entry.sha256, num_bytes=entry.num_bytes)
-    except UnreachableError as error:
+        return serve(wanted, kept, lambda file: _checked(entry, file)).path
+    except NoSourceError as error:
         raise UserError(
-            f"policy '{entry.name}' could not be fetched from {entry.url} ({error}). "
+            f"policy '{entry.name}' could not be fetched:\n{error}\n"
             f"With its file in a folder, run: dql data policies {entry.name} --from "
             f"FOLDER (or set {FOLDER_VARIABLE}); data that need none: "
             "dql data generate local-pointmaze-umaze"
         ) from None
-    return file

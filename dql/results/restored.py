@@ -24,6 +24,7 @@ NOT_OF_THE_RECIPE = frozenset(
         "num_cut_episodes",
         "num_episodes",
         "num_training_transitions",
+        "served_by",
         "versions",
         SIBLINGS,
     }

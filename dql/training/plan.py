@@ -1,6 +1,6 @@
 """What a scale would train, and what that costs on this machine, before it is spent.
 
-Gradient steps of every distinct kind of run are timed here, 80 of each:
+Gradient steps of every distinct kind of run are timed here, up to 80 of each:
 same agent, dimensions, block size and device as the run itself, on random transitions.
 Evaluation is not in the estimate; neither are downloads and the local datasets.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -31,8 +31,13 @@ from dql.results.files import UnusableRunError, read_json
 from dql.training.gradient_steps import make_steps, training_streams
 
 NUM_TRANSITIONS = 1000
+NUM_BLOCKS = 4
+ENOUGH_SECONDS = 5.0
 FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")
 """Settings whose value does not change what a step costs, unless it is absent or 0."""
+
+Kind = Callable[[RunConfig, int], str]
+"""Names the kind of a run in a block of so many."""
 
 
 @dataclass
@@ -57,19 +62,25 @@ class Cost:
     checkpoint_bytes: int
 
 
-def make_works(project: Project, device: torch.device) -> list[Work]:
-    """Return the work of every method in every suite of the scale."""
+def make_works(
+    project: Project, device: torch.device, key: Kind | None = None
+) -> list[Work]:
+    """Return the work of every method in every suite of the scale.
+
+    Of the runs that `key` names alike, one is timed; by default those of equal cost.
+    """
+    name_kind = key or cost_key
     costs: dict[str, Cost] = {}
     works: dict[tuple[str, str], Work] = {}
-    for key in project.runs():
-        run = project.run_config(*key)
+    for names in project.runs():
+        run = project.run_config(*names)
         suite = project.suite(run.suite)
         work = works.setdefault((run.suite, run.method), Work(run.suite, run.method))
         work.num_runs += 1
         if is_stored(run):
             work.num_finished += 1
             continue
-        kind = cost_key(run, suite.seeds_per_job)
+        kind = name_kind(run, suite.seeds_per_job)
         if kind not in costs:
             costs[kind] = measure(run, suite.seeds_per_job, device)
         steps = run.training.num_gradient_steps
@@ -163,16 +174,21 @@ def build_agent(
 
 
 def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float:
-    """Return the best mean of a few blocks of noise, the first one left out."""
-    means = []
-    for block in range(4):
+    """Return the best mean of a few blocks of noise, the first one left out.
+
+    Long ones are as exact in smaller number, and a start is little of a long first one.
+    """
+    means: list[float] = []
+    for block in range(NUM_BLOCKS):
+        if sum(means) * BLOCK_STEPS > ENOUGH_SECONDS:
+            break
         start = time.perf_counter()
         for step in range(block * BLOCK_STEPS, (block + 1) * BLOCK_STEPS):
             take(step, streams.at(step))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         means.append((time.perf_counter() - start) / BLOCK_STEPS)
-    return min(means[1:])
+    return min(means[1:] or means)
 
 
 def totals(works: Iterable[Work]) -> Work:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial, update_wrapper
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,14 +17,24 @@ from rich.table import Table
 
 from dql.upkeep.doctor_machine import MACHINE_CHECKS
 from dql.upkeep.doctor_project import PROJECT_CHECKS
+from dql.upkeep.doctor_scale import NAMED_SCALE_CHECKS, SCALE_CHECKS
 from dql.upkeep.findings import Finding, problem
 from dql.upkeep.places import PLACE_CHECKS
 
 Check = Callable[[], Iterable[Finding]]
 
-CHECKS: tuple[Check, ...] = (*MACHINE_CHECKS, *PLACE_CHECKS, *PROJECT_CHECKS)
+GENERAL_CHECKS = (*MACHINE_CHECKS, *PLACE_CHECKS, *PROJECT_CHECKS)
+CHECKS: tuple[Check, ...] = (*GENERAL_CHECKS, *SCALE_CHECKS)
 SYMBOLS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]"}
 SYMBOLS["problem"] = "[bold red]problem[/]"
+
+
+def checks_of(scale: str | None) -> tuple[Check, ...]:
+    """Return the checks of a scale; one that is named has more, and takes longer."""
+    if scale is None:
+        return CHECKS
+    named = (update_wrapper(partial(c, scale), c) for c in NAMED_SCALE_CHECKS)
+    return (*GENERAL_CHECKS, *named)
 
 
 def examine(checks: Sequence[Check] = CHECKS) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What `dql doctor` looks at in the checkout: space, versions kept, locks, data."""
+"""What `dql doctor` looks at in the checkout: versions kept, locks, runs, leases."""
 
 from __future__ import annotations
 
@@ -8,74 +8,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dql import paths
 from dql.upkeep.doctor_machine import INSTALL
 from dql.upkeep.findings import Finding, ok, problem, warning
 from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
-
-if TYPE_CHECKING:
-    from dql.config.project import Project
-
-RUN_BYTES = {"bandit": 4e6}
-"""Space of a run: twice the largest checkpoint (1.6 MB), which is written anew."""
-OTHER_RUN_BYTES = 20e6
-"""The same for the other suites, whose largest checkpoint has 7.4 MB (pen)."""
-D4RL_BYTES = 500e6
-"""Assumed of a D4RL file whose size is not on record; the largest known has 0.3 GB."""
-TRANSITION_BYTES = 250
-"""Of a local dataset; 219 measured of a hopper's, at scale smoke."""
-
-
-def check_configuration() -> Iterator[Finding]:
-    """Load and validate the configuration."""
-    from dql.config.project import load_project
-
-    project = load_project()
-    found = f"scale {project.config.scale}, {len(project.runs())} runs"
-    yield ok("configuration", found)
-
-
-def check_disk() -> Iterator[Finding]:
-    """Compare free space with what the unfinished part of the scale will take."""
-    from dql.config.project import load_project
-
-    place = next(p for p in (paths.RESULTS, Path()) if p.is_dir())
-    if not os.access(place, os.W_OK):
-        remedy = "change its owner or permissions, or use snakemake --directory"
-        yield problem("disk", f"{place.resolve()} is not writable", remedy)
-        return
-    free = shutil.disk_usage(place).free
-    needed = missing_bytes(load_project())
-    text = f"{free / 1e9:,.1f} GB free in results, about {needed / 1e9:,.1f} GB to come"
-    if free < needed:
-        yield problem("disk", text, "free space, or see what dql gc can delete")
-    elif free < 2 * needed:
-        remedy = "DVC keeps a second copy where the file system has no reflinks"
-        yield warning("disk", text, remedy)
-    else:
-        yield ok("disk", text)
-
-
-def missing_bytes(project: Project) -> float:
-    """Return about how many bytes the runs and data to come will take."""
-    needed, tasks = 0.0, set()
-    for task, method, seed in project.runs():
-        folder = paths.run_directory(task, method, seed)
-        if not (folder / paths.PROVENANCE_FILE).is_file():
-            suite = project.task(task).suite
-            needed += RUN_BYTES.get(suite, OTHER_RUN_BYTES)
-        tasks.add(task)
-    for task in tasks:
-        dataset = project.task(task).dataset
-        if dataset.source == "bandit" or paths.dataset_manifest(task).is_file():
-            continue
-        if dataset.source == "d4rl":  # the file as fetched, and converted
-            needed += 2 * (dataset.num_bytes or D4RL_BYTES)
-        else:
-            needed += TRANSITION_BYTES * (dataset.num_transitions or 1e6)
-    return needed
 
 
 def check_snakemake() -> Iterator[Finding]:
@@ -91,23 +28,6 @@ def check_snakemake() -> Iterator[Finding]:
         yield warning("snakemake", f"{version}, without the launcher", remedy)
     else:
         yield ok("snakemake", f"{version}, with the launcher")
-
-
-def check_d4rl_files() -> Iterator[Finding]:
-    """Say which D4RL datasets are here, and whether the scale trains on others."""
-    from dql.config.project import load_project
-
-    project = load_project()
-    tasks = [n for n, task in project.tasks.items() if task.dataset.source == "d4rl"]
-    here = {n for n in tasks if paths.dataset_manifest(n).is_file()}
-    trained = {task for task, _, _ in project.runs()}
-    absent = [name for name in tasks if name in trained - here]
-    text = f"{len(here)} of {len(tasks)} datasets here"
-    if absent:
-        remedy = f"snakemake fetches them; by hand: dql data fetch {absent[0]}"
-        yield warning("d4rl", f"{text}; to train on: {', '.join(absent)}", remedy)
-    else:
-        yield ok("d4rl", f"{text}; this scale needs no other")
 
 
 def check_dvc() -> Iterator[Finding]:
@@ -209,13 +129,10 @@ def check_gpu_leases() -> Iterator[Finding]:
 
 
 PROJECT_CHECKS = (
-    check_configuration,
-    check_disk,
     check_dvc,
     check_snakemake,
     check_locks,
     check_records,
     check_code_of_runs,
     check_gpu_leases,
-    check_d4rl_files,
 )

@@ -22,8 +22,7 @@ from dql.upkeep.locks import has_snakemake_lock, is_locked, running_snakemakes
 from dql.upkeep.versioned import has_md5, held_twice, tracked_files
 
 LOGS = paths.RESULTS / "logs"
-DOWNLOADS = paths.RESULTS / "downloads"
-KEPT_ASIDE = ("*.part", "*.part.version", "*.rejected")
+KEPT_ASIDE = ("*.part", "*.part.*", "*.rejected")
 DAY_SECONDS = 86400.0
 QUIET_SECONDS = 3600.0
 """What has changed since may belong to a process that is at work on it."""
@@ -129,9 +128,9 @@ def reruns() -> Iterator[Item]:
 def kept_aside_downloads() -> Iterator[Item]:
     """Yield downloads that were cut or rejected, unless one is going on."""
     for pattern in KEPT_ASIDE:
-        for file in sorted(DOWNLOADS.glob(pattern)):
+        for file in sorted(paths.DOWNLOADS.glob(pattern)):
             name = file.name.partition(".part")[0].removesuffix(".rejected")
-            lock = DOWNLOADS / f".{name}.lock"
+            lock = paths.DOWNLOADS / f".{name}.lock"
             if not (lock.is_file() and is_locked(lock)):
                 yield _item(file, "download kept aside", "downloading again")
 

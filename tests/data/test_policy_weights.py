@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dql.data import policy_weights
+from dql.data import policy_weights, sources
 from dql.data.download import UnreachableError
 from dql.data.policy_weights import (
     arrays_digest,
@@ -141,8 +141,8 @@ def test_offline_the_way_out_is_named(arrays, monkeypatch):
     def fail(*_, **__):
         raise UnreachableError("no route")
 
-    monkeypatch.setattr(policy_weights, "download", fail)
-    remedy = r"'p'.*no route.*--from.*dql data generate local-"
+    monkeypatch.setattr(sources, "download", fail)
+    remedy = r"(?s)'p'.*no route.*--from.*dql data generate local-"
     with pytest.raises(UserError, match=remedy):
         store_weights("p")
 

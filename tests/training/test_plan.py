@@ -1,6 +1,7 @@
 """The plan counts runs and steps, and times what a step costs."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -91,3 +92,22 @@ def test_a_device_that_is_not_there_is_named(name, word, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=word):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "num_taken", "best"),
+    [([2, 0.5, 0.25, 1], 4, 0.25), ([3, 2.5, 1], 2, 2.5), ([6, 1], 1, 6)],
+)
+def test_long_steps_are_timed_fewer_times(monkeypatch, blocks, num_taken, best):
+    """`blocks` are the seconds that each block of noise would take."""
+    now, taken = [0.0], []
+
+    def take(step, noise):
+        taken.append(step)
+        now[0] += blocks[step // plan.BLOCK_STEPS] / plan.BLOCK_STEPS
+
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: now[0])
+    streams = SimpleNamespace(at=lambda step: None)
+    seconds = plan.seconds_per_step(take, streams, CPU)
+    assert seconds == pytest.approx(best / plan.BLOCK_STEPS)
+    assert taken == list(range(num_taken * plan.BLOCK_STEPS))

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.results.fingerprint import training_fingerprint
-from dql.upkeep import doctor, doctor_machine, doctor_project, places
+from dql.upkeep import doctor, doctor_machine, doctor_project, doctor_scale, places
 from dql.upkeep.doctor import as_json, examine, is_usable
 from dql.upkeep.findings import Finding
 from dql.upkeep.locks import is_locked
@@ -25,7 +26,8 @@ from dql.upkeep.locks import is_locked
 def folder(tmp_path, monkeypatch):
     """An empty working directory without GPUs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in ("CUDA_VISIBLE_DEVICES", "D4RL_DATASET_DIR"):
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "results").mkdir()
     return tmp_path
 
@@ -130,20 +132,20 @@ def test_kernels_that_are_off_or_cannot_be_built_are_a_warning(monkeypatch):
     ("free", "status"), [(1e3, "problem"), (1e15, "ok"), (None, "warning")]
 )
 def test_space_is_held_against_what_is_to_come(folder, monkeypatch, free, status):
-    needed = doctor_project.missing_bytes(load_project())
+    needed = doctor_scale.missing_bytes(load_project())
     usage = SimpleNamespace(free=1.5 * needed if free is None else free)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert only(doctor_project.check_disk).status == status
+    assert only(doctor_scale.check_disk).status == status
 
 
 def test_finished_runs_need_no_more_space(folder):
     project = load_project(scale="smoke")
-    before = doctor_project.missing_bytes(project)
+    before = doctor_scale.missing_bytes(project)
     run = paths.run_directory(*project.runs()[0])
     run.mkdir(parents=True)
     (run / paths.PROVENANCE_FILE).touch()
-    saved = before - doctor_project.missing_bytes(project)
-    assert saved == doctor_project.RUN_BYTES["bandit"]
+    saved = before - doctor_scale.missing_bytes(project)
+    assert saved == doctor_scale.RUN_BYTES["bandit"]
 
 
 def test_a_lock_that_no_snakemake_holds_is_a_problem(folder):
@@ -219,15 +221,123 @@ def test_dvc_wants_a_remote_that_can_be_written(folder):
 
 
 def test_data_that_the_scale_trains_on_are_named_when_absent(folder, monkeypatch):
-    assert only(doctor_project.check_d4rl_files).status == "ok"
+    assert only(doctor_scale.check_d4rl_files).status == "ok"
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(folder))
     project = load_project(scale="paper")
-    monkeypatch.setattr("dql.config.project.load_project", lambda: project)
     paths.DATASETS.mkdir()
     paths.dataset_manifest("hopper-medium-v2").touch()
-    finding = only(doctor_project.check_d4rl_files)
+    finding = only(partial(doctor_scale.check_d4rl_files, "paper"))
     assert finding.status == "warning" and finding.found.startswith("1 of 20")
     assert "hopper-medium-v2," not in finding.found
     assert "hopper-medium-replay-v2" in finding.found
+    fetched = (
+        "dql data fetch --suite gym --suite antmaze --suite adroit --suite kitchen"
+    )
+    assert fetched in finding.remedy
+    # Seven files of known size, the others assumed; each once more when converted.
+    known = [task.dataset.num_bytes for task in project.tasks.values()]
+    known = [size for size in known if size and size != 152756557]
+    assert len(known) == 8
+    needed = 2 * (sum(known) + 11 * 500e6) / 1e9
+    assert f"about {needed:,.1f} GB" in finding.found
+
+
+def test_d4rls_own_files_are_counted(folder, monkeypatch):
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(folder))
+    (folder / "pen-human-v1.hdf5").touch()
+    finding = only(partial(doctor_scale.check_d4rl_files, "paper"))
+    assert "the files of 1 lie on this machine" in finding.found
+
+
+def test_one_absent_dataset_is_fetched_by_its_name(folder, monkeypatch):
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(folder))
+    project = load_project(scale="paper")
+    paths.DATASETS.mkdir()
+    for name, task in project.tasks.items():
+        if task.dataset.source == "d4rl" and name != "pen-human-v1":
+            paths.dataset_manifest(name).touch()
+    remedy = only(partial(doctor_scale.check_d4rl_files, "paper")).remedy
+    assert "dql data fetch pen-human-v1 (" in remedy
+
+
+@pytest.fixture
+def fixed_cost(monkeypatch):
+    """Replace the timing by 3.6 ms a step; return the runs it was asked for."""
+    from dql.training import plan
+
+    asked = []
+
+    def measure(run, block_size, device):
+        asked.append((run.agent, run.suite))
+        return plan.Cost(seconds_per_step=3.6e-3, checkpoint_bytes=0)
+
+    monkeypatch.setattr(plan, "measure", measure)
+    return asked
+
+
+def hours_of(project) -> float:
+    """Return the hours of all runs at 3.6 ms a step."""
+    runs = (project.run_config(*key) for key in project.runs())
+    return sum(run.training.num_gradient_steps for run in runs) * 1e-6
+
+
+def test_a_scales_hours_without_a_gpu(folder, fixed_cost, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("dql.training.gpus.is_gpu_here", lambda: False)
+    gpus, hours = doctor_scale.check_hours("paper")
+    project = load_project(scale="paper")
+    assert (gpus.status, gpus.found) == ("warning", "none")
+    assert "profiles/slurm all --config scale=paper" in gpus.remedy
+    assert hours.status == "warning"
+    assert f"about {hours_of(project):,.0f} of training" in hours.found
+    assert f"{len(project.runs())} runs in" in hours.found
+    assert len(fixed_cost) == len(set(fixed_cost)) < 40  # of each agent about two
+    monkeypatch.setattr("dql.training.gpus.is_gpu_here", lambda: True)
+    gpus, _ = doctor_scale.check_hours("smoke")
+    assert "line torch" in gpus.remedy
+
+
+def test_a_scales_hours_on_two_gpus(folder, fixed_cost, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        "dql.training.gpus.available_gpus", lambda: {"GPU-a": "a", "GPU-b": "b"}
+    )
+    gpus, hours = doctor_scale.check_hours("paper")
+    assert gpus.status == hours.status == "ok"
+    assert "--resources gpu=2 --config scale=paper" in gpus.found
+    half = hours_of(load_project(scale="paper")) / 2
+    assert f"on all GPUs here about {half:,.0f}" in hours.found
+
+
+def test_jobs_are_counted_by_blocks_of_seeds():
+    project = load_project(scale="paper")
+    seeds = [seed for task, _, seed in project.runs() if task == "hopper-medium-v2"]
+    assert len(seeds) % 6 == 0
+    others = len(project.runs()) - len(seeds)
+    assert doctor_scale._num_jobs(project) < others
+    hopper = SimpleNamespace(
+        runs=lambda: [k for k in project.runs() if k.task == "hopper-medium-v2"],
+        suite=project.suite,
+        task=project.task,
+    )
+    assert doctor_scale._num_jobs(hopper) == len(seeds) // 6
+
+
+def test_a_named_scale_has_more_checks_under_their_own_names(folder, monkeypatch):
+    assert doctor.checks_of(None) == doctor.CHECKS
+    names = [check.__name__ for check in doctor.checks_of("paper")]
+    assert names == [*(check.__name__ for check in doctor.CHECKS), "check_hours"]
+    *_, configuration, _, _, _ = doctor.checks_of("smoke")
+    assert only(configuration).found.startswith("scale smoke, ")
+
+
+def test_an_unknown_scale_is_said_before_anything_is_looked_at(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", "--scale", "papper"])
+    assert end.value.code == 2
+    assert "papper" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -238,19 +348,19 @@ def test_the_exit_code_is_1_with_a_problem(monkeypatch, capsys, options):
     def check_ill():
         yield Finding("ill", "problem", "broken", "mend it")
 
-    monkeypatch.setattr(doctor.examine, "__defaults__", ((check_well,),))
+    monkeypatch.setattr(doctor, "CHECKS", (check_well,))
     with pytest.raises(SystemExit) as end:
         main(["doctor", *options])
     assert not end.value.code
     assert "[deep]" in capsys.readouterr().out
-    monkeypatch.setattr(doctor.examine, "__defaults__", ((check_well, check_ill),))
+    monkeypatch.setattr(doctor, "CHECKS", (check_well, check_ill))
     with pytest.raises(SystemExit) as end:
         main(["doctor", *options])
     assert end.value.code == 1
     printed = capsys.readouterr().out
     assert "mend it" in printed
     if options:
-        assert json.loads(printed) == as_json(examine())
+        assert json.loads(printed) == as_json(examine(doctor.CHECKS))
 
 
 def test_runs_of_code_that_moved_are_counted_and_stay_readable(folder):

@@ -130,16 +130,16 @@ def test_reruns_logs_and_downloads_kept_aside_are_listed(project, monkeypatch):
     rerun = write_run(KNOWN, root=paths.RERUN)
     old = write(garbage.LOGS / "train" / "a.log")
     write(garbage.LOGS / "train" / "b.log", days=1)
-    part = write(garbage.DOWNLOADS / "a.hdf5.part", days=0)
-    rejected = write(garbage.DOWNLOADS / "b.hdf5.rejected", days=0)
-    write(garbage.DOWNLOADS / "c.hdf5")
+    part = write(paths.DOWNLOADS / "a.hdf5.part", days=0)
+    rejected = write(paths.DOWNLOADS / "b.hdf5.rejected", days=0)
+    write(paths.DOWNLOADS / "c.hdf5")
     assert listed() == {
         str(rerun): "re-run",
         str(old): "log",
         str(part): "download kept aside",
         str(rejected): "download kept aside",
     }
-    lock = write(garbage.DOWNLOADS / ".a.hdf5.lock")
+    lock = write(paths.DOWNLOADS / ".a.hdf5.lock")
     with lock.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert str(part) not in listed()
