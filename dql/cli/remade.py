@@ -1,14 +1,14 @@
-"""`dql data policies` and `dql data compare`: remade data, before and after."""
+"""`dql data policies`, `roll-out` and `compare`: remade data, before and after."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dql import paths
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Scale, Task, load
 
 
 def policies(
@@ -23,7 +23,7 @@ def policies(
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Fetch published policies that data are remade with; without names, list them.
+    """Fetch published policies, which data are remade with; without names, list them.
 
     Each is checked against the digest of its arrays and kept in results/policies. A
     folder that has its file, as published or as npz, spares the download.
@@ -43,6 +43,53 @@ def policies(
         parts = [part.policy for part in task.dataset.parts or []] if task else []
         for policy in parts or [name]:
             typer.echo(policy_weights.store_weights(policy, folder))
+
+
+def roll_out(
+    policy: Annotated[str, typer.Argument(help="A policy of dql data policies.")],
+    task: Task,
+    episodes: Annotated[int, typer.Option(min=2, help="How many.")] = 200,
+    goals: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a maze, drawn for as many batches; default: 10."),
+    ] = None,
+    goal: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="X Y", help="The one goal of all; the start is 0 0."),
+    ] = None,
+    acting: Annotated[
+        Literal["mean", "draws"] | None,
+        typer.Option(help="By the mean or by draws; default: as in what is published."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of starts, goals, draws.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Roll a published policy out in a task's environment, beside its published return.
+
+    z is the distance to the published mean in standard errors of ours. In AntMaze the
+    return is 1 for an arrival, and every batch of episodes has a goal of its own.
+
+    Example: dql data roll-out antmaze_umaze_dapg_10 antmaze-umaze-v0 --episodes 40
+    """
+    from dql.data import policy_returns
+
+    found = policy_returns.measure(
+        policy,
+        load(scale, changes).task(task),
+        num_episodes=episodes,
+        num_goals=goals,
+        goal=goal,
+        acting=acting,
+        seed=seed,
+    )
+    if json:
+        from rich.console import Console
+
+        Console().print_json(data=found.content())
+    else:
+        typer.echo(policy_returns.as_text(found))
 
 
 def compare(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dql.environments.antmaze import MAZES, AntMazeEnvironment
+from dql.environments.antmaze import AntMazeEnvironment
+from dql.environments.antmaze_maps import MAZES
 from dql.environments.locomotion import LOCOMOTION, LocomotionEnvironment
 from dql.environments.pointmaze import POINT_MAZES, PointMazeEnvironment
 from dql.environments.robotics import KITCHEN_TASKS, KitchenEnvironment, PenEnvironment

@@ -40,6 +40,7 @@ GROUPS = {
         "generate",
         "fetch",
         "policies",
+        "roll-out",
         "compare",
         "again",
         "list",
