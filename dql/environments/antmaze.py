@@ -71,6 +71,8 @@ def ant_maze_xml(maze: str, physics: str) -> str:
 class AntMazeEnvironment:
     """A batch of ants that share a maze and a goal: a given one, or one drawn."""
 
+    is_shareable = True
+
     def __init__(
         self,
         maze: str,
@@ -119,7 +121,7 @@ class AntMazeEnvironment:
         active = np.asarray(active, dtype=bool)
         actions = checked_actions(actions, active, self.action_dim)
         self._simulations.advance(LARGEST_TORQUE * np.clip(actions, -1, 1), active)
-        self._elapsed += active
+        self._elapsed[active] += 1
         offsets = self._simulations.positions[:, :2] - self.goal
         terminations = active & (np.linalg.norm(offsets, axis=1) <= GOAL_RADIUS)
         truncations = active & (self._elapsed >= self.horizon)

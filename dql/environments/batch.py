@@ -25,6 +25,8 @@ class BatchEnvironment(Protocol):
     action_dim: int
     num_environments: int
     horizon: int
+    is_shareable: bool
+    """Whether threads may step disjoint episodes of it at the same time."""
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
         """Start every episode from its own seed; return observations (E, O)."""

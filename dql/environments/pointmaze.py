@@ -104,6 +104,7 @@ class PointMazeEnvironment:
 
     observation_dim = 4
     action_dim = 2
+    is_shareable = True
 
     def __init__(self, maze: str, num_environments: int, *, horizon: int) -> None:
         model = mujoco.MjModel.from_xml_string(point_maze_xml(maze))
@@ -134,7 +135,7 @@ class PointMazeEnvironment:
         active = np.asarray(active, dtype=bool)
         actions = np.clip(checked_actions(actions, active, self.action_dim), -1, 1)
         self._simulations.advance(actions, active, LARGEST_SPEED)
-        self._elapsed += active
+        self._elapsed[active] += 1
         offsets = self._simulations.positions - self.goal
         is_there = np.linalg.norm(offsets, axis=1) <= GOAL_RADIUS
         rewards = (active & is_there).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gymnasium
@@ -135,3 +136,47 @@ def test_gymnasium_rebuilds_the_environment_from_its_spec() -> None:
         actual = lean.step(np.full((1, 3), 0.5), np.ones(1, dtype=bool))
         np.testing.assert_allclose(actual[0][0], expected[0], atol=1e-12)
     assert actual[3][0] and expected[3]
+
+
+SHAREABLE = {
+    "hopper": True,
+    "antmaze-umaze": True,
+    "pointmaze-umaze": True,
+    "pen": False,
+    "kitchen-complete": False,
+}
+
+
+@pytest.mark.parametrize("name", [n for n, shared in SHAREABLE.items() if shared])
+def test_threads_that_step_disjoint_episodes_change_nothing(name: str) -> None:
+    num_episodes, num_steps, num_threads = 9, 30, 3
+    results = []
+    for threads in (1, num_threads):
+        fields = {"environment": name, "horizon": 1000, "physics": "d4rl"}
+        batch = environments.make_environments(
+            SimpleNamespace(name="task", **fields), num_episodes
+        )
+        batch.reset(list(range(num_episodes)))
+        shape = (num_steps, num_episodes, batch.action_dim)
+        actions = np.random.default_rng(0).uniform(-1, 1, shape)
+        found = [np.zeros((num_steps, num_episodes, batch.observation_dim))]
+        found += [np.zeros((num_steps, num_episodes)) for _ in range(3)]
+
+        def play(rows: np.ndarray, batch=batch, actions=actions, found=found) -> None:
+            active = np.isin(np.arange(num_episodes), rows)
+            for time in range(num_steps):
+                outcome = batch.step(actions[time], active)
+                for kept, values in zip(found, outcome, strict=True):
+                    kept[time, rows] = values[rows]
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(play, np.array_split(np.arange(num_episodes), threads)))
+        results.append(found)
+    for alone, shared in zip(*results, strict=True):
+        np.testing.assert_array_equal(alone, shared)
+
+
+@pytest.mark.parametrize("name", SHAREABLE)
+def test_environments_say_whether_threads_may_share_them(name: str) -> None:
+    batch = environments.make_environments(task(environment=name), 1)
+    assert batch.is_shareable == SHAREABLE[name]
