@@ -16,7 +16,8 @@ def signed(value: float) -> str:
 def nearness() -> str:
     """Show the returns of remade data beside those of D4RL's sets, part by part."""
     rows = []
-    for row in pd.read_csv(EVIDENCE / "remade_data.csv").to_dict("records"):
+    table = pd.read_csv(EVIDENCE / "remade_data.csv")
+    for row in table.dropna(subset="d4rl_return_mean").to_dict("records"):
         ours, theirs = row["return_mean"], row["d4rl_return_mean"]
         rows.append(
             [

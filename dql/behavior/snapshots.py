@@ -37,6 +37,7 @@ class Architecture:
 ARCHITECTURES = {
     "sac_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, LOG_STD_RANGE),
     "dapg_policy": Architecture(np.tanh, None, None),
+    "goal_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, (-20.0, 2.0)),
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dql import paths
 from dql.cli.options import Changes, Scale, Task, load
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
 
 
 def policies(
@@ -106,7 +110,8 @@ def compare(
 ) -> None:
     """Hold remade data against the D4RL set they are named after, in numbers.
 
-    Counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
+    Of AntMaze: arrivals, steps, and a map of where the ants have been. Of the others:
+    counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
     published models of the real states and actions denoise the data. They are fetched
     as dql data policies does. Writes results/comparisons and figures/remade.
 
@@ -124,12 +129,11 @@ def compare(
         return
     from rich.console import Console
 
-    from dql.data import comparison
-    from dql.figures.remade_data import draw_comparison
     from dql.files import write_json
 
     for task, file in zip(chosen, files, strict=True):
-        found = comparison.compare(task)
+        compare_task, draw_comparison = _comparing(task)
+        found = compare_task(task)
         write_json(file, found.content())
         name = paths.comparison_figure(task.name)
         draw_comparison(found, [paths.figure_file(name, s) for s in ("pdf", "png")])
@@ -137,3 +141,14 @@ def compare(
             Console().print_json(data=found.content())
         else:
             typer.echo(markdown_text(comparison_table([found.content()])))
+
+
+def _comparing(task: TaskConfig) -> tuple[Callable, Callable]:
+    """Return what compares a task's data, and what draws the comparison."""
+    if task.dataset.multigoal is not None:
+        from dql.data.maze_comparison import compare
+        from dql.figures.remade_mazes import draw_comparison
+    else:
+        from dql.data.comparison import compare
+        from dql.figures.remade_data import draw_comparison
+    return compare, draw_comparison

@@ -15,6 +15,8 @@ from dql.data.policy_weights import (
 )
 from dql.errors import UserError
 
+GOAL_KIND = "goal_policy"
+
 
 def load_policy(name: str, environment: str) -> Policy:
     """Build a stored policy for an environment; another's, or other shapes, raise."""
@@ -36,6 +38,16 @@ def load_policy(name: str, environment: str) -> Policy:
     return policy
 
 
+def load_goal_policy(name: str) -> Snapshot:
+    """Build the stored ant that walks along a vector; another policy raises."""
+    entry = published_weights(name)
+    if entry.kind != GOAL_KIND:
+        kind = entry.kind.replace("_", " ")
+        raise UserError(f"'{name}' is a {kind}: it does not walk to goals")
+    observation_dim, action_dim = dimensions(entry.environment)
+    return Snapshot(load_weights(name), observation_dim, action_dim, GOAL_KIND)
+
+
 def _build(entry: PublishedWeights, weights: Arrays) -> Policy | None:
     observation_dim, action_dim = dimensions(entry.environment)
     if entry.kind == "action_model":
@@ -43,6 +55,6 @@ def _build(entry: PublishedWeights, weights: Arrays) -> Policy | None:
 
         model = DiffusionModel(weights, action_dim, observation_dim)
         return Clone(model, state_moments(entry.name.partition("-")[2]))
-    if entry.kind in ARCHITECTURES:
+    if entry.kind in ARCHITECTURES and entry.kind != GOAL_KIND:
         return Snapshot(weights, observation_dim, action_dim, entry.kind)
     return None

@@ -96,8 +96,13 @@ class AntMazeEnvironment:
         self._simulations = Simulations(model, num_environments, FRAME_SKIP)
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Put every ant at the start; the very first reset draws the goal."""
+    def reset(
+        self, seeds: Sequence[int], starts: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Put every ant at the start, or at its own of `starts`, (E, 2).
+
+        The very first reset draws the goal.
+        """
         check_seeds(seeds, self.num_environments)
         if self.goal is None:
             self.goal = draw_goal(self._maze, int(seeds[0]))
@@ -106,11 +111,10 @@ class AntMazeEnvironment:
             generator = np.random.default_rng(seed)
             offset = generator.uniform(-RESET_NOISE, RESET_NOISE, simulations.model.nq)
             noise = RESET_NOISE * generator.standard_normal(simulations.model.nv)
-            simulations.place(
-                index,
-                simulations.initial_position + offset,
-                simulations.initial_velocity + noise,
-            )
+            position = simulations.initial_position + offset
+            if starts is not None:
+                position[:2] = starts[index]
+            simulations.place(index, position, simulations.initial_velocity + noise)
         self._elapsed[:] = 0
         return self._observations()
 

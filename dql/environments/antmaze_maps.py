@@ -39,9 +39,24 @@ MAZES = {
 }
 """Walls #, start R and goal G, as D4RL evaluates; rows run along y, columns along x."""
 
+HAND_PICKED_GOALS = {
+    "antmaze-umaze": ((3, 1),),
+    "antmaze-medium": ((2, 6), (5, 1), (6, 5)),
+    "antmaze-large": (
+        (1, 6), (3, 5), (3, 10), (5, 2), (7, 4), (7, 6), (7, 9),
+    ),
+}  # fmt: skip
+"""Row and column of the goals that D4RL marked in the maps it generated data in."""
+
 CELL_SIZE = 4.0
 GOAL_NOISES = (1.0, 0.5)
 """D4RL adds two uniform draws to the goal cell's position, on each axis."""
+START_NOISES = (1.0,)
+"""The same for starts in other cells than R."""
+WAYPOINT_NOISES = (1.0,)
+"""The same for the next cell on the way, at every step."""
+LOWEST_POSITION = 1e-4
+"""On either axis, where D4RL looks up an ant's cell."""
 
 MOVES = ((0, -1), (0, 1), (1, 0), (-1, 0))
 """In D4RL's order, which decides between ways of equal length."""
@@ -71,9 +86,23 @@ def centers(maze: str, cells: np.ndarray) -> np.ndarray:
     return CELL_SIZE * offsets[..., ::-1].astype(np.float64)
 
 
-def cells_at(maze: str, positions: np.ndarray) -> np.ndarray:
-    """Return row and column (..., 2) of the cells that positions (..., 2) are in."""
-    columns_rows = np.floor(np.asarray(positions) / CELL_SIZE + 0.5).astype(int)
+def cells_at(maze: str, positions: np.ndarray, num_parts: int = 1) -> np.ndarray:
+    """Return row and column (..., 2) of the cells that positions (..., 2) are in.
+
+    Or of their parts, where a cell's side is divided into several.
+    """
+    offsets = np.asarray(positions)[..., ::-1] / CELL_SIZE + 0.5
+    return np.floor(num_parts * (offsets + marked(maze, "R")[0])).astype(int)
+
+
+def lagging_cells(maze: str, positions: np.ndarray) -> np.ndarray:
+    """Return row and column (..., 2) of the cells that D4RL takes positions to be in.
+
+    It rounds down where it should round to the nearest: an ant counts as in a cell
+    until it is past the centre of the next, which may be the other side of a corner.
+    """
+    shifted = np.maximum(positions, LOWEST_POSITION)
+    columns_rows = np.floor(shifted / CELL_SIZE).astype(int)
     return columns_rows[..., ::-1] + marked(maze, "R")[0]
 
 
@@ -104,6 +133,9 @@ def noisy(
 
 @cache
 def next_cells(maze: str) -> np.ndarray:
-    """Return the next cell on a shortest way, (R, C, R, C, 2): [goal][cell]."""
+    """Return the next cell on a shortest way, (R, C, R, C, 2): [goal][cell].
+
+    As in D4RL, a way may begin in a wall: the cell an ant is taken to be in may be one.
+    """
     walls = np.array([list(row) for row in maze_rows(maze)]) == "#"
-    return shortest_ways(walls, MOVES)
+    return shortest_ways(walls, MOVES, leads_out_of_walls=True)

@@ -158,7 +158,7 @@ def test_the_way_through_the_u_is_its_only_one() -> None:
     while way[-1] != goal:
         way.append(tuple(table[goal][way[-1]]))
     assert way == [(1, 1), (1, 2), (1, 3), (2, 3), (3, 3), (3, 2), (3, 1)]
-    assert tuple(table[goal][(0, 0)]) == (0, 0)  # walls lead nowhere
+    assert tuple(table[goal][(0, 0)]) == (0, 0)  # no free cell is beside it
 
 
 def test_ways_are_shortest_in_every_maze() -> None:
