@@ -65,11 +65,19 @@ class PolicyReturns:
     environment: str
     physics: str
     acting: Acting
-    num_batches: int
-    """Each with a goal of its own in a maze."""
-    returns: np.ndarray
-    """Undiscounted, (E,); in a maze 1 for an arrival, 0 without."""
+    batches: list[np.ndarray]
+    """Undiscounted returns; in a maze 1 for an arrival, 0 without, a goal a batch."""
     published: PublishedReturn | None
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Return those of all episodes, (E,)."""
+        return np.concatenate(self.batches)
+
+    @property
+    def batch_means(self) -> np.ndarray:
+        """Return the mean return of each batch, in a maze the rate for each goal."""
+        return np.array([batch.mean() for batch in self.batches])
 
     @property
     def standard_error(self) -> float:
@@ -92,7 +100,7 @@ class PolicyReturns:
             "physics": self.physics,
             "acting": self.acting,
             "num_episodes": len(self.returns),
-            "num_batches": self.num_batches,
+            "batch_means": self.batch_means.tolist(),
             "mean": float(self.returns.mean()),
             "standard_error": self.standard_error,
             "published": published and vars(published),
@@ -124,15 +132,14 @@ def measure(
         if not isinstance(policy, Snapshot):
             raise UserError(f"policy '{name}' has no mean to act by, only draws")
         policy = ByMean(policy)
-    returns = []
+    batches = []
     for index, size in enumerate(sizes):
         environment = _environment(task, size, goal)
         generator = np.random.default_rng([seed, index])
         undisturbed = Disturbance(np.zeros(size), np.zeros(size))
-        returns.append(roll_out(environment, policy, undisturbed, generator).returns)
-    found = np.concatenate(returns)
+        batches.append(roll_out(environment, policy, undisturbed, generator).returns)
     return PolicyReturns(
-        name, task.environment, task.physics, acting, len(sizes), found, published
+        name, task.environment, task.physics, acting, batches, published
     )
 
 
@@ -176,10 +183,11 @@ def _environment(
 
 
 def as_text(found: PolicyReturns) -> str:
-    """Return the measurement in two lines."""
+    """Return the measurement as lines of text."""
     is_maze = found.environment in MAZES
     what, digits = ("success rate", 3) if is_maze else ("return", 1)
-    groups = f" to {found.num_batches} goal(s)" if is_maze else ""
+    means = found.batch_means
+    groups = f" to {len(means)} goal(s)" if is_maze else ""
     acting = "by its means" if found.acting == "mean" else "by draws"
     line = (
         f"{what} {found.returns.mean():.{digits}f} ± {found.standard_error:.{digits}f}"
@@ -189,6 +197,9 @@ def as_text(found: PolicyReturns) -> str:
     else:
         z = "unknown, all episodes alike" if found.z is None else f"{found.z:.1f}"
         line += f", published {found.published.mean:g}: z {z}"
+    if is_maze and len(means) > 1:
+        line += f"\nby goal {means.min():.2f} to {means.max():.2f}"
+        line += f", standard deviation {means.std(ddof=1):.2f}"
     return (
         f"{found.policy} in {found.environment}, physics {found.physics}, acting "
         f"{acting}: {len(found.returns)} episodes{groups}\n{line}"

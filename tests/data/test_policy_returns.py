@@ -40,7 +40,7 @@ def policies(tmp_path, monkeypatch):
 
 def found(returns, published=None) -> PolicyReturns:
     return PolicyReturns(
-        "p", "antmaze-umaze", "d4rl", "mean", 1, np.array(returns, float), published
+        "p", "antmaze-umaze", "d4rl", "mean", [np.array(returns, float)], published
     )
 
 
@@ -72,6 +72,9 @@ def test_batches_have_goals_of_their_own(policies, monkeypatch):
     assert len({tuple(batch.goal) for batch in goals}) == 3
     assert len(result.returns) == 7
     assert result.acting == "mean"  # as published
+    assert len(result.batch_means) == 3
+    assert "to 3 goal(s)" in policy_returns.as_text(result)
+    assert "by goal 0.00 to 0.00, stand" in policy_returns.as_text(result)
 
 
 def test_the_mean_draws_nothing_and_draws_do(policies, monkeypatch):
@@ -135,7 +138,7 @@ def test_a_tanh_gaussian_acts_by_its_squashed_mean(policies, tmp_path, monkeypat
     publish(monkeypatch, tmp_path / "sac", {"sac": ("sac_policy", snapshot())})
     task = short("hopper-medium-v2")
     result = measure("sac", task, num_episodes=60, acting="mean")
-    assert result.num_batches == 2
+    assert len(result.batches) == 2
     assert len(result.returns) == 60
 
 
