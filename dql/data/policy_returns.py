@@ -35,10 +35,15 @@ EPISODES_TOGETHER = 50
 
 @dataclass(frozen=True)
 class PublishedReturn:
-    """What a policy's authors measured; `std` is over episodes, where it is known."""
+    """What a policy's authors measured.
+
+    `std` is over episodes, where it is known; so is how many they were: a hundred in
+    AntMaze, where rates are whole hundredths.
+    """
 
     mean: float
     std: float | None
+    num_episodes: int | None
     acting: Acting
     source: str
 
@@ -50,6 +55,7 @@ def published_returns() -> dict[str, PublishedReturn]:
         row["policy"]: PublishedReturn(
             mean=float(row["mean"]),
             std=float(row["std"]) if row["std"] else None,
+            num_episodes=int(row["num_episodes"]) if row["num_episodes"] else None,
             acting=row["acting"],
             source=row["source"],
         )
@@ -91,6 +97,16 @@ class PolicyReturns:
             return None
         return (float(self.returns.mean()) - self.published.mean) / self.standard_error
 
+    @property
+    def z_of_both(self) -> float | None:
+        """The same in standard errors of the difference; None where one is unknown."""
+        published = self.published
+        if published is None or published.std is None or not published.num_episodes:
+            return None
+        theirs = published.std / np.sqrt(published.num_episodes)
+        error = float(np.hypot(self.standard_error, theirs))
+        return (float(self.returns.mean()) - published.mean) / error if error else None
+
     def content(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them."""
         published = self.published
@@ -105,6 +121,7 @@ class PolicyReturns:
             "standard_error": self.standard_error,
             "published": published and vars(published),
             "z": self.z,
+            "z_of_both": self.z_of_both,
         }
 
 
@@ -197,6 +214,8 @@ def as_text(found: PolicyReturns) -> str:
     else:
         z = "unknown, all episodes alike" if found.z is None else f"{found.z:.1f}"
         line += f", published {found.published.mean:g}: z {z}"
+        if found.z_of_both is not None:
+            line += f"; in standard errors of both, {found.z_of_both:.1f}"
     if is_maze and len(means) > 1:
         line += f"\nby goal {means.min():.2f} to {means.max():.2f}"
         line += f", standard deviation {means.std(ddof=1):.2f}"

@@ -34,7 +34,7 @@ def policies(tmp_path, monkeypatch):
         "states": ("state_model", state_model()),
     }
     publish(monkeypatch, tmp_path / "published", named, "antmaze-umaze")
-    published = {"ant": PublishedReturn(0.5, 0.5, "mean", "drawn by the test")}
+    published = {"ant": PublishedReturn(0.5, 0.5, 4, "mean", "drawn by the test")}
     monkeypatch.setattr(policy_returns, "published_returns", lambda: published)
 
 
@@ -45,7 +45,7 @@ def found(returns, published=None) -> PolicyReturns:
 
 
 def test_z_is_in_our_standard_errors():
-    half = PublishedReturn(0.5, None, "mean", "here")
+    half = PublishedReturn(0.5, None, None, "mean", "here")
     three_of_four = found([1, 1, 1, 0], half)
     assert three_of_four.standard_error == pytest.approx(0.25)
     assert three_of_four.z == pytest.approx(1.0)
@@ -54,6 +54,16 @@ def test_z_is_in_our_standard_errors():
     assert "success rate 0.750 ± 0.250, published 0.5: z 1.0" in policy_returns.as_text(
         three_of_four
     )
+
+
+def test_the_published_error_counts_where_it_is_known():
+    published = PublishedReturn(0.5, 0.6, 9, "mean", "here")  # an error of 0.2
+    three_of_four = found([1, 1, 1, 0], published)
+    assert three_of_four.z_of_both == pytest.approx(0.25 / np.hypot(0.25, 0.2))
+    assert "in standard errors of both, 0.8" in policy_returns.as_text(three_of_four)
+    assert found([1, 1], published).z_of_both == pytest.approx(2.5)
+    for unknown in (None, PublishedReturn(0.5, 0.6, None, "mean", "here")):
+        assert found([1, 1, 1, 0], unknown).z_of_both is None
 
 
 def test_batches_have_goals_of_their_own(policies, monkeypatch):
@@ -178,7 +188,8 @@ def real_policies(tmp_path, monkeypatch):
 def test_policies_acting_by_their_means_return_what_was_published(real_policies, name):
     result = measure(name, PROJECT.task(TASKS[name]), num_episodes=200)
     print(policy_returns.as_text(result))
-    assert abs(result.z) <= 2
+    # A published rate is of one unknown goal and has an error of its own.
+    assert abs(result.z if result.z_of_both is None else result.z_of_both) <= 2
 
 
 @pytest.mark.slow
