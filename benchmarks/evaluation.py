@@ -58,6 +58,7 @@ class Endless:
         self.observation_dim = self.inner.observation_dim
         self.action_dim = self.inner.action_dim
         self.num_environments, self.horizon = num_episodes, 1
+        self.is_shareable = self.inner.is_shareable
 
     def reset(self, seeds):
         return self.inner.reset(seeds)

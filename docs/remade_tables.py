@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
-from formats import KEPT, label, markdown
+from formats import BENCHMARKS, KEPT, label, markdown, percent
 
 EVIDENCE = KEPT / "evidence" / "tables"
 
@@ -16,7 +18,8 @@ def signed(value: float) -> str:
 def nearness() -> str:
     """Show the returns of remade data beside those of D4RL's sets, part by part."""
     rows = []
-    for row in pd.read_csv(EVIDENCE / "remade_data.csv").to_dict("records"):
+    table = pd.read_csv(EVIDENCE / "remade_data.csv")
+    for row in table.dropna(subset="d4rl_return_mean").to_dict("records"):
         ours, theirs = row["return_mean"], row["d4rl_return_mean"]
         rows.append(
             [
@@ -30,6 +33,28 @@ def nearness() -> str:
         )
     header = ["beside D4RL's", "transitions", "return", "D4RL's", "difference"]
     return markdown(["remade", *header], rows)
+
+
+def mazes() -> str:
+    """Show samples of remade AntMaze data: arrivals, steps, pieces beside D4RL's."""
+    samples = json.loads((BENCHMARKS / "remade_mazes.json").read_text())
+    rows = []
+    for found in samples["tasks"]:
+        million = 1e6 / found["num_transitions"]
+        rows.append(
+            [
+                found["task"],
+                found["num_episodes"],
+                percent(found["arrived_share"]),
+                f"{found['median_steps_to_goal']:.0f}",
+                percent(found["rewarded_share"]),
+                f"{found['step_mean']:.3f} ± {found['step_std']:.3f}",
+                f"{million * found['num_pieces']:,.0f}",
+                f"{found['of_d4rl']['num_pieces']:,}",
+            ]
+        )
+    header = ["episodes", "arrive", "after steps", "rewarded", "step"]
+    return markdown(["remade", *header, "pieces a million", "D4RL's"], rows)
 
 
 def stability() -> str:

@@ -198,6 +198,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "action-modes": action_modes,
     "recorded": recorded,
     "remade-data": remade_tables.nearness,
+    "remade-mazes": remade_tables.mazes,
     "remade-scores": remade_tables.scores,
     "remade-stability": remade_tables.stability,
     "what-was-run": what_was_run,

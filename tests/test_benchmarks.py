@@ -22,6 +22,7 @@ import evaluation
 import gpu_rows
 import gradient_steps
 import processes
+import remade_mazes
 import resume
 import timing
 from core_step import BATCH_SIZE, DIMENSIONS, make_core, paper_steps
@@ -31,8 +32,11 @@ from timing import PRODUCTS, product_milliseconds
 from dql.config.project import load_project
 from dql.config.validation import parse_changes
 from dql.core import networks
+from dql.data import antmaze
+from dql.data.policy_weights import store_weights
 from dql.diffusion import reverse_chain
 from dql.errors import UserError
+from tests.support.synthetic_weights import publish, snapshot
 
 CPU = torch.device("cpu")
 HIDDEN = 256
@@ -282,14 +286,34 @@ def test_environments_are_stepped_beside_gymnasiums(tmp_path, monkeypatch, capsy
     both = ("hopper-medium-v2", "local-pointmaze-umaze")
     chosen = {task: environments.TASKS[task] for task in both}
     monkeypatch.setattr(environments, "TASKS", chosen)
+    monkeypatch.setattr(environments, "MAZE_EPISODES", 4)
+    monkeypatch.setattr(environments, "MAZE_METHODS", ("td3_bc",))
     output = tmp_path / "environments.json"
-    environments.main(episodes=2, steps=3, output=output)
+    environments.main(episodes=2, steps=3, threads=2, output=output)
     content = json.loads(output.read_text())
     assert [row["task"] for row in content["families"]] == list(both)
     for row in content["families"]:
         each = row["microseconds_per_step"]
         assert row["speedup"] == pytest.approx(each["gymnasium"] / each["ours"])
+    (row,) = content["evaluations"]
+    each = row["milliseconds_per_step_of_all"]
+    assert list(each) == ["one_thread", "taking_turns", "sharing"]
+    assert row["speedup"] == pytest.approx(each["taking_turns"] / each["sharing"])
     assert "times as fast" in capsys.readouterr().out
+
+
+def test_a_sample_of_every_remade_maze_is_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    walks = {"ant_goal_policy": ("goal_policy", snapshot(dims=(29, 8)))}
+    publish(monkeypatch, tmp_path / "published", walks, "antmaze")
+    store_weights("ant_goal_policy")
+    for module in (antmaze, remade_mazes):
+        monkeypatch.setattr(module, "EPISODE_ROWS", 5)
+    remade_mazes.main(episodes=2, output=tmp_path / "mazes.json")
+    rows = json.loads((tmp_path / "mazes.json").read_text())["tasks"]
+    assert [row["task"] for row in rows] == remade_mazes.TASKS
+    assert {row["num_transitions"] for row in rows} == {10}
+    assert len(list(tmp_path.glob("mazes_remade-antmaze-*.png"))) == 6
 
 
 def test_evaluating_together_is_set_against_one_by_one(tmp_path, capsys, monkeypatch):

@@ -4,5 +4,5 @@ Imports `dql.environments`, the schema and, for clones, `dql.diffusion`; knows n
 dataset.
 
 Public: `policies.train`, `kept`, `linear.LinearPolicies`, `clones.Clone`,
-`snapshots.Snapshot`, `rollout`.
+`snapshots.Snapshot`, `waypoints`, `rollout`.
 """

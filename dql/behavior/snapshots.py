@@ -1,12 +1,14 @@
-"""Published snapshots of SAC training runs: small tanh-Gaussian policies.
+"""Published policies of two hidden layers: tanh-Gaussian ones of SAC, DAPG's Gaussians.
 
-Two ReLU layers, then a mean and a log standard deviation for each action (Haarnoja et
-al., 2018; the policies of Fu et al., 2021, for off-policy evaluation).
+Two layers, then a mean and a log standard deviation for each action (Haarnoja et al.,
+2018; Rajeswaran et al., 2018; the policies of Fu et al., 2021, for off-policy
+evaluation).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,13 +18,38 @@ HIDDEN_DIM = 256
 LOG_STD_RANGE = (-5.0, 2.0)
 
 
-def layer_shapes(observation_dim: int, action_dim: int) -> dict[str, tuple[int, ...]]:
+def _relu(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, 0.0)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the two kinds of policies differ in."""
+
+    activation: Callable[[np.ndarray], np.ndarray]
+    squash: Callable[[np.ndarray], np.ndarray] | None
+    """Of the Gaussian draw; without, the environment clips it."""
+    hidden_dim: int | None
+    """None: as wide as the file has it."""
+    log_std_range: tuple[float, float] = (-np.inf, np.inf)
+
+
+ARCHITECTURES = {
+    "sac_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, LOG_STD_RANGE),
+    "dapg_policy": Architecture(np.tanh, None, None),
+    "goal_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, (-20.0, 2.0)),
+}
+
+
+def layer_shapes(
+    observation_dim: int, action_dim: int, hidden_dim: int = HIDDEN_DIM
+) -> dict[str, tuple[int, ...]]:
     """Return the published name and shape of every array, as (outputs, inputs)."""
     widths = {
-        "fc0": (HIDDEN_DIM, observation_dim),
-        "fc1": (HIDDEN_DIM, HIDDEN_DIM),
-        "last_fc": (action_dim, HIDDEN_DIM),
-        "last_fc_log_std": (action_dim, HIDDEN_DIM),
+        "fc0": (hidden_dim, observation_dim),
+        "fc1": (hidden_dim, hidden_dim),
+        "last_fc": (action_dim, hidden_dim),
+        "last_fc_log_std": (action_dim, hidden_dim),
     }
     weights = {f"{name}.weight": shape for name, shape in widths.items()}
     biases = {f"{name}.bias": shape[:1] for name, shape in widths.items()}
@@ -30,12 +57,18 @@ def layer_shapes(observation_dim: int, action_dim: int) -> dict[str, tuple[int, 
 
 
 class Snapshot:
-    """A policy that draws tanh(mean + std x noise); arrays of other shapes raise."""
+    """A policy that draws mean + std x noise, squashed or not; other shapes raise."""
 
     def __init__(
-        self, weights: Mapping[str, np.ndarray], observation_dim: int, action_dim: int
+        self,
+        weights: Mapping[str, np.ndarray],
+        observation_dim: int,
+        action_dim: int,
+        kind: str = "sac_policy",
     ) -> None:
-        check_shapes(weights, layer_shapes(observation_dim, action_dim))
+        self._architecture = ARCHITECTURES[kind]
+        width = self._architecture.hidden_dim or np.size(weights.get("fc0.bias", 0))
+        check_shapes(weights, layer_shapes(observation_dim, action_dim, width))
         self.action_dim = action_dim
         self._arrays = weights
 
@@ -43,14 +76,40 @@ class Snapshot:
         self, observations: np.ndarray, generator: np.random.Generator
     ) -> np.ndarray:
         """Draw one action per observation, (B, O) to (B, A), in [-1, 1], float32."""
-        hidden = observations.astype(np.float32)
-        for layer in ("fc0", "fc1"):
-            hidden = np.maximum(self._affine(layer, hidden), 0.0)
-        log_stds = np.clip(self._affine("last_fc_log_std", hidden), *LOG_STD_RANGE)
+        hidden = self._hidden(observations)
+        log_stds = self._affine("last_fc_log_std", hidden)
+        log_stds = np.clip(log_stds, *self._architecture.log_std_range)
         shape = (len(observations), self.action_dim)
         noise = generator.standard_normal(shape, dtype=np.float32)
-        return np.tanh(self._affine("last_fc", hidden) + np.exp(log_stds) * noise)
+        return self._bounded(self._affine("last_fc", hidden) + np.exp(log_stds) * noise)
+
+    def mean_actions(self, observations: np.ndarray) -> np.ndarray:
+        """Return the action of no noise per observation, (B, O) to (B, A), float32."""
+        return self._bounded(self._affine("last_fc", self._hidden(observations)))
+
+    def _hidden(self, observations: np.ndarray) -> np.ndarray:
+        hidden = observations.astype(np.float32)
+        for layer in ("fc0", "fc1"):
+            hidden = self._architecture.activation(self._affine(layer, hidden))
+        return hidden
+
+    def _bounded(self, values: np.ndarray) -> np.ndarray:
+        squash = self._architecture.squash
+        return squash(values) if squash else np.clip(values, -1.0, 1.0)
 
     def _affine(self, layer: str, inputs: np.ndarray) -> np.ndarray:
         weight, bias = self._arrays[f"{layer}.weight"], self._arrays[f"{layer}.bias"]
         return inputs @ weight.T + bias
+
+
+@dataclass(frozen=True)
+class ByMean:
+    """A policy that acts by the mean of another, whatever the generator."""
+
+    policy: Snapshot
+
+    def actions(
+        self, observations: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Return one action per observation, (B, O) to (B, A), in [-1, 1], float32."""
+        return self.policy.mean_actions(observations)

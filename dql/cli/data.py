@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect dat
 NUM_FAULTS_SHOWN = 3
 
 app.command("policies")(remade.policies)
+app.command("roll-out")(remade.roll_out)
 app.command("compare")(remade.compare)
 app.command("list")(data_inspection.list_tasks)
 app.command("verify")(data_inspection.verify)

@@ -1,15 +1,19 @@
-"""`dql data policies` and `dql data compare`: remade data, before and after."""
+"""`dql data policies`, `roll-out` and `compare`: remade data, before and after."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dql import paths
-from dql.cli.options import AsJson, Changes, Scale, load
+from dql.cli.options import AsJson, Changes, Scale, Task, load
 from dql.cli.output import print_json
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
 
 
 def policies(
@@ -24,7 +28,7 @@ def policies(
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
-    """Fetch published policies that data are remade with; without names, list them.
+    """Fetch published policies, which data are remade with; without names, list them.
 
     Each is checked against the digest of its arrays and kept in results/policies. A
     folder that has its file, as published or as npz, spares the download.
@@ -46,6 +50,53 @@ def policies(
             typer.echo(policy_weights.store_weights(policy, folder))
 
 
+def roll_out(
+    policy: Annotated[str, typer.Argument(help="A policy of dql data policies.")],
+    task: Task,
+    episodes: Annotated[int, typer.Option(min=2, help="How many.")] = 200,
+    goals: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a maze, drawn for as many batches; default: 10."),
+    ] = None,
+    goal: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="X Y", help="The one goal of all; the start is 0 0."),
+    ] = None,
+    acting: Annotated[
+        Literal["mean", "draws"] | None,
+        typer.Option(help="By the mean or by draws; default: as in what is published."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of starts, goals, draws.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Roll a published policy out in a task's environment, beside its published return.
+
+    z is the distance to the published mean in standard errors of ours. In AntMaze the
+    return is 1 for an arrival, and every batch of episodes has a goal of its own.
+
+    Example: dql data roll-out antmaze_umaze_dapg_10 antmaze-umaze-v0 --episodes 40
+    """
+    from dql.data import policy_returns
+
+    found = policy_returns.measure(
+        policy,
+        load(scale, changes).task(task),
+        num_episodes=episodes,
+        num_goals=goals,
+        goal=goal,
+        acting=acting,
+        seed=seed,
+    )
+    if json:
+        from rich.console import Console
+
+        Console().print_json(data=found.content())
+    else:
+        typer.echo(policy_returns.as_text(found))
+
+
 def compare(
     tasks: Annotated[list[str], typer.Argument(help="Remade tasks.")],
     table: Annotated[
@@ -60,7 +111,8 @@ def compare(
 ) -> None:
     """Hold remade data against the D4RL set they are named after, in numbers.
 
-    Counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
+    Of AntMaze: arrivals, steps, and a map of where the ants have been. Of the others:
+    counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
     published models of the real states and actions denoise the data. They are fetched
     as dql data policies does. Writes results/comparisons and figures/remade. As JSON
     it is a list, a task each.
@@ -77,13 +129,12 @@ def compare(
         outputs = [paths.table_file("remade_data", suffix) for suffix in EXTENSIONS]
         write_comparison_table(files, outputs)
         return
-    from dql.data import comparison
-    from dql.figures.remade_data import draw_comparison
     from dql.files import write_json
 
     contents = []
     for task, file in zip(chosen, files, strict=True):
-        found = comparison.compare(task)
+        compare_task, draw_comparison = _comparing(task)
+        found = compare_task(task)
         contents.append(found.content())
         write_json(file, found.content())
         name = paths.comparison_figure(task.name)
@@ -92,3 +143,14 @@ def compare(
             typer.echo(markdown_text(comparison_table([found.content()])))
     if json:
         print_json(contents)
+
+
+def _comparing(task: TaskConfig) -> tuple[Callable, Callable]:
+    """Return what compares a task's data, and what draws the comparison."""
+    if task.dataset.multigoal is not None:
+        from dql.data.maze_comparison import compare
+        from dql.figures.remade_mazes import draw_comparison
+    else:
+        from dql.data.comparison import compare
+        from dql.figures.remade_data import draw_comparison
+    return compare, draw_comparison

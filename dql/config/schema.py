@@ -94,6 +94,16 @@ class DatasetConfig(Strict):
         exclude_if=_is_absent,
         description="of remade data: the published policies behind them",
     )
+    multistart: bool | None = Field(
+        None,
+        exclude_if=_is_absent,
+        description="of remade AntMaze data: walks begin anywhere, not in one cell",
+    )
+    multigoal: bool | None = Field(
+        None,
+        exclude_if=_is_absent,
+        description="of remade AntMaze data: they lead anywhere, not to marked cells",
+    )
 
 
 class BehaviorConfig(Strict):
@@ -175,6 +185,17 @@ class TaskConfig(Strict):
                 f"{', '.join(facts)} belong together, apart from D4RL's own data; "
                 f"this task lacks {missing}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _say_how_ants_walk(self) -> TaskConfig:
+        dataset = self.dataset
+        walks = dataset.source == "remade" and self.environment.startswith("antmaze")
+        for name in ("multistart", "multigoal"):
+            if walks != (getattr(dataset, name) is not None):
+                raise ValueError(f"remade AntMaze data, and no other, need {name}")
+        if walks and len(dataset.parts) != 1:
+            raise ValueError("remade AntMaze data have one part: the ant that walks")
         return self
 
 

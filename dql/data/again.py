@@ -67,7 +67,9 @@ def make_again(
 
 def maker(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
     """Return the function that makes a task's data here, by its source."""
-    if task.dataset.source == "remade":
+    if task.dataset.source == "remade" and task.environment.startswith("antmaze"):
+        from dql.data.antmaze import generate
+    elif task.dataset.source == "remade":
         from dql.data.remade import generate
     elif task.environment.startswith("pointmaze"):
         from dql.data.pointmaze import generate

@@ -44,7 +44,9 @@ class PublishedWeights:
 
     name: str
     kind: str
-    """action_model, state_model or sac_policy."""
+    """action_model, state_model, sac_policy, dapg_policy or goal_policy."""
+    environment: str
+    """Where it was trained; `antmaze` is every maze."""
     url: str
     sha256: str | None
     num_bytes: int | None

@@ -17,15 +17,12 @@ import numpy as np
 
 from dql import paths
 from dql.bars import progress_bar
-from dql.behavior.clones import Clone
 from dql.behavior.rollout import Disturbance, Policy, roll_out
-from dql.behavior.snapshots import Snapshot
-from dql.data.d4rl_facts import state_moments
 from dql.data.episode_rows import cut, split
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
-from dql.data.policy_weights import REMADE_LICENCE, load_weights, published_weights
+from dql.data.policy_weights import REMADE_LICENCE, published_weights
+from dql.data.published_policies import load_policy
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
-from dql.errors import UserError
 from dql.results.manifests import refuse_source
 from dql.results.provenance import versions
 
@@ -69,26 +66,6 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         manifest["episode_return"]["mean"] or float("nan"),
     )
     return manifest
-
-
-def load_policy(name: str, environment: str) -> Policy:
-    """Build a stored policy for an environment; weights of other shapes raise."""
-    entry = published_weights(name)
-    observation_dim, action_dim = DIMENSIONS[environment]
-    weights = load_weights(name)
-    try:
-        if entry.kind == "action_model":
-            from dql.diffusion.edm import DiffusionModel
-
-            model = DiffusionModel(weights, action_dim, observation_dim)
-            return Clone(model, state_moments(name.partition("-")[2]))
-        if entry.kind == "sac_policy":
-            return Snapshot(weights, observation_dim, action_dim)
-    except UserError as error:
-        raise UserError(
-            f"policy '{name}' ({entry.stored}) does not act in {environment}: {error}"
-        ) from None
-    raise UserError(f"'{name}' is a {entry.kind.replace('_', ' ')}: it does not act")
 
 
 def part_sizes(parts: list[PolicyPart], num_transitions: int) -> list[int]:

@@ -15,41 +15,20 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from dql.environments.antmaze_maps import (
+    CELL_SIZE,
+    GOAL_NOISES,
+    centers,
+    check_goal,
+    marked,
+    noisy,
+)
 from dql.environments.physics import PHYSICS, with_d4rl_inertials
 from dql.environments.simulation import Simulations, check_seeds, checked_actions
 from dql.errors import UserError, nearest
 
-MAZES = {
-    "antmaze-umaze": ("#####", "#R  #", "### #", "#G  #", "#####"),
-    "antmaze-medium": (
-        "########",
-        "#R ##  #",
-        "#  #   #",
-        "##   ###",
-        "#  #   #",
-        "# #  # #",
-        "#   # G#",
-        "########",
-    ),
-    "antmaze-large": (
-        "############",
-        "#R   #     #",
-        "# ## # # # #",
-        "#      #   #",
-        "# #### ### #",
-        "#  # #     #",
-        "## # # # ###",
-        "#  #   # G #",
-        "############",
-    ),
-}
-"""Walls #, start R and goal G, as D4RL evaluates; rows run along y, columns along x."""
-
-CELL_SIZE = 4.0
 WALL_HEIGHT = 2.0
 GOAL_RADIUS = 0.5
-GOAL_NOISES = (1.0, 0.5)
-"""D4RL adds two uniform draws to the goal cell's position, on each axis."""
 RESET_NOISE = 0.1
 DENSITY = 5.0
 LARGEST_TORQUE = 30.0
@@ -66,8 +45,7 @@ def ant_maze_xml(maze: str, physics: str) -> str:
     The inertials of D4RL's physics were checked on recorded hopper and walker2d
     transitions; D4RL's ant ran on the same simulator, but no recording is at hand.
     """
-    if maze not in MAZES:
-        raise UserError(f"unknown maze {maze!r}{nearest(maze, MAZES)}")
+    walls = centers(maze, marked(maze, "#"))
     if physics not in PHYSICS:
         raise UserError(f"unknown physics {physics!r}{nearest(physics, PHYSICS)}")
     import gymnasium.envs.mujoco as package
@@ -81,7 +59,7 @@ def ant_maze_xml(maze: str, physics: str) -> str:
         motor.set("ctrlrange", f"{-LARGEST_TORQUE} {LARGEST_TORQUE}")
     world = root.find("worldbody")
     half = CELL_SIZE / 2
-    for x, y in cells(maze, "#"):
+    for x, y in walls:
         position = f"{x} {y} {WALL_HEIGHT / 2}"
         size = f"{half} {half} {WALL_HEIGHT / 2}"
         wall = {"type": "box", "pos": position, "size": size}
@@ -90,21 +68,10 @@ def ant_maze_xml(maze: str, physics: str) -> str:
     return with_d4rl_inertials(text, DENSITY) if physics == "d4rl" else text
 
 
-def cells(maze: str, mark: str) -> np.ndarray:
-    """Return the centres of the marked cells, (n, 2), with the start at the origin."""
-    rows = MAZES[maze]
-    found = [
-        (column, row)
-        for row, line in enumerate(rows)
-        for column, cell in enumerate(line)
-        if cell == mark
-    ]
-    start = next((line.index("R"), row) for row, line in enumerate(rows) if "R" in line)
-    return CELL_SIZE * (np.array(found, dtype=np.float64) - start)
-
-
 class AntMazeEnvironment:
-    """A batch of ants that share a maze and a goal."""
+    """A batch of ants that share a maze and a goal: a given one, or one drawn."""
+
+    is_shareable = True
 
     def __init__(
         self,
@@ -113,19 +80,29 @@ class AntMazeEnvironment:
         *,
         horizon: int,
         physics: str = "d4rl",
+        goal: np.ndarray | None = None,
     ) -> None:
+        if horizon < 1:
+            raise UserError(
+                f"{maze}: a horizon of {horizon}; an episode has one step at least"
+            )
         model = mujoco.MjModel.from_xml_string(ant_maze_xml(maze, physics))
         self.observation_dim = model.nq + model.nv
         self.action_dim = model.nu
         self.num_environments = num_environments
         self.horizon = horizon
-        self.goal: np.ndarray | None = None
+        self.goal = None if goal is None else check_goal(maze, goal)
         self._maze = maze
         self._simulations = Simulations(model, num_environments, FRAME_SKIP)
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Put every ant at the start; the very first reset draws the goal."""
+    def reset(
+        self, seeds: Sequence[int], starts: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Put every ant at the start, or at its own of `starts`, (E, 2).
+
+        The very first reset draws the goal.
+        """
         check_seeds(seeds, self.num_environments)
         if self.goal is None:
             self.goal = draw_goal(self._maze, int(seeds[0]))
@@ -134,11 +111,10 @@ class AntMazeEnvironment:
             generator = np.random.default_rng(seed)
             offset = generator.uniform(-RESET_NOISE, RESET_NOISE, simulations.model.nq)
             noise = RESET_NOISE * generator.standard_normal(simulations.model.nv)
-            simulations.place(
-                index,
-                simulations.initial_position + offset,
-                simulations.initial_velocity + noise,
-            )
+            position = simulations.initial_position + offset
+            if starts is not None:
+                position[:2] = starts[index]
+            simulations.place(index, position, simulations.initial_velocity + noise)
         self._elapsed[:] = 0
         return self._observations()
 
@@ -149,7 +125,7 @@ class AntMazeEnvironment:
         active = np.asarray(active, dtype=bool)
         actions = checked_actions(actions, active, self.action_dim)
         self._simulations.advance(LARGEST_TORQUE * np.clip(actions, -1, 1), active)
-        self._elapsed += active
+        self._elapsed[active] += 1
         offsets = self._simulations.positions[:, :2] - self.goal
         terminations = active & (np.linalg.norm(offsets, axis=1) <= GOAL_RADIUS)
         truncations = active & (self._elapsed >= self.horizon)
@@ -164,7 +140,4 @@ class AntMazeEnvironment:
 def draw_goal(maze: str, seed: int) -> np.ndarray:
     """Draw the goal (2,) near the goal cell's centre, as D4RL does."""
     generator = np.random.default_rng([seed, GOAL_STREAM])
-    goal = cells(maze, "G")[0]
-    for largest in GOAL_NOISES:
-        goal = goal + generator.uniform(0.0, largest, 2)
-    return np.maximum(goal, 0.0)
+    return noisy(centers(maze, marked(maze, "G"))[0], generator, GOAL_NOISES)

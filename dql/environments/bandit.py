@@ -72,6 +72,7 @@ class BanditEnvironment:
     observation_dim = OBSERVATION_DIM
     action_dim = ACTION_DIM
     horizon = 1
+    is_shareable = True
 
     def __init__(self, layout: str, num_environments: int) -> None:
         layout_centers(layout)

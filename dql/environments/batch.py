@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dql.environments.antmaze import MAZES, AntMazeEnvironment
+from dql.environments.antmaze import AntMazeEnvironment
+from dql.environments.antmaze_maps import MAZES
 from dql.environments.locomotion import LOCOMOTION, LocomotionEnvironment
 from dql.environments.pointmaze import POINT_MAZES, PointMazeEnvironment
 from dql.environments.robotics import KITCHEN_TASKS, KitchenEnvironment, PenEnvironment
@@ -24,6 +25,8 @@ class BatchEnvironment(Protocol):
     action_dim: int
     num_environments: int
     horizon: int
+    is_shareable: bool
+    """Whether threads may step disjoint episodes of it at the same time."""
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
         """Start every episode from its own seed; return observations (E, O)."""

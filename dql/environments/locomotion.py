@@ -67,6 +67,8 @@ LOCOMOTION = {
 class LocomotionEnvironment:
     """A batch of hopper, walker2d or halfcheetah episodes."""
 
+    is_shareable = True
+
     def __init__(
         self,
         environment: str,
@@ -114,7 +116,7 @@ class LocomotionEnvironment:
         actions = checked_actions(actions, active, self.action_dim)
         before = self._simulations.positions[:, 0].copy()
         self._simulations.advance(actions, active)
-        self._elapsed += active
+        self._elapsed[active] += 1
         moved = self._simulations.positions[:, 0] - before
         costs = self.constants.control_cost_weight * np.square(actions).sum(axis=1)
         rewards = moved / self._simulations.timestep

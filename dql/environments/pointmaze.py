@@ -8,7 +8,6 @@ velocity alone, and an episode goes on at the goal: its return counts the steps 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from dql.environments.mazes import shortest_ways
 from dql.environments.simulation import Simulations, check_seeds, checked_actions
 from dql.errors import UserError, nearest
 
@@ -26,6 +26,7 @@ START_NOISE = 0.25
 LARGEST_SPEED = 5.0
 """To which the velocity is clipped before each step, on each axis."""
 WALL_HEIGHT = 0.4
+MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -77,24 +78,8 @@ def free_cells(maze: str) -> np.ndarray:
 
 @cache
 def next_cells(maze: str) -> np.ndarray:
-    """Return the next cell on a shortest way, (R, C, R, C, 2): [goal][cell].
-
-    Walls, and the goal itself, lead to themselves.
-    """
-    walls = maze_map(maze)
-    stay = np.stack(np.indices(walls.shape), axis=-1)
-    table = np.tile(stay, (*walls.shape, 1, 1, 1))
-    for goal in map(tuple, free_cells(maze)):
-        seen, waiting = {goal}, deque([goal])
-        while waiting:
-            row, column = waiting.popleft()
-            for move_row, move_column in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                cell = (row + move_row, column + move_column)
-                if cell not in seen and not walls[cell]:
-                    seen.add(cell)
-                    table[goal][cell] = row, column
-                    waiting.append(cell)
-    return table
+    """Return the next cell on a shortest way, (R, C, R, C, 2): [goal][cell]."""
+    return shortest_ways(maze_map(maze), MOVES)
 
 
 def point_maze_xml(maze: str) -> str:
@@ -119,6 +104,7 @@ class PointMazeEnvironment:
 
     observation_dim = 4
     action_dim = 2
+    is_shareable = True
 
     def __init__(self, maze: str, num_environments: int, *, horizon: int) -> None:
         model = mujoco.MjModel.from_xml_string(point_maze_xml(maze))
@@ -149,7 +135,7 @@ class PointMazeEnvironment:
         active = np.asarray(active, dtype=bool)
         actions = np.clip(checked_actions(actions, active, self.action_dim), -1, 1)
         self._simulations.advance(actions, active, LARGEST_SPEED)
-        self._elapsed += active
+        self._elapsed[active] += 1
         offsets = self._simulations.positions - self.goal
         is_there = np.linalg.norm(offsets, axis=1) <= GOAL_RADIUS
         rewards = (active & is_there).astype(np.float64)

@@ -38,6 +38,7 @@ class SharedModelEnvironment(ABC):
 
     observation_dim: int
     action_dim: int
+    is_shareable = False  # episodes take turns in the one simulator
 
     def __init__(self, simulator: Any, num_environments: int, *, horizon: int) -> None:
         self.simulator = simulator

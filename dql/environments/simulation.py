@@ -11,7 +11,10 @@ from dql.errors import UserError
 
 
 class Simulations:
-    """E simulations of one model; stepping one leaves the others as they are."""
+    """E simulations of one model; stepping one leaves the others as they are.
+
+    MuJoCo leaves Python's lock while it steps, so threads may advance disjoint ones.
+    """
 
     def __init__(
         self, model: mujoco.MjModel, num_environments: int, frame_skip: int

@@ -133,6 +133,8 @@ def _compared(
     made = manifest.get("generator") or {}
     yield "quality", made.get("quality"), dataset.quality
     yield "seed", made.get("seed"), dataset.seed
+    for name in ("multistart", "multigoal"):
+        yield name, made.get(name), getattr(dataset, name)
     if dataset.parts:
         wanted = [part.model_dump(mode="json") for part in dataset.parts]
         keys = wanted[0]

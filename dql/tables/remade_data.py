@@ -28,6 +28,14 @@ NOTES = (
     "In brackets: of recorded D4RL rows, where some are at hand.",
 )
 
+MAZE_NOTES = (
+    "AntMaze: D4RL's goal-reaching ant walks shortest ways by the rules of D4RL's "
+    "generator. Arrive: episodes that come within 0.5 of the goal they walk to. "
+    "Rewarded: those that come within 0.5 of the one goal that rewards are of. Pieces: "
+    "how many the set falls into at terminals and timeouts, the one number that is "
+    "published of D4RL's files (TensorFlow Datasets). Step: from position to position.",
+)
+
 
 def write_comparison_table(
     comparisons: Sequence[Path], outputs: Sequence[Path]
@@ -44,15 +52,23 @@ def write_comparison_table(
 
 
 def comparison_table(loaded: Sequence[dict[str, Any]]) -> Table:
-    """Return the table of comparisons, as `dql.data.comparison` writes them."""
-    rows = [row for content in loaded for row in _rows(content)]
-    states = [_states(content) for content in loaded]
-    blocks = [
-        Block("Returns", pd.DataFrame([_returns_cells(row) for row in rows])),
-        Block("States", pd.DataFrame(states)),
-        Block("Ruler", pd.DataFrame([_ruler_cells(row) for row in rows])),
-    ]
-    return Table(TITLE, pd.DataFrame([_long(row) for row in rows]), blocks, NOTES)
+    """Return the table of comparisons, as `dql data compare` writes them."""
+    mazes = [content for content in loaded if "maze" in content]
+    others = [content for content in loaded if "maze" not in content]
+    rows = [row for content in others for row in _rows(content)]
+    states = [_states(content) for content in others]
+    blocks = []
+    if others:
+        blocks += [
+            Block("Returns", pd.DataFrame([_returns_cells(row) for row in rows])),
+            Block("States", pd.DataFrame(states)),
+            Block("Ruler", pd.DataFrame([_ruler_cells(row) for row in rows])),
+        ]
+    if mazes:
+        blocks.append(Block("AntMaze", pd.DataFrame([_maze_cells(m) for m in mazes])))
+    long = [_long(row) for row in rows] + [_maze_long(content) for content in mazes]
+    notes = (NOTES if others else ()) + (MAZE_NOTES if mazes else ())
+    return Table(TITLE, pd.DataFrame(long), blocks, notes)
 
 
 def _rows(content: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -118,6 +134,39 @@ def _ruler_cells(row: dict[str, Any]) -> dict[str, str]:
         name = f"{entry['kind']} {entry['sigma']:g}"
         cells[name] = f"{entry['error']:.2f}{of_d4rl}"
     return cells
+
+
+def _maze_cells(content: dict[str, Any]) -> dict[str, str]:
+    median = content["median_steps_to_goal"]
+    return {
+        "task": content["task"],
+        "D4RL set": content["namesake"],
+        "transitions": f"{content['num_transitions']:,}",
+        "episodes": f"{content['num_episodes']:,}",
+        "arrive": f"{content['arrived_share']:.1%}",
+        "after steps (median)": "–" if median is None else f"{median:.0f}",
+        "rewarded": f"{content['rewarded_share']:.1%}",
+        "return": f"{content['return_mean']:.1f} ± {content['return_std']:.1f}",
+        "pieces": f"{content['num_pieces']:,}",
+        "of D4RL": f"{content['of_d4rl']['num_pieces']:,}",
+        "step": f"{content['step_mean']:.3f} ± {content['step_std']:.3f}",
+        "actions at a bound": f"{content['at_bound_share']:.1%}",
+    }
+
+
+def _maze_long(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a row for machines, one column a number; lists stay in the comparison."""
+    values = {"task": content["task"], "reference": content["namesake"]}
+    values |= {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, int | float) or value is None
+    }
+    theirs = content["of_d4rl"]
+    return values | {
+        "d4rl_num_transitions": theirs["num_transitions"],
+        "d4rl_num_pieces": theirs["num_pieces"],
+    }
 
 
 def _long(row: dict[str, Any]) -> dict[str, Any]:

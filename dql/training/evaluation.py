@@ -2,7 +2,7 @@
 
 On a processor threads share the episodes, each with its own calls of the policy. On a
 GPU one call decides for all of them, which costs the GPU as much as one for a few, and
-threads share the physics, run by run.
+threads share the physics: run by run and, where an environment allows it, within a run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
@@ -85,7 +86,7 @@ def evaluate(
             noise = streams.block(start // streams.block_steps)
             times = range(start, min(start + streams.block_steps, horizon))
             if decisions:
-                play.advance_together(noise, times, decisions, share)
+                play.advance_together(noise, times, decisions, share, num_threads)
                 continue
             # Those still playing are dealt out anew: a thread would run out of them.
             groups = max(num_threads, math.ceil(len(playing) / EPISODES_PER_CALL))
@@ -104,8 +105,8 @@ class _Play:
         excluded: Sequence[int],
     ) -> None:
         self.agent, self.environments = agent, environments
-        # A run's environment is one object; threads call it one after the other.
-        self.locks = [Lock() for _ in environments]
+        # Threads take turns in an environment that is one simulator for all episodes.
+        self.locks = [nullcontext() if e.is_shareable else Lock() for e in environments]
         shape = len(environments), environments[0].num_environments
         self.observations = np.stack(
             [
@@ -138,6 +139,7 @@ class _Play:
         times: range,
         decisions: RecordedDecisions,
         share: Share,
+        num_threads: int,
     ) -> None:
         """Play all episodes for a block of steps: a decision, then everyone's physics.
 
@@ -148,21 +150,44 @@ class _Play:
             if not self.active.any():
                 return
             draws = {name: values[offset] for name, values in noise.items()}
-            self.act(time, every, decisions.make(self.observations, draws), share)
+            actions = decisions.make(self.observations, draws)
+            self.act(time, every, actions, share, num_threads)
 
     def act(
-        self, time: int, playing: np.ndarray, actions: np.ndarray, share: Share
+        self,
+        time: int,
+        playing: np.ndarray,
+        actions: np.ndarray,
+        share: Share,
+        num_threads: int = 1,
     ) -> None:
-        """Step the active ones of some episodes of every run; `share` maps over runs.
+        """Step the active ones of some episodes of every run, shared between threads.
 
         `actions` are those of all episodes, (R, E, A).
         """
         if time == 0:
             self.first_actions[:, playing] = actions[:, playing]
-        runs = np.flatnonzero(self.active[:, playing].any(axis=1))
-        list(share(lambda run: self.step(run, playing, actions[run]), runs))
+        parts = self.parts(playing, num_threads)
+        list(share(lambda part: self.step(*part, actions[part[0]]), parts))
         if time == 0:
             self.first_rewards[:, playing] = self.returns[:, playing]
+
+    def parts(
+        self, playing: np.ndarray, num_threads: int
+    ) -> list[tuple[int, np.ndarray]]:
+        """Deal the active ones of some episodes out to threads: a run, some of its own.
+
+        Runs are split where there are more threads and the environment allows it.
+        """
+        runs = np.flatnonzero(self.active[:, playing].any(axis=1))
+        count = math.ceil(num_threads / max(len(runs), 1))
+        found = []
+        for run in runs:
+            own = playing[self.active[run, playing]]
+            is_whole = count == 1 or not self.environments[run].is_shareable
+            parts = [own] if is_whole else np.array_split(own, min(count, len(own)))
+            found += [(run, part) for part in parts]
+        return found
 
     def decide(
         self, playing: np.ndarray, noise: dict[str, torch.Tensor], offset: int
@@ -178,9 +203,8 @@ class _Play:
         actions[:, playing] = self.agent.sample_actions(inputs, draws).cpu().numpy()
         return actions
 
-    def step(self, run: int, playing: np.ndarray, actions: np.ndarray) -> None:
-        """Step those of some episodes of a run that are active."""
-        chosen = playing[self.active[run, playing]]
+    def step(self, run: int, chosen: np.ndarray, actions: np.ndarray) -> None:
+        """Step some active episodes of a run; threads may step others of it."""
         mask = np.zeros(self.active.shape[1], dtype=bool)
         mask[chosen] = True
         with self.locks[run]:

@@ -43,6 +43,7 @@ GROUPS = {
         "generate",
         "fetch",
         "policies",
+        "roll-out",
         "compare",
         "again",
         "list",

@@ -48,7 +48,9 @@ def test_every_run_resolves_and_names_its_twin(project):
     assert len(set(runs)) == len(runs)
     for run in runs:
         config = project.run_config(*run)
-        assert config.environment.namesake == f"{run.task.removeprefix('remade-')}-v2"
+        version = "v0" if "antmaze" in run.task else "v2"
+        twin = f"{run.task.removeprefix('remade-')}-{version}"
+        assert config.environment.namesake == twin
         assert config.training.num_gradient_steps == 100_000
 
 
@@ -152,6 +154,23 @@ def test_remade_tasks_stay_apart_from_d4rls(changes, words):
     assert remade_task().namesake
     with pytest.raises(ValidationError, match=words):
         remade_task(**changes)
+
+
+def test_runs_are_evaluated_as_often_as_in_the_paper(project):
+    for task in project.scale.suites["remade"].tasks:
+        config = project.run_config(task, "td3_bc", 0)
+        expected = 100 if "antmaze" in task else 10
+        assert config.training.num_evaluation_episodes == expected
+
+
+def test_the_umaze_comes_after_one_seed_of_locomotion(project):
+    stages = project.scale.suites["remade"].stages
+    (umaze,) = [n for n, s in enumerate(stages) if "remade-antmaze-umaze" in s.tasks]
+    before = {task for stage in stages[:umaze] for task in stage.tasks}
+    assert len(before) == 9
+    assert stages[umaze].methods == ["diffusion_ql", "bc_diffusion", "td3_bc", "iql"]
+    settings = project.settings("remade-antmaze-umaze", "diffusion_ql")
+    assert settings["q_coefficient"] == pytest.approx(0.5)
 
 
 def test_no_cell_belongs_to_both_suites(project):

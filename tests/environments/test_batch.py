@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gymnasium
@@ -18,12 +17,6 @@ from dql.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*out of date")
 NAMES = sorted(locomotion.LOCOMOTION)
-D4RL = Path(__file__).parents[3] / "shared" / "d4rl"
-PUBLISHED = D4RL / "deep_ope_policy_returns.json"
-needs_policies = pytest.mark.skipif(
-    not PUBLISHED.is_file(), reason="needs ../shared/d4rl/deep_ope_policy_returns.json"
-)
-NUM_POLICY_EPISODES = 50
 
 
 def make(name: str, num_environments: int, **kwargs) -> object:
@@ -145,57 +138,45 @@ def test_gymnasium_rebuilds_the_environment_from_its_spec() -> None:
     assert actual[3][0] and expected[3]
 
 
-def policy_returns(name: str, environment: str) -> np.ndarray:
-    """Roll out a tanh-Gaussian policy of D4RL's authors; return its returns."""
-    with np.load(D4RL / "policies" / f"{name}.npz") as file:
-        weights = {
-            key: file[key].astype(np.float64)
-            for key in file
-            if file[key].dtype == np.float32
-        }
-
-    def layer(inputs: np.ndarray, layer_name: str) -> np.ndarray:
-        weight = weights[f"{layer_name}.weight"]
-        return inputs @ weight.T + weights[f"{layer_name}.bias"]
-
-    batch = make(environment, NUM_POLICY_EPISODES, physics="d4rl")
-    observations = batch.reset(list(range(NUM_POLICY_EPISODES)))
-    generator = np.random.default_rng(0)
-    active = np.ones(NUM_POLICY_EPISODES, dtype=bool)
-    returns = np.zeros(NUM_POLICY_EPISODES)
-    while active.any():
-        hidden = np.maximum(layer(observations, "fc0"), 0)
-        hidden = np.maximum(layer(hidden, "fc1"), 0)
-        means = layer(hidden, "last_fc")
-        stds = np.exp(np.clip(layer(hidden, "last_fc_log_std"), -5, 2))
-        actions = np.tanh(means + stds * generator.standard_normal(means.shape))
-        outcome = batch.step(actions.astype(np.float32), active)
-        observations, rewards, terminations, truncations = outcome
-        returns += rewards
-        active &= ~(terminations | truncations)
-    return returns
+SHAREABLE = {
+    "hopper": True,
+    "antmaze-umaze": True,
+    "pointmaze-umaze": True,
+    "pen": False,
+    "kitchen-complete": False,
+}
 
 
-@pytest.mark.slow
-@needs_policies
-def test_policies_of_d4rls_authors_return_what_was_published() -> None:
-    published = {
-        row["policy"]: row["published_return_mean"]
-        for row in json.loads(PUBLISHED.read_text())["policies"]
-    }
-    environments_of = {
-        "hopper": "hopper",
-        "walker": "walker2d",
-        "halfcheetah": "halfcheetah",
-    }
-    offsets = {}
-    for name, expected in published.items():
-        environment = environments_of.get(name.partition("_")[0])
-        if environment:
-            returns = policy_returns(name, environment)
-            error = returns.std(ddof=1) / np.sqrt(len(returns))
-            offsets[name] = (returns.mean() - expected) / error
-            print(f"{name}: {returns.mean():.1f} ± {error:.1f}, published {expected}")
-    assert len(offsets) == 9
-    # Two standard errors: one in twenty misses by chance.
-    assert sum(abs(offset) <= 2 for offset in offsets.values()) >= 8, offsets
+@pytest.mark.parametrize("name", [n for n, shared in SHAREABLE.items() if shared])
+def test_threads_that_step_disjoint_episodes_change_nothing(name: str) -> None:
+    num_episodes, num_steps, num_threads = 9, 30, 3
+    results = []
+    for threads in (1, num_threads):
+        fields = {"environment": name, "horizon": 1000, "physics": "d4rl"}
+        batch = environments.make_environments(
+            SimpleNamespace(name="task", **fields), num_episodes
+        )
+        batch.reset(list(range(num_episodes)))
+        shape = (num_steps, num_episodes, batch.action_dim)
+        actions = np.random.default_rng(0).uniform(-1, 1, shape)
+        found = [np.zeros((num_steps, num_episodes, batch.observation_dim))]
+        found += [np.zeros((num_steps, num_episodes)) for _ in range(3)]
+
+        def play(rows: np.ndarray, batch=batch, actions=actions, found=found) -> None:
+            active = np.isin(np.arange(num_episodes), rows)
+            for time in range(num_steps):
+                outcome = batch.step(actions[time], active)
+                for kept, values in zip(found, outcome, strict=True):
+                    kept[time, rows] = values[rows]
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(play, np.array_split(np.arange(num_episodes), threads)))
+        results.append(found)
+    for alone, shared in zip(*results, strict=True):
+        np.testing.assert_array_equal(alone, shared)
+
+
+@pytest.mark.parametrize("name", SHAREABLE)
+def test_environments_say_whether_threads_may_share_them(name: str) -> None:
+    batch = environments.make_environments(task(environment=name), 1)
+    assert batch.is_shareable == SHAREABLE[name]

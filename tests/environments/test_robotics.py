@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from dql.environments import antmaze
+from dql.environments import antmaze, antmaze_maps
 from dql.environments import batch as environments
 from dql.errors import UserError
 
@@ -73,8 +72,9 @@ def test_inactive_episodes_rest_and_the_horizon_truncates(name: str) -> None:
 def test_mazes_have_the_start_at_the_origin_and_the_goal_where_d4rl_puts_it() -> None:
     for maze, goal in (("umaze", (0, 8)), ("medium", (20, 20)), ("large", (32, 24))):
         name = f"antmaze-{maze}"
-        np.testing.assert_array_equal(antmaze.cells(name, "R"), [[0, 0]])
-        np.testing.assert_array_equal(antmaze.cells(name, "G"), [goal])
+        for mark, position in (("R", (0, 0)), ("G", goal)):
+            cell = antmaze_maps.marked(name, mark)
+            np.testing.assert_array_equal(antmaze_maps.centers(name, cell), [position])
         goals = np.array([antmaze.draw_goal(name, seed) for seed in range(200)])
         assert (goals >= goal).all() and (goals <= np.array(goal) + 1.5).all()
         # The mean of a uniform draw up to 1 and one up to 0.5.
@@ -123,6 +123,61 @@ def test_torques_are_d4rls() -> None:
     assert model.opt.timestep * antmaze.FRAME_SKIP == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("goal", "is_free"),
+    [((0.0, 8.0), True), ((9.9, -1.9), True), ((0.0, 4.0), False), ((-3.0, 0.0), False),
+     ((40.0, 0.0), False), ((float("nan"), 0.0), False)],
+)  # fmt: skip
+def test_a_goal_may_be_given_but_not_in_a_wall(goal, is_free) -> None:
+    arguments = {"horizon": 5, "goal": np.array(goal)}
+    if not is_free:
+        with pytest.raises(UserError, match=r"\(.*a wall of antmaze-umaze.*\(8, 4\)"):
+            antmaze.AntMazeEnvironment("antmaze-umaze", 1, **arguments)
+        return
+    batch = antmaze.AntMazeEnvironment("antmaze-umaze", 1, **arguments)
+    batch.reset([0])
+    np.testing.assert_array_equal(batch.goal, goal)
+
+
+def test_a_horizon_of_zero_is_refused() -> None:
+    with pytest.raises(UserError, match="antmaze-umaze: a horizon of 0"):
+        make("antmaze-umaze", 1, horizon=0)
+
+
+@pytest.mark.parametrize("name", sorted(antmaze_maps.MAZES))
+def test_positions_are_in_the_cells_they_are_drawn_in(name) -> None:
+    cells = antmaze_maps.free_cells(name)
+    found = antmaze_maps.centers(name, cells)
+    offsets = np.random.default_rng(0).uniform(-1.99, 1.99, found.shape)
+    np.testing.assert_array_equal(antmaze_maps.cells_at(name, found + offsets), cells)
+
+
+def test_the_way_through_the_u_is_its_only_one() -> None:
+    table = antmaze_maps.next_cells("antmaze-umaze")
+    way, goal = [(1, 1)], (3, 1)
+    while way[-1] != goal:
+        way.append(tuple(table[goal][way[-1]]))
+    assert way == [(1, 1), (1, 2), (1, 3), (2, 3), (3, 3), (3, 2), (3, 1)]
+    assert tuple(table[goal][(0, 0)]) == (0, 0)  # no free cell is beside it
+
+
+def test_ways_are_shortest_in_every_maze() -> None:
+    for name in antmaze_maps.MAZES:
+        table, cells = antmaze_maps.next_cells(name), antmaze_maps.free_cells(name)
+        for goal in map(tuple, cells):
+            lengths = {goal: 0}
+            for start in map(tuple, cells):
+                way = [start]
+                while way[-1] != goal:
+                    way.append(tuple(table[goal][way[-1]]))
+                lengths[start] = len(way) - 1
+            for row, column in lengths:
+                # A neighbour cannot be two steps nearer or farther.
+                for cell in ((row + 1, column), (row, column + 1)):
+                    step = abs(lengths[row, column] - lengths.get(cell, np.inf))
+                    assert step == np.inf or step == 1
+
+
 def test_unknown_mazes_are_named() -> None:
     with pytest.raises(UserError, match="'antmaze-larg'.*antmaze-large"):
         make("antmaze-large", 1)
@@ -155,38 +210,6 @@ def test_the_pen_is_gymnasiums_with_d4rls_end() -> None:
         active &= ~(results[2] | results[3])
     assert not active.any()
     assert has_fallen
-
-
-POLICIES = Path(__file__).parents[3] / "shared" / "d4rl" / "policies"
-PUBLISHED_PEN_RETURNS = {"pen_dapg_2": 2494, "pen_dapg_10": 3809}
-"""google-research/deep_ope, d4rl_policies: means without standard errors."""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not POLICIES.is_dir(), reason="needs ../shared/d4rl/policies")
-@pytest.mark.parametrize("name", PUBLISHED_PEN_RETURNS)
-def test_pen_policies_acting_by_their_means_return_what_was_published(
-    name: str,
-) -> None:
-    with np.load(POLICIES / f"{name}.npz") as file:
-        layers = [
-            (file[f"{layer}.weight"].astype(float), file[f"{layer}.bias"].astype(float))
-            for layer in ("fc0", "fc1", "last_fc")
-        ]
-    seeds = list(range(1000, 1100))
-    batch, returns = make("pen", len(seeds)), np.zeros(len(seeds))
-    observations, active = batch.reset(seeds), np.ones(len(seeds), dtype=bool)
-    while active.any():
-        hidden = observations
-        for weight, bias in layers[:-1]:
-            hidden = np.tanh(hidden @ weight.T + bias)
-        actions = hidden @ layers[-1][0].T + layers[-1][1]
-        observations, rewards, terminations, truncations = batch.step(actions, active)
-        returns += rewards
-        active &= ~(terminations | truncations)
-    error = returns.std(ddof=1) / np.sqrt(len(returns))
-    print(f"{name}: {returns.mean():.0f} ± {error:.0f}")
-    assert abs(returns.mean() - PUBLISHED_PEN_RETURNS[name]) <= 2 * error
 
 
 # Kitchen.

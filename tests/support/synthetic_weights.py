@@ -36,11 +36,19 @@ def snapshot(seed: int = 0, dims: tuple[int, int] = (11, 3)):
     return draw(snapshot_shapes(*dims), seed)
 
 
-def entry(name: str, kind: str, arrays, suffix: str = ".npz") -> PublishedWeights:
+def dapg(seed: int = 0, dims: tuple[int, int] = (29, 8), width: int = 32):
+    """Draw the arrays of a DAPG policy, for AntMaze where nothing else is said."""
+    return draw(snapshot_shapes(*dims, width), seed)
+
+
+def entry(
+    name: str, kind: str, arrays, suffix: str = ".npz", environment: str = "hopper"
+) -> PublishedWeights:
     """Describe arrays as if they were published."""
     return PublishedWeights(
         name=name,
         kind=kind,
+        environment=environment,
         url=f"http://127.0.0.1:9/models/{name}{suffix}",
         sha256=None,
         num_bytes=None,
@@ -50,12 +58,20 @@ def entry(name: str, kind: str, arrays, suffix: str = ".npz") -> PublishedWeight
     )
 
 
-def publish(monkeypatch, folder: Path, named: dict[str, tuple[str, dict]]) -> None:
+def publish(
+    monkeypatch,
+    folder: Path,
+    named: dict[str, tuple[str, dict]],
+    environment: str = "hopper",
+) -> None:
     """Put arrays, by name and with their kind, into a folder and the list.
 
     The working directory must be the test's own: weights are stored below it.
     """
-    listed = {name: entry(name, kind, arrays) for name, (kind, arrays) in named.items()}
+    listed = {
+        name: entry(name, kind, arrays, environment=environment)
+        for name, (kind, arrays) in named.items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, (_, arrays) in named.items():
         np.savez(folder / f"{name}.npz", **arrays)

@@ -37,16 +37,41 @@ def test_a_run_plays_the_same_episodes_in_any_company():
             np.testing.assert_allclose(first[episode], second[episode], atol=1e-5)
 
 
+@pytest.mark.parametrize("is_shareable", [False, True])
 @pytest.mark.parametrize("num_threads", [2, 7])
-def test_threads_play_the_same_episodes(num_threads):
+def test_threads_play_the_same_episodes(num_threads, is_shareable):
     seen = []
     for threads in (1, num_threads):
         agent, _ = make_agent("diffusion_ql")
-        environments = [CountingEnvironment(5), CountingEnvironment(5)]
+        environments = [CountingEnvironment(5, is_shareable) for _ in range(2)]
         evaluations = evaluate(agent, environments, 0, num_threads=threads)
         assert evaluations[1].episode_returns.tolist() == [1, 2, 3, 4, 5]
         seen.append([environment.actions() for environment in environments])
     np.testing.assert_allclose(seen[0], seen[1], atol=1e-5)
+
+
+def wait_for_another(environment):
+    """Let every step of an environment wait until another thread steps it too."""
+    together = threading.Barrier(2, timeout=60)  # breaks if one thread does both
+    step = environment.step
+
+    def waiting(*arguments):
+        together.wait()
+        return step(*arguments)
+
+    environment.step = waiting
+
+
+@pytest.mark.parametrize("made_together", [False, True])
+def test_threads_step_a_shareable_environment_at_the_same_time(made_together):
+    agent, _ = make_agent("bc_mle", seeds=(0,))
+    environment = CountingEnvironment(4, is_shareable=True)
+    environment.horizon = 1
+    wait_for_another(environment)
+    calls = RecordedDecisions(agent, StandIn("a decision")) if made_together else None
+    found = evaluate(agent, [environment], 0, num_threads=2, decisions=calls)
+    assert found[0].episode_lengths.tolist() == [1, 1, 1, 1]
+    assert sorted(e for step in environment.seen for e in step) == [0, 1, 2, 3]
 
 
 def test_threads_act_at_the_same_time():

@@ -81,6 +81,8 @@ def dataset_parameters(wildcards):
     }[task.dataset.source]
     if task.environment.startswith("pointmaze"):
         maker = "dql.data.pointmaze"
+    if task.dataset.multigoal is not None:
+        maker = "dql.data.antmaze"
     decided = digest(task.dataset.model_dump(), task.environment, task.physics)
     others = fingerprint.other_families(task.environment)
     if task.dataset.parts:  # however the weights came, their digest is checked
@@ -129,16 +131,19 @@ COMPARISON_TARGETS = (
 
 def ruler_models(wildcards):
     """Return the models that measure how far remade data are from D4RL's."""
-    namesake = PROJECT.task(wildcards.task).namesake
-    names = [f"{kind}-{namesake}" for kind in ("states", "actions")]
+    task = PROJECT.task(wildcards.task)
+    if task.dataset.multigoal is not None:  # none is published of AntMaze
+        return []
+    names = [f"{kind}-{task.namesake}" for kind in ("states", "actions")]
     return [str(published_weights(name).stored) for name in names]
 
 
 def comparison_parameters(wildcards):
     """Return what decides a comparison besides the data: code, facts of D4RL, style."""
-    code = fingerprint.code_fingerprint(
-        "dql.data.comparison", "dql.figures.remade_data"
-    )
+    modules = ("dql.data.comparison", "dql.figures.remade_data")
+    if PROJECT.task(wildcards.task).dataset.multigoal is not None:
+        modules = ("dql.data.maze_comparison", "dql.figures.remade_mazes")
+    code = fingerprint.code_fingerprint(*modules)
     facts = [path.read_text() for path in sorted(paths.PUBLISHED.glob("d4rl_*.csv"))]
     return f"{code}-{digest(facts, paths.STYLE.read_text())}"
 

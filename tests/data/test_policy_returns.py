@@ -1,0 +1,213 @@
+"""Published policies rolled out here return what their authors published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dql.config.project import load_project
+from dql.data import policy_returns
+from dql.data.policy_returns import PolicyReturns, PublishedReturn, measure
+from dql.data.policy_weights import FOLDER_VARIABLE, catalogue
+from dql.errors import UserError
+from tests.support.synthetic_weights import dapg, publish, snapshot, state_model
+
+POLICIES = Path(__file__).parents[3] / "shared" / "d4rl" / "policies"
+PROJECT = load_project(scale="paper")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def short(name: str, horizon: int = 3):
+    """Return a task with short episodes."""
+    return PROJECT.task(name).model_copy(update={"horizon": horizon})
+
+
+@pytest.fixture
+def policies(tmp_path, monkeypatch):
+    """Publish a policy of each kind for a maze."""
+    monkeypatch.chdir(tmp_path)
+    named = {
+        "ant": ("dapg_policy", dapg()),
+        "narrow": ("dapg_policy", dapg(dims=(17, 6))),
+        "states": ("state_model", state_model()),
+    }
+    publish(monkeypatch, tmp_path / "published", named, "antmaze-umaze")
+    published = {"ant": PublishedReturn(0.5, 0.5, 4, "mean", "drawn by the test")}
+    monkeypatch.setattr(policy_returns, "published_returns", lambda: published)
+
+
+def found(returns, published=None) -> PolicyReturns:
+    return PolicyReturns(
+        "p", "antmaze-umaze", "d4rl", "mean", [np.array(returns, float)], published
+    )
+
+
+def test_z_is_in_our_standard_errors():
+    half = PublishedReturn(0.5, None, None, "mean", "here")
+    three_of_four = found([1, 1, 1, 0], half)
+    assert three_of_four.standard_error == pytest.approx(0.25)
+    assert three_of_four.z == pytest.approx(1.0)
+    assert found([1, 1], half).z is None  # all alike: no error to count in
+    assert found([1, 0]).z is None
+    assert "success rate 0.750 ± 0.250, published 0.5: z 1.0" in policy_returns.as_text(
+        three_of_four
+    )
+
+
+def test_the_published_error_counts_where_it_is_known():
+    published = PublishedReturn(0.5, 0.6, 9, "mean", "here")  # an error of 0.2
+    three_of_four = found([1, 1, 1, 0], published)
+    assert three_of_four.z_of_both == pytest.approx(0.25 / np.hypot(0.25, 0.2))
+    assert "in standard errors of both, 0.8" in policy_returns.as_text(three_of_four)
+    assert found([1, 1], published).z_of_both == pytest.approx(2.5)
+    for unknown in (None, PublishedReturn(0.5, 0.6, None, "mean", "here")):
+        assert found([1, 1, 1, 0], unknown).z_of_both is None
+
+
+def test_batches_have_goals_of_their_own(policies, monkeypatch):
+    goals = []
+    make = policy_returns.make_environments
+
+    def noted(task, size):
+        batch = make(task, size)
+        goals.append(batch)
+        return batch
+
+    monkeypatch.setattr(policy_returns, "make_environments", noted)
+    task = short("antmaze-umaze-v0")
+    result = measure("ant", task, num_episodes=7, num_goals=3)
+    assert [batch.num_environments for batch in goals] == [3, 2, 2]
+    assert len({tuple(batch.goal) for batch in goals}) == 3
+    assert len(result.returns) == 7
+    assert result.acting == "mean"  # as published
+    assert len(result.batch_means) == 3
+    assert "to 3 goal(s)" in policy_returns.as_text(result)
+    assert "by goal 0.00 to 0.00, stand" in policy_returns.as_text(result)
+
+
+def test_the_mean_draws_nothing_and_draws_do(policies, monkeypatch):
+    acted = []
+    roll_out = policy_returns.roll_out
+
+    def noted(*arguments):
+        episodes = roll_out(*arguments)
+        acted.append(episodes.actions)
+        return episodes
+
+    monkeypatch.setattr(policy_returns, "roll_out", noted)
+    for acting in ("mean", "draws"):
+        task = short("antmaze-umaze-v0")
+        measure("ant", task, num_episodes=4, num_goals=1, acting=acting)
+    by_mean, by_draws = acted
+    assert np.abs(by_mean).max() < 0.2 < np.abs(by_draws).mean()
+
+
+def test_one_goal_may_be_given(policies):
+    task = short("antmaze-umaze-v0")
+    at_the_start = measure("ant", task, num_episodes=3, goal=(0.0, 0.0))
+    assert at_the_start.returns.tolist() == [1, 1, 1]
+    assert "to 1 goal(s)" in policy_returns.as_text(at_the_start)
+
+
+@pytest.mark.parametrize(
+    ("policy", "task", "numbers", "words"),
+    [
+        ("ant", "antmaze-large-play-v0", {}, "acts in antmaze-umaze, not in antmaze-l"),
+        ("ant", "pen-human-v1", {}, "acts in antmaze-umaze, not in pen"),
+        ("narrow", "antmaze-umaze-v0", {}, r"'narrow'.*fc0.weight.*32, 17.*32, 29"),
+        ("states", "antmaze-umaze-v0", {}, "is a state model: it does not act"),
+        ("ant", "antmaze-umaze-v0", {"goal": (0, 4)}, "lies in a wall of antmaze-um"),
+        ("ant", "antmaze-umaze-v0", {"num_goals": 9}, "8 episodes.*to 9 goals"),
+        ("ant", "antmaze-umaze-v0", {"num_goals": 2, "goal": (0, 8)}, "choose one"),
+        ("ant", "hopper-medium-v2", {"num_goals": 2}, "no goals in a maze"),
+        ("ant", "antmaze-umaze-v0", {"num_episodes": 1}, "no standard error"),
+    ],
+)
+def test_bad_input_is_named(policies, policy, task, numbers, words):
+    arguments = {"num_episodes": 8, "num_goals": None, **numbers}
+    if numbers == {} and "maze" in task:
+        arguments["num_goals"] = 1
+    with pytest.raises(UserError, match=words):
+        measure(policy, short(task), **arguments)
+
+
+def test_clones_have_no_mean(policies, tmp_path, monkeypatch):
+    from tests.support.synthetic_weights import action_model
+
+    named = {"actions-hopper-medium-v2": ("action_model", action_model())}
+    publish(monkeypatch, tmp_path / "clones", named)
+    task = short("hopper-medium-v2")
+    with pytest.raises(UserError, match="no mean to act by"):
+        measure(next(iter(named)), task, num_episodes=2, acting="mean")
+    assert measure(next(iter(named)), task, num_episodes=2).published is None
+
+
+def test_a_tanh_gaussian_acts_by_its_squashed_mean(policies, tmp_path, monkeypatch):
+    publish(monkeypatch, tmp_path / "sac", {"sac": ("sac_policy", snapshot())})
+    task = short("hopper-medium-v2")
+    result = measure("sac", task, num_episodes=60, acting="mean")
+    assert len(result.batches) == 2
+    assert len(result.returns) == 60
+
+
+def test_every_published_return_is_of_a_listed_policy_that_acts():
+    kinds = {"dapg_policy": "mean", "sac_policy": "draws"}
+    for name, published in policy_returns.published_returns().items():
+        assert published.acting == kinds[catalogue()[name].kind]
+
+
+TASKS = {
+    "antmaze_umaze_dapg_10": "antmaze-umaze-v0",
+    "antmaze_umaze_dapg_7": "antmaze-umaze-v0",
+    "antmaze_medium_dapg_0": "antmaze-medium-play-v0",
+    "antmaze_large_dapg_9": "antmaze-large-play-v0",
+    "pen_dapg_2": "pen-human-v1",
+    "pen_dapg_10": "pen-human-v1",
+}
+LOCOMOTION = (
+    "hopper_online_1", "hopper_online_3", "hopper_online_6", "hopper_online_9",
+    "walker_online_2", "walker_online_5", "walker_online_9",
+    "halfcheetah_online_4", "halfcheetah_online_7",
+)  # fmt: skip
+needs_policies = pytest.mark.skipif(
+    not POLICIES.is_dir(), reason="needs ../shared/d4rl/policies"
+)
+
+
+@pytest.fixture
+def real_policies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(POLICIES))
+
+
+@pytest.mark.slow
+@needs_policies
+@pytest.mark.parametrize("name", TASKS)
+def test_policies_acting_by_their_means_return_what_was_published(real_policies, name):
+    result = measure(name, PROJECT.task(TASKS[name]), num_episodes=200)
+    print(policy_returns.as_text(result))
+    # A published rate is of one unknown goal and has an error of its own.
+    assert abs(result.z if result.z_of_both is None else result.z_of_both) <= 2
+
+
+@pytest.mark.slow
+@needs_policies
+def test_drawn_actions_do_not_return_what_was_published(real_policies):
+    task = PROJECT.task("antmaze-medium-play-v0")
+    result = measure("antmaze_medium_dapg_0", task, num_episodes=20, acting="draws")
+    assert result.returns.mean() < 0.2
+
+
+@pytest.mark.slow
+@needs_policies
+def test_locomotion_policies_drawing_return_what_was_published(real_policies):
+    offsets = {}
+    for name in LOCOMOTION:
+        task = PROJECT.task(f"{catalogue()[name].environment}-medium-v2")
+        result = measure(name, task, num_episodes=50)
+        print(policy_returns.as_text(result))
+        offsets[name] = result.z
+    # Two standard errors: one in twenty misses by chance.
+    assert sum(abs(offset) <= 2 for offset in offsets.values()) >= 8, offsets
