@@ -42,8 +42,8 @@ class BCDiffusionSettings(DiffusionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedDiffusionSettings(BCDiffusionSettings):
-    """A diffusion actor trained on critics: what Diffusion-QL and EDP share."""
+class GuidedSettings(AgentSettings):
+    """A generative actor trained on critics; defaults are Diffusion-QL's."""
 
     q_coefficient: NonNegative = 1.0  # eta
     critic_learning_rate: StepSize = 3e-4
@@ -57,6 +57,11 @@ class GuidedDiffusionSettings(BCDiffusionSettings):
     num_candidates: Size = 50
     candidate_rule: Literal["softmax", "greedy"] = "softmax"
     evaluation_actor: Literal["online", "ema"] = "online"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedDiffusionSettings(GuidedSettings, BCDiffusionSettings):
+    """A diffusion actor trained on critics: what Diffusion-QL and EDP share."""
 
 
 @dataclass(frozen=True, kw_only=True)

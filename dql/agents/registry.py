@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dql.agents import (
     advantage_settings,
     diffusion_settings,
+    generative_settings,
     regularized_settings,
     settings,
 )
@@ -33,6 +34,9 @@ SETTINGS: dict[str, type] = {
     "bear_mmd": settings.BEARMMDSettings,
     "cvae_ql": settings.CVAEQLSettings,
     "diffusion_ql": diffusion_settings.DiffusionQLSettings,
+    "flow_ql": generative_settings.FlowQLSettings,
+    "consistency_ql": generative_settings.ConsistencyQLSettings,
+    "bet": generative_settings.BeTSettings,
     "edp": diffusion_settings.EDPSettings,
     "idql": diffusion_settings.IDQLSettings,
     "dtql": diffusion_settings.DTQLSettings,

@@ -38,6 +38,21 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "flow_ql": {
+        "hidden_dim": 16,
+        "num_flow_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "consistency_ql": {
+        "hidden_dim": 16,
+        "num_curriculum_steps": 30,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "bet": {"hidden_dim": 16, "num_bins": 4, "num_binning_steps": 5},
     "edp": {
         "hidden_dim": 16,
         "num_denoising_steps": 20,
