@@ -45,6 +45,8 @@ SETTINGS: dict[str, type] = {
     "awr": advantage_settings.AWRSettings,
     "onestep": advantage_settings.OnestepSettings,
     "cql": regularized_settings.CQLSettings,
+    "mcq": regularized_settings.MCQSettings,
+    "fisher_brc": regularized_settings.FisherBRCSettings,
     "brac": regularized_settings.BRACSettings,
     "fql": regularized_settings.FQLSettings,
 }

@@ -75,6 +75,8 @@ SMALL = {
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
     "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
+    "mcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_sampled_actions": 3},
+    "fisher_brc": {"hidden_dim": 16, "num_components": 3, "cloning_steps": 3},
     "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
 }
