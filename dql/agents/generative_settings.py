@@ -8,6 +8,7 @@ from typing import Literal
 from dql.agents.diffusion_settings import GuidedSettings
 from dql.agents.ranges import (
     EmbeddingDim,
+    Expectile,
     Flag,
     Interval,
     NonNegative,
@@ -15,6 +16,7 @@ from dql.agents.ranges import (
     Size,
     StepSize,
 )
+from dql.agents.regularized_settings import FQLSettings
 from dql.agents.settings import Activation, AgentSettings
 
 
@@ -74,3 +76,17 @@ class BeTSettings(AgentSettings):
     num_hidden_layers: Size = 2
     activation: Activation = "relu"
     learning_rate: StepSize = 3e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FisherDecoratorSettings(FQLSettings):
+    """Fisher Decorator (Wang et al., 2026); defaults are those of its released code.
+
+    Networks, rates and critics are FQL's, whose alpha the multiplier begins at.
+    """
+
+    distillation_coefficient: Positive = 10.0  # alpha at first
+    target_divergence: NonNegative = 1e-3  # of the quadratic form, a dimension
+    num_fisher_samples: Size = 4  # a state
+    fisher_time: Expectile = 0.95  # t, at which the flow's score is asked
+    fisher_damping: Positive = 1e-3

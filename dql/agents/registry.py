@@ -48,6 +48,7 @@ SETTINGS: dict[str, type] = {
     "mcq": regularized_settings.MCQSettings,
     "fisher_brc": regularized_settings.FisherBRCSettings,
     "brac": regularized_settings.BRACSettings,
+    "fisher_decorator": generative_settings.FisherDecoratorSettings,
     "fql": regularized_settings.FQLSettings,
 }
 

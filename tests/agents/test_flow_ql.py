@@ -6,22 +6,10 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, training_steps
-from literal_networks import perceptron, q_value
+from literal_networks import literal_flow, perceptron, q_value
 from weighted_bandit import precise_update
 
 TINY = {"hidden_dim": 4, "num_hidden_layers": 2, "num_flow_steps": 3}
-
-
-def literal_flow(flow, run, observation, noise):
-    """Follow the velocity field by Euler's rule, then clip."""
-    point = list(noise)
-    for step in range(flow.num_flow_steps):
-        velocity = perceptron(
-            flow.mlp, run, [*observation, *point, step / flow.num_flow_steps]
-        )
-        moves = [v / flow.num_flow_steps for v in velocity]
-        point = [x + move for x, move in zip(point, moves, strict=True)]
-    return np.clip(point, -1, 1)
 
 
 @pytest.mark.parametrize("normalizer", ["as_released", "paper"])

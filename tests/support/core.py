@@ -78,6 +78,11 @@ SMALL = {
     "mcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_sampled_actions": 3},
     "fisher_brc": {"hidden_dim": 16, "num_components": 3, "cloning_steps": 3},
     "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
+    "fisher_decorator": {
+        "hidden_dim": 16,
+        "num_hidden_layers": 2,
+        "num_flow_steps": 4,
+    },
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
 }
 
