@@ -123,6 +123,27 @@ class IDQLSettings(BCDiffusionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FasterSettings(BCDiffusionSettings):
+    """FASTER on IDQL (Dong et al., 2026); defaults are those of its released code.
+
+    Its tasks are manipulation, online or from batches; it has no values for D4RL.
+    """
+
+    num_denoising_steps: Size = 10
+    time_embedding_dim: EmbeddingDim = 64
+    critic_num_hidden_layers: Size = 3  # of Q, V and W
+    activation: Activation = "relu"  # of Q, V and W
+    critic_learning_rate: StepSize = 3e-4  # of Q, V and W
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    actor_polyak_step_size: StepSize = 0.001
+    expectile: Expectile = 0.8  # tau
+    num_candidates: Size = 8  # N
+    num_training_candidates: Size = 8  # train_N
+    evaluation_actor: Literal["ema", "online"] = "ema"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DTQLSettings(DiffusionSettings):
     """DTQL (Chen et al., 2024); the release's values for locomotion.
 

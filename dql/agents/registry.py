@@ -39,6 +39,7 @@ SETTINGS: dict[str, type] = {
     "bet": generative_settings.BeTSettings,
     "edp": diffusion_settings.EDPSettings,
     "idql": diffusion_settings.IDQLSettings,
+    "faster": diffusion_settings.FasterSettings,
     "dtql": diffusion_settings.DTQLSettings,
     "iql": advantage_settings.IQLSettings,
     "awac": advantage_settings.AWACSettings,

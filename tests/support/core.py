@@ -62,6 +62,12 @@ SMALL = {
         "max_gradient_norm": 1.0,
     },
     "idql": {"hidden_dim": 16, "num_denoising_steps": 4, "num_candidates": 5},
+    "faster": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 4,
+        "num_candidates": 5,
+        "num_training_candidates": 3,
+    },
     "dtql": {
         "hidden_dim": 16,
         "num_denoising_steps": 20,
