@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from dql.agents.ranges import (
     Interval,
     NonNegative,
     Positive,
+    Probability,
     Size,
     StepSize,
 )
@@ -90,3 +92,26 @@ class FisherDecoratorSettings(FQLSettings):
     num_fisher_samples: Size = 4  # a state
     fisher_time: Expectile = 0.95  # t, at which the flow's score is asked
     fisher_damping: Positive = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCBFSettings(AgentSettings):
+    """Path-coupled Bellman flows (Xu et al., 2026); defaults are its release's."""
+
+    hidden_dim: Size = 512
+    num_hidden_layers: Size = 4
+    activation: Activation = "gelu"
+    learning_rate: StepSize = 3e-4
+    critic_learning_rate: StepSize = 3e-4
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    num_flow_steps: Size = 10  # of actions and of returns
+    num_candidates: Size = 16
+    control_coefficient: NonNegative = 0.8
+    """lambda, chosen by task; this is D4RL's hammer-cloned. Without: 0."""
+
+    def contradictions(self) -> Iterator[str]:
+        """Name the settings that do not fit together, each of them in its range."""
+        yield from super().contradictions()
+        if self.discount == 1:
+            yield "discount is 1: returns have no bound to be clipped to; set it below"

@@ -50,6 +50,7 @@ SETTINGS: dict[str, type] = {
     "fisher_brc": regularized_settings.FisherBRCSettings,
     "brac": regularized_settings.BRACSettings,
     "fisher_decorator": generative_settings.FisherDecoratorSettings,
+    "pcbf": generative_settings.PCBFSettings,
     "fql": regularized_settings.FQLSettings,
 }
 

@@ -89,6 +89,12 @@ SMALL = {
         "num_hidden_layers": 2,
         "num_flow_steps": 4,
     },
+    "pcbf": {
+        "hidden_dim": 16,
+        "num_hidden_layers": 2,
+        "num_flow_steps": 3,
+        "num_candidates": 3,
+    },
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
 }
 
