@@ -8,8 +8,6 @@ from literal_networks import perceptron
 from small_bandit import draw_actions, two_modes
 from weighted_bandit import precise_update
 
-from dql.agents.generative_settings import PCBFSettings
-
 TINY = {"hidden_dim": 4, "num_hidden_layers": 2, "num_flow_steps": 2}
 
 
@@ -79,11 +77,6 @@ def test_losses_equal_sums_written_out():
         expected = {"critic/loss": critic_loss, "actor/bc_loss": np.mean(errors)}
         for key, value in expected.items():
             assert metrics[key][run].item() == pytest.approx(value, rel=1e-7), key
-
-
-def test_a_discount_of_one_is_refused():
-    with pytest.raises(ValueError, match="discount is 1"):
-        PCBFSettings(discount=1.0)
 
 
 @pytest.mark.parametrize("time", [0.0, 1.0])
