@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dql.agents.agent import Agent, AgentSpec, Metrics, Noise
 from dql.agents.diffusion_settings import BCDiffusionSettings
@@ -23,15 +23,22 @@ class BCDiffusion(Agent):
         self, spec: AgentSpec, settings: Sequence[BCDiffusionSettings]
     ) -> None:
         super().__init__(spec, settings)
-        diffusion = make_diffusion(self, self.settings.hidden_dim)
-        self.actor = self.add_module("actor", diffusion)
+        self.actor = self.add_module("actor", self.make_actor())
         clipped = self.settings.max_gradient_norm is not None
         self.max_gradient_norm = self.per_run("max_gradient_norm") if clipped else None
         self.optimizers["actor"] = Adam(
             self.actor.parameters(), self.settings.learning_rate
         )
 
+    def make_actor(self) -> nn.Module:
+        """Build the policy; its class is what a relative changes."""
+        return make_diffusion(self, self.settings.hidden_dim)
+
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
+        return self.cloning_draws(batch_size)
+
+    def cloning_draws(self, batch_size: int) -> dict[str, Draw]:
+        """Return the random inputs of the cloning loss."""
         return denoising_draws(self, batch_size)
 
     def bc_loss(

@@ -84,7 +84,7 @@ class DiffusionQL(BCDiffusion):
 
     def policy_draws(self, batch_size: int) -> dict[str, Draw]:
         """Return the noise of the actions in the Q term."""
-        return {"actor_chain": self.chain_draw(batch_size)}
+        return {f"actor_{self.chain}": self.chain_draw(batch_size)}
 
     def policy_samples(
         self, actor: Diffusion, observations: Tensor, noise: Tensor
@@ -114,11 +114,15 @@ class DiffusionQL(BCDiffusion):
             q_values = samples.amax(dim=3)
         return q_values.amin(dim=1)
 
-    def critic_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
-        """Return the temporal-difference loss of both critics, (R,)."""
-        target_q = temporal_difference_target(
+    def target_q(self, batch: Batch, noise: Noise) -> Tensor:
+        """Return r + gamma times the next value, (R, B)."""
+        return temporal_difference_target(
             batch.rewards, batch.terminations, self.next_q(batch, noise), self.discount
         )
+
+    def critic_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
+        """Return the temporal-difference loss of both critics, (R,)."""
+        target_q = self.target_q(batch, noise)
         q_values = self.critic(batch.observations, batch.actions)
         loss = twin_critic_loss(q_values, target_q)
         metrics = {

@@ -42,8 +42,8 @@ class BCDiffusionSettings(DiffusionSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedDiffusionSettings(BCDiffusionSettings):
-    """A diffusion actor trained on critics: what Diffusion-QL and EDP share."""
+class GuidedSettings(AgentSettings):
+    """A generative actor trained on critics; defaults are Diffusion-QL's."""
 
     q_coefficient: NonNegative = 1.0  # eta
     critic_learning_rate: StepSize = 3e-4
@@ -57,6 +57,11 @@ class GuidedDiffusionSettings(BCDiffusionSettings):
     num_candidates: Size = 50
     candidate_rule: Literal["softmax", "greedy"] = "softmax"
     evaluation_actor: Literal["online", "ema"] = "online"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedDiffusionSettings(GuidedSettings, BCDiffusionSettings):
+    """A diffusion actor trained on critics: what Diffusion-QL and EDP share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +119,27 @@ class IDQLSettings(BCDiffusionSettings):
     expectile: Expectile = 0.7  # tau
     num_candidates: Size = 64  # N; it compares 16, 64 and 256
     candidate_rule: Literal["greedy", "expectile"] = "greedy"
+    evaluation_actor: Literal["ema", "online"] = "ema"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FasterSettings(BCDiffusionSettings):
+    """FASTER on IDQL (Dong et al., 2026); defaults are those of its released code.
+
+    Its tasks are manipulation, online or from batches; it has no values for D4RL.
+    """
+
+    num_denoising_steps: Size = 10
+    time_embedding_dim: EmbeddingDim = 64
+    critic_num_hidden_layers: Size = 3  # of Q, V and W
+    activation: Activation = "relu"  # of Q, V and W
+    critic_learning_rate: StepSize = 3e-4  # of Q, V and W
+    discount: Probability = 0.99
+    polyak_step_size: StepSize = 0.005
+    actor_polyak_step_size: StepSize = 0.001
+    expectile: Expectile = 0.8  # tau
+    num_candidates: Size = 8  # N
+    num_training_candidates: Size = 8  # train_N
     evaluation_actor: Literal["ema", "online"] = "ema"
 
 

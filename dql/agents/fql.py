@@ -106,6 +106,15 @@ class FQL(Agent):
             batch.observations, batch.actions, noise["flow_time"], noise["flow_noise"]
         )
 
+    def q_loss(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return minus the critics' mean at clipped actions, or its ratio, (R,)."""
+        q_values = self.critic(observations, actions.clamp(-1, 1), frozen=True)
+        q_values = q_values.mean(dim=1)
+        q_loss = -mean_per_run(q_values)
+        if self.settings.q_normalizer == "policy":
+            q_loss = q_loss / mean_per_run(q_values.detach().abs())
+        return q_loss
+
     def actor_loss(self, batch: Batch, noise: Noise) -> tuple[Tensor, Metrics]:
         """Return alpha times the distillation error minus the value, (R,)."""
         observations, start = batch.observations, noise["actor_noise"]
@@ -113,11 +122,7 @@ class FQL(Agent):
             flow_actions = self.behavior_policy.sample(observations, start)
         actions = self.one_step(observations, start)
         distillation = mean_squared_error(actions, flow_actions)
-        q_values = self.critic(observations, actions.clamp(-1, 1), frozen=True)
-        q_values = q_values.mean(dim=1)
-        q_loss = -mean_per_run(q_values)
-        if self.settings.q_normalizer == "policy":
-            q_loss = q_loss / mean_per_run(q_values.detach().abs())
+        q_loss = self.q_loss(observations, actions)
         metrics = {
             "actor/distillation_loss": distillation.detach(),
             "actor/q_loss": q_loss.detach(),

@@ -44,6 +44,8 @@ Positive = Annotated[float, Field(gt=0), FINITE]
 StepSize = Annotated[float, Field(gt=0, le=1), FINITE]
 """Of an optimiser or of a Polyak average."""
 Probability = Annotated[float, Field(ge=0, le=1), FINITE]
+BoundedDiscount = Annotated[float, Field(ge=0, lt=1), FINITE]
+"""With 1 a sum of rewards has no bound."""
 Expectile = Annotated[float, Field(gt=0, lt=1), FINITE]
 LogScale = Annotated[float, Field(ge=-40, le=40), FINITE]
 """The logarithm of a deviation whose square, and its reciprocal, float32 holds."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dql.agents import (
     advantage_settings,
     diffusion_settings,
+    generative_settings,
     regularized_settings,
     settings,
 )
@@ -33,15 +34,23 @@ SETTINGS: dict[str, type] = {
     "bear_mmd": settings.BEARMMDSettings,
     "cvae_ql": settings.CVAEQLSettings,
     "diffusion_ql": diffusion_settings.DiffusionQLSettings,
+    "flow_ql": generative_settings.FlowQLSettings,
+    "consistency_ql": generative_settings.ConsistencyQLSettings,
+    "bet": generative_settings.BeTSettings,
     "edp": diffusion_settings.EDPSettings,
     "idql": diffusion_settings.IDQLSettings,
+    "faster": diffusion_settings.FasterSettings,
     "dtql": diffusion_settings.DTQLSettings,
     "iql": advantage_settings.IQLSettings,
     "awac": advantage_settings.AWACSettings,
     "awr": advantage_settings.AWRSettings,
     "onestep": advantage_settings.OnestepSettings,
     "cql": regularized_settings.CQLSettings,
+    "mcq": regularized_settings.MCQSettings,
+    "fisher_brc": regularized_settings.FisherBRCSettings,
     "brac": regularized_settings.BRACSettings,
+    "fisher_decorator": generative_settings.FisherDecoratorSettings,
+    "pcbf": generative_settings.PCBFSettings,
     "fql": regularized_settings.FQLSettings,
 }
 

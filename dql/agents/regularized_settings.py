@@ -1,4 +1,4 @@
-"""Hyperparameters of CQL, BRAC and FQL, as `settings.py` holds the others'."""
+"""Hyperparameters of CQL, MCQ, Fisher-BRC, BRAC and FQL; see `settings.py`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,40 @@ class CQLSettings(SquashedActorCriticSettings):
     backup_entropy: Flag = False  # released: deterministic_backup, eq. 3
     gap_threshold: Number | None = None
     """tau of the Lagrange version; None, as for Gym: alpha is fixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MCQSettings(SquashedActorCriticSettings):
+    """MCQ (Lyu et al., 2022); defaults are those of its released configuration.
+
+    Its paper chooses lambda for each dataset. Left out: observations standardised, an
+    option of its released code.
+    """
+
+    hidden_dim: Size = 400
+    behavior_hidden_dim: Size = 750
+    behavior_learning_rate: StepSize = 1e-3
+    latent_dim_per_action: Size = 2
+    kl_coefficient: NonNegative = 2.0
+    """Sums over dimensions there: two latent ones an action, which has one error."""
+    latent_clip: NonNegative = 0.5
+    data_weight: Probability = 0.7  # lambda
+    num_sampled_actions: Size = 10  # N, of the policy and of the CVAE
+
+
+@dataclass(frozen=True, kw_only=True)
+class FisherBRCSettings(SquashedActorCriticSettings):
+    """Fisher-BRC (Kostrikov et al., 2021); defaults are those of its released code."""
+
+    num_hidden_layers: Size = 3  # of actor and critics
+    activation: Literal["relu"] = "relu"  # the gradient's penalty is written out for it
+    behavior_num_hidden_layers: Size = 2
+    behavior_learning_rate: StepSize = 1e-3
+    num_components: Size = 5  # of the clone, for each action dimension
+    cloning_steps: Steps = 1_000_000
+    """First steps, in which the clone trains alone; the other networks wait."""
+    gradient_coefficient: NonNegative = 0.1  # lambda, f_reg
+    reward_bonus: Number = 5.0  # added to every reward
 
 
 @dataclass(frozen=True, kw_only=True)

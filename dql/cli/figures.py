@@ -36,8 +36,8 @@ def figure(
     """Draw a figure as pdf and png from stored results.
 
     Of the bandit: bandit_axes, bandit_corners, bandit_eta, bandit_denoising_steps,
-    bandit_as_released, bandit_modes, bandit_trajectories. Of any other suite, as
-    SUITE_NAME: learning_curves, loss_against_score, selection_gap,
+    bandit_as_released, bandit_modes, bandit_trajectories, bandit_classes. Of any
+    other suite, as SUITE_NAME: learning_curves, loss_against_score, selection_gap,
     performance_profiles, medium_expert (learning curves of these data alone),
     other_methods (those not run on every task), sweeps (three values of a setting)
     and, with three of eta, action_modes. Files go to figures/SUITE.

@@ -67,7 +67,7 @@ def roll_out(
         typer.Option(help="By the mean or by draws; default: as in what is published."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of starts, goals, draws.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: AsJson = False,
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
@@ -90,9 +90,7 @@ def roll_out(
         seed=seed,
     )
     if json:
-        from rich.console import Console
-
-        Console().print_json(data=found.content())
+        print_json(found.content())
     else:
         typer.echo(policy_returns.as_text(found))
 

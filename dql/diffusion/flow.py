@@ -26,12 +26,13 @@ class FlowPolicy(nn.Module):
         num_hidden_layers: int,
         activation: str,
         num_flow_steps: int,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.num_flow_steps = num_flow_steps
         hidden = [hidden_dim] * num_hidden_layers
         dims = [observation_dim + action_dim + 1, *hidden, action_dim]
-        self.mlp = MLP(dims, generators, activation=activation)
+        self.mlp = MLP(dims, generators, activation=activation, layer_norm=layer_norm)
 
     def velocity(self, observations: Tensor, points: Tensor, times: Tensor) -> Tensor:
         """Return v(x, s, t) of states (R, B, O), points (R, B, A), times (R, B, 1)."""

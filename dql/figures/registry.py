@@ -28,6 +28,7 @@ CLONING_METHODS = ("bc_mle", "bc_cvae", "bc_mmd", "bc_diffusion")
 IMPROVEMENT_METHODS = ("td3_bc", "bcq", "bear_mmd", "diffusion_ql")
 RELEASED_METHODS = ("td3_bc_as_released", "bcq_as_released")
 DIFFUSION_METHODS = ("bc_diffusion", "diffusion_ql")
+CLASS_METHODS = ("bet", "cvae_ql", "flow_ql", "consistency_ql", "diffusion_ql")
 LAYOUT_NAMES = ("axes", "corners")
 
 
@@ -124,6 +125,13 @@ FIGURES: dict[str, FigureContent] = {
         varied="eta",
         min_values=MIN_ETAS,
         common="N=5",
+    ),  # fmt: skip
+    "bandit_classes": FigureContent(
+        "bandit_classes",
+        LAYOUT_NAMES,
+        CLASS_METHODS,
+        varied="eta",
+        required=("flow_ql", "consistency_ql"),
     ),  # fmt: skip
     "bandit_trajectories": FigureContent(
         "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS

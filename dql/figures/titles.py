@@ -13,6 +13,7 @@ TITLES = {
     "bandit_modes": "5 modes kept as eta grows",
     "bandit_trajectories": "6 reverse chains",
     "bandit_as_released": "7 supplement: panels as released",
+    "bandit_classes": "8 classes of generative policies under one Q term",
     "learning_curves": "1 learning curves",
     "loss_against_score": "2 denoising loss against score",
     "selection_gap": "3 what choosing the best evaluation gains",

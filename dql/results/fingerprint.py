@@ -23,6 +23,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.agents.registry",
         "dql.agents.advantage_settings",
         "dql.agents.diffusion_settings",
+        "dql.agents.generative_settings",
         "dql.agents.ranges",
         "dql.agents.regularized_settings",
         "dql.agents.settings",

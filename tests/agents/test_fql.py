@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, training_steps
-from literal_networks import perceptron, q_value
+from literal_networks import literal_flow, perceptron, q_value
 from small_bandit import draw_actions, shares_of_modes, two_modes
 from weighted_bandit import precise_update
 
@@ -13,17 +13,6 @@ TINY = {"hidden_dim": 4, "num_hidden_layers": 2, "num_flow_steps": 3}
 
 def clip(values):
     return [min(max(value, -1.0), 1.0) for value in values]
-
-
-def literal_flow(flow, run, observation, noise):
-    """Follow the velocity field by Euler's rule."""
-    point = noise
-    for step in range(flow.num_flow_steps):
-        row = [*observation, *point, step / flow.num_flow_steps]
-        velocity = perceptron(flow.mlp, run, row)
-        moves = [v / flow.num_flow_steps for v in velocity]
-        point = [x + move for x, move in zip(point, moves, strict=True)]
-    return clip(point)
 
 
 def literal_target(agent, before, batch, noise, run, b):

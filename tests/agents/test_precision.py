@@ -21,10 +21,11 @@ CONFIGURATIONS = {
 NUM_STEPS = 25
 PARAMETER_BOUND = 1.5e-6
 """Of any difference; weights are up to 0.6 large and move by 5e-3 to 5e-2."""
-MOMENT_BOUNDS = {"dtql": 2.5e-5}
+MOMENT_BOUNDS = {"consistency_ql": 2e-5, "dtql": 2.5e-5}
 """Of a moment's largest difference in its own largest values; 4e-6 where none is named.
 
-DTQL takes the inverse hyperbolic tangent of actions, which multiplies their rounding.
+DTQL takes the inverse hyperbolic tangent of actions, which multiplies their rounding;
+noise of up to 80, and the sine of levels as large, do so in a consistency model.
 """
 
 

@@ -22,6 +22,10 @@ METHODS = {
     "diffusion_ql@N=5,eta=0": 5,
     "diffusion_ql@N=5,eta=1": 5,
     "td3_bc": None,
+    "bet": None,
+    "flow_ql": None,
+    "flow_ql@eta=0": None,
+    "consistency_ql": None,
     "td3_bc_as_released": None,
 }
 
@@ -136,6 +140,23 @@ def test_a_figure_that_needs_three_values_has_no_cells_below_them():
     cells = [(f"bandit-{name}", method) for name in bandit.LAYOUTS for method in etas]
     assert figure_cells("bandit_modes", cells) == cells
     assert figure_cells("bandit_modes", cells[:2] + cells[3:5]) == []
+
+
+def test_classes_clone_above_and_are_guided_below(results):
+    panels, footnote = texts("bandit_classes", results)
+    titles = ["BeT", "CVAE-QL", "Flow-QL", "Consistency-QL", "Diffusion-QL"]
+    assert [panel[0] for panel in panels[:6]] == [*titles, "modes covered"]
+    above, below = panels[:5], panels[6:11]
+    assert "no Q term" in below[0] and "4 of 4 modes" in above[0][1]
+    assert "not run" in above[1] and "not run" in above[3]
+    assert "best mode" in below[2][1] and "4 of 4 modes" in above[2][1]
+    assert "over 2 seeds" in footnote[0]
+
+
+def test_classes_need_a_class_besides_the_papers():
+    assert figure_cells("bandit_classes", [("bandit-axes", "diffusion_ql")]) == []
+    both = [("bandit-axes", m) for m in ("diffusion_ql", "flow_ql@eta=0", "flow_ql")]
+    assert figure_cells("bandit_classes", both) == both
 
 
 def test_trajectories_start_in_noise_and_end_as_actions(results):

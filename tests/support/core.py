@@ -38,6 +38,21 @@ SMALL = {
         "actor_ema_start": 3,
         "max_gradient_norm": 1.0,
     },
+    "flow_ql": {
+        "hidden_dim": 16,
+        "num_flow_steps": 4,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "consistency_ql": {
+        "hidden_dim": 16,
+        "num_curriculum_steps": 30,
+        "num_candidates": 5,
+        "actor_ema_start": 3,
+        "max_gradient_norm": 1.0,
+    },
+    "bet": {"hidden_dim": 16, "num_bins": 4, "num_binning_steps": 5},
     "edp": {
         "hidden_dim": 16,
         "num_denoising_steps": 20,
@@ -47,6 +62,12 @@ SMALL = {
         "max_gradient_norm": 1.0,
     },
     "idql": {"hidden_dim": 16, "num_denoising_steps": 4, "num_candidates": 5},
+    "faster": {
+        "hidden_dim": 16,
+        "num_denoising_steps": 4,
+        "num_candidates": 5,
+        "num_training_candidates": 3,
+    },
     "dtql": {
         "hidden_dim": 16,
         "num_denoising_steps": 20,
@@ -60,7 +81,20 @@ SMALL = {
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
     "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
+    "mcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_sampled_actions": 3},
+    "fisher_brc": {"hidden_dim": 16, "num_components": 3, "cloning_steps": 3},
     "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
+    "fisher_decorator": {
+        "hidden_dim": 16,
+        "num_hidden_layers": 2,
+        "num_flow_steps": 4,
+    },
+    "pcbf": {
+        "hidden_dim": 16,
+        "num_hidden_layers": 2,
+        "num_flow_steps": 3,
+        "num_candidates": 3,
+    },
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
 }
 

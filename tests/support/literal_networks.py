@@ -64,6 +64,15 @@ def predict_noise(diffusion, run, action, observation, i):
     return np.array(perceptron(predictor.mlp, run, hidden))
 
 
+def literal_flow(flow, run, observation, noise):
+    """Follow a flow's velocity by Euler's rule, then clip; an array."""
+    point = np.array(noise, dtype=float)
+    for step in range(flow.num_flow_steps):
+        row = [*observation, *point, step / flow.num_flow_steps]
+        point = point + np.array(perceptron(flow.mlp, run, row)) / flow.num_flow_steps
+    return np.clip(point, -1, 1)
+
+
 def double_batch(batch):
     """Return the batch in float64."""
     return Batch(**{name: value.double() for name, value in vars(batch).items()})
