@@ -36,9 +36,9 @@ def check_score_range(low: float | None, high: float | None) -> None:
         )
 
 
-def _is_absent(value: Any) -> bool:
-    """Leave a key that a task has no use for out of its stored configuration."""
-    return value is None
+def _optional(**options: Any) -> Any:
+    """Return a field that is None by default, and then not in what a run stores."""
+    return Field(None, exclude_if=lambda value: value is None, **options)
 
 
 def _as_tuple(values: Any) -> Any:
@@ -65,10 +65,8 @@ class DatasetConfig(Strict):
     """Where the transitions of a task come from."""
 
     source: Literal["bandit", "local", "remade", "d4rl", "minari", "file"]
-    path: str | None = Field(
-        None,
+    path: str | None = _optional(
         pattern=r"^[^{}\x00-\x1f]+\.npz$",
-        exclude_if=_is_absent,
         description="of source file, from the folder that holds workflow/",
     )
     id: str | None = Field(None, description="of a dataset that Minari publishes")
@@ -89,19 +87,13 @@ class DatasetConfig(Strict):
     quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
     seed: Seed = 0
     num_transitions: Count | None = Field(None, description="None: all there are")
-    parts: list[PolicyPart] | None = Field(
-        None,
-        exclude_if=_is_absent,
+    parts: list[PolicyPart] | None = _optional(
         description="of remade data: the published policies behind them",
     )
-    multistart: bool | None = Field(
-        None,
-        exclude_if=_is_absent,
+    multistart: bool | None = _optional(
         description="of remade AntMaze data: walks begin anywhere, not in one cell",
     )
-    multigoal: bool | None = Field(
-        None,
-        exclude_if=_is_absent,
+    multigoal: bool | None = _optional(
         description="of remade AntMaze data: they lead anywhere, not to marked cells",
     )
 
@@ -120,9 +112,7 @@ class TaskConfig(Strict):
     suite: SuiteName
     environment: Name
     layout: Literal["axes", "corners"] | None = None
-    namesake: Name | None = Field(
-        None,
-        exclude_if=_is_absent,
+    namesake: Name | None = _optional(
         description="the D4RL task whose settings of methods, checkpoint rank and "
         "published numbers go with remade data",
     )

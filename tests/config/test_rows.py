@@ -86,7 +86,11 @@ def test_methods_take_from_a_namesake_what_is_set_for_it_and_for_its_suite(
         "environment": "antmaze-umaze",
         "suite": "remade",
         "namesake": "antmaze-large-play-v0",
-        "dataset": {"parts": [{"policy": "clone", "share": 1}]},
+        "dataset": {
+            "parts": [{"policy": "clone", "share": 1}],
+            "multistart": False,
+            "multigoal": False,
+        },
     }
     own = {"q_coefficient": 7.0}
     changes = {"remade-maze": row, "remade-other": row | {"settings": own}}

@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 
@@ -81,6 +82,7 @@ def run_on_a_terminal(folder, targets, seconds, interrupts_after=None):
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(folder)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background has none
         arguments = command(targets, seconds)
         os.execve(arguments[0], arguments, ENVIRONMENT)
     received = b""

@@ -119,7 +119,7 @@ def test_nothing_run_yet(tmp_path):
 
 def test_the_scale_evidence_has_the_papers_number_for_every_task():
     found = remade_cells(load_project(scale="evidence"))
-    assert len({row.task for row in found}) == 9
+    assert len({row.task for row in found}) == 10
     by_task = {row.task: row for row in found if row.method == "diffusion_ql"}
     assert by_task["remade-hopper-medium"].d4rl_score == pytest.approx(44.3, abs=0.05)
     assert by_task["remade-hopper-medium-expert"].d4rl_score is None
