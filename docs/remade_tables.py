@@ -95,7 +95,7 @@ def scores() -> str:
                     f"{row['num_gradient_steps']:,}",
                     *(f"{value:.1f}" for value in ours),
                     f"{row['behavior_score']:.1f}",
-                    f"{row['published']:.1f}",
+                    "–" if pd.isna(row["published"]) else f"{row['published']:.1f}",
                     signed(row["difference"]),
                 ]
             )
