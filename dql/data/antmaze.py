@@ -24,8 +24,8 @@ from dql.behavior.snapshots import Snapshot
 from dql.behavior.waypoints import WaypointWalker
 from dql.data.episode_rows import cut
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
-from dql.data.policy_weights import REMADE_LICENCE, published_weights
 from dql.data.published_policies import load_goal_policy
+from dql.data.remade_description import describe
 from dql.environments.antmaze import GOAL_RADIUS, AntMazeEnvironment, draw_goal
 from dql.environments.antmaze_maps import (
     GOAL_NOISES,
@@ -36,7 +36,6 @@ from dql.environments.antmaze_maps import (
     noisy,
 )
 from dql.results.manifests import refuse_source
-from dql.results.provenance import versions
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
@@ -188,37 +187,15 @@ def _stream(task: TaskConfig) -> int:
 
 
 def _describe(task: TaskConfig) -> dict[str, Any]:
-    (part,) = task.dataset.parts
-    entry = published_weights(part.policy)
-    return {
-        "source": "remade",
-        "description": f"{task.namesake} made again by the rules of D4RL's generator; "
-        "remade, not D4RL's file",
-        "algorithm_name": "D4RL's goal-reaching ant on shortest ways",
-        "licence": REMADE_LICENCE,
-        "reference_scores": {
-            "min": task.reference_min_score,
-            "max": task.reference_max_score,
-            "source": task.reference_source,
-        },
-        "environment": task.environment,
-        "horizon": task.horizon,
-        "physics": task.physics,
-        "generator": {
-            "namesake": task.namesake,
-            "seed": task.dataset.seed,
-            "multistart": task.dataset.multistart,
-            "multigoal": task.dataset.multigoal,
-            "episode_rows": EPISODE_ROWS,
-            "goal": draw_goal(task.environment, task.dataset.seed).tolist(),
-            "parts": [
-                {
-                    **part.model_dump(mode="json"),
-                    "num_transitions": task.dataset.num_transitions,
-                    "url": entry.url,
-                    "arrays_sha256": entry.arrays_sha256,
-                }
-            ],
-        },
-        "versions": {name: versions()[name] for name in VERSIONED},
-    }
+    dataset = task.dataset
+    return describe(
+        task,
+        how=" by the rules of D4RL's generator",
+        by="D4RL's goal-reaching ant on shortest ways",
+        sizes=[dataset.num_transitions],
+        versioned=VERSIONED,
+        multistart=dataset.multistart,
+        multigoal=dataset.multigoal,
+        episode_rows=EPISODE_ROWS,
+        goal=draw_goal(task.environment, dataset.seed).tolist(),
+    )

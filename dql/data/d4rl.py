@@ -25,7 +25,7 @@ from dql.data.sources import record_digest
 from dql.environments.locomotion import LOCOMOTION, environment_spec
 from dql.errors import UserError
 from dql.files import locked
-from dql.results.manifests import refuse_source
+from dql.results.manifests import reference_scores, refuse_source
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -126,11 +126,7 @@ def _describe(
         "served_by": served_by,
         "file_sha256": sha256,
         "file_num_bytes": num_bytes,
-        "reference_scores": {
-            "min": task.reference_min_score,
-            "max": task.reference_max_score,
-            "source": task.reference_source,
-        },
+        "reference_scores": reference_scores(task),
         "environment": task.environment,
         "horizon": task.horizon,
         "versions": {name: versions()[name] for name in VERSIONED},

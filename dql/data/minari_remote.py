@@ -23,7 +23,7 @@ from dql.data.episode_rows import cut
 from dql.data.minari_files import Episode, write_dataset
 from dql.errors import UserError
 from dql.files import locked
-from dql.results.manifests import check_reference_scores
+from dql.results.manifests import check_reference_scores, reference_scores
 from dql.results.provenance import versions
 
 if TYPE_CHECKING:
@@ -157,8 +157,7 @@ def _reference_scores(
 ) -> dict[str, Any] | None:
     """Return the task's own scores or, without them, those the data come with."""
     if task.reference_min_score is not None:
-        own = {"min": task.reference_min_score, "max": task.reference_max_score}
-        return {**own, "source": task.reference_source}
+        return reference_scores(task)
     scores = {key: metadata.get(f"ref_{key}_score") for key in ("min", "max")}
     if all(value is None for value in scores.values()):
         return None

@@ -155,6 +155,8 @@ def measure(
         generator = np.random.default_rng([seed, index])
         undisturbed = Disturbance(np.zeros(size), np.zeros(size))
         batches.append(roll_out(environment, policy, undisturbed, generator).returns)
+    if goal:
+        batches = [np.concatenate(batches)]
     return PolicyReturns(
         name, task.environment, task.physics, acting, batches, published
     )

@@ -20,11 +20,10 @@ from dql.bars import progress_bar
 from dql.behavior.rollout import Disturbance, Policy, roll_out
 from dql.data.episode_rows import cut, split
 from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
-from dql.data.policy_weights import REMADE_LICENCE, published_weights
 from dql.data.published_policies import load_policy
+from dql.data.remade_description import describe
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.results.manifests import refuse_source
-from dql.results.provenance import versions
 
 if TYPE_CHECKING:
     from dql.config.schema import PolicyPart, TaskConfig
@@ -113,35 +112,10 @@ def _roll_out_part(
 
 
 def _describe(task: TaskConfig) -> dict[str, Any]:
-    parts = task.dataset.parts
-    entries = [published_weights(part.policy) for part in parts]
-    sizes = part_sizes(parts, task.dataset.num_transitions)
-    return {
-        "source": "remade",
-        "description": f"{task.namesake} made again: published policies rolled out in "
-        f"{task.physics} physics; remade, not D4RL's file",
-        "algorithm_name": "published diffusion clones and policies",
-        "licence": REMADE_LICENCE,
-        "reference_scores": {
-            "min": task.reference_min_score,
-            "max": task.reference_max_score,
-            "source": task.reference_source,
-        },
-        "environment": task.environment,
-        "horizon": task.horizon,
-        "physics": task.physics,
-        "generator": {
-            "namesake": task.namesake,
-            "seed": task.dataset.seed,
-            "parts": [
-                {
-                    **part.model_dump(mode="json"),
-                    "num_transitions": size,
-                    "url": entry.url,
-                    "arrays_sha256": entry.arrays_sha256,
-                }
-                for part, entry, size in zip(parts, entries, sizes, strict=True)
-            ],
-        },
-        "versions": {name: versions()[name] for name in VERSIONED},
-    }
+    return describe(
+        task,
+        how=f": published policies rolled out in {task.physics} physics",
+        by="published diffusion clones and policies",
+        sizes=part_sizes(task.dataset.parts, task.dataset.num_transitions),
+        versioned=VERSIONED,
+    )

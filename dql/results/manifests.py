@@ -156,6 +156,15 @@ def _num_rows(task: TaskConfig, manifest: Mapping[str, Any]) -> int | None:
     return min(asked or published, published)
 
 
+def reference_scores(task: TaskConfig) -> dict[str, Any]:
+    """Return the returns that a task's scores are normalised by, as a manifest does."""
+    return {
+        "min": task.reference_min_score,
+        "max": task.reference_max_score,
+        "source": task.reference_source,
+    }
+
+
 def check_reference_scores(scores: Any, where: str) -> None:
     """Raise unless scores are None or both returns to normalise by; name the place."""
     try:

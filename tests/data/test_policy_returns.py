@@ -111,6 +111,14 @@ def test_one_goal_may_be_given(policies):
     assert "to 1 goal(s)" in policy_returns.as_text(at_the_start)
 
 
+def test_one_goal_is_one_however_many_batches_walk_to_it(policies, monkeypatch):
+    monkeypatch.setattr(policy_returns, "EPISODES_TOGETHER", 2)
+    task = short("antmaze-umaze-v0")
+    found = measure("ant", task, num_episodes=5, goal=(0.0, 0.0))
+    assert found.returns.tolist() == [1] * 5 and found.batch_means.tolist() == [1]
+    assert "to 1 goal(s)" in policy_returns.as_text(found)
+
+
 @pytest.mark.parametrize(
     ("policy", "task", "numbers", "words"),
     [
