@@ -38,6 +38,7 @@ from dql.claims.scores import (
 )
 from dql.config.fields import Count, Strict
 from dql.config.project import Project, load_project
+from dql.config.schema import SuiteName
 from dql.errors import UserError
 from dql.results.published import load_scores
 
@@ -47,9 +48,11 @@ TABLES = ("table1", "table2", "table4")
 class OnRemadeData(Strict):
     """How a claim is judged on remade data; what is not said is as on D4RL runs.
 
-    Tasks are D4RL's, and stand for the remade ones that they are the namesakes of.
+    Tasks are D4RL's, and stand for the remade ones that they are the namesakes of; with
+    suites, those of the claim's tasks that are in them.
     """
 
+    suites: list[SuiteName] = []
     tasks: list[str] = []
     rules: list[Any] = []
 
@@ -107,7 +110,7 @@ def judge_scores(
             ground = Ground(source, tasks, claim.selection)
             records.append(_judge_runs(project, claim, RUNS, claim.rules, ground))
         if claim.remade is not None:
-            tasks = _twins(remade, claim.remade.tasks or tasks, claim, path)
+            tasks = _twins(remade, tasks, claim, path)
             source = RunSource(
                 remade.tasks, set(remade.methods), remade_needs, None, root
             )
@@ -140,7 +143,13 @@ def load_claims(path: Path, published: Path = paths.PUBLISHED) -> ScoreClaims:
 def _twins(
     project: Project, tasks: Sequence[str], claim: ScoreClaim, path: Path
 ) -> list[str]:
-    """Return the remade tasks whose namesakes are among the given ones."""
+    """Return the remade twins of a claim's tasks, or of those that `remade` names."""
+    own = claim.remade
+    tasks = own.tasks or [
+        name
+        for name in tasks
+        if not own.suites or project.tasks[name].suite in own.suites
+    ]
     found = [name for name, task in project.tasks.items() if task.namesake in tasks]
     found = [name for name in found if project.tasks[name].suite == "remade"]
     if not found:

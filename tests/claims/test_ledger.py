@@ -1,5 +1,7 @@
 """Every claim of the project: what it takes for each verdict, and readable mistakes."""
 
+from itertools import product
+
 import pytest
 from stored_results import write_d4rl_cell
 
@@ -28,6 +30,17 @@ def test_without_runs_nothing_that_needs_runs_is_decided(untested):
     for claim in untested:
         if claim["section"] == "bandit" or claim["where"] in (RUNS, REMADE):
             assert claim["verdict"] == UNTESTED and claim["reason"]
+
+
+def test_what_a_claim_on_remade_data_asks_for_is_in_the_plan_of_its_scale(untested):
+    planned = set(load_project(scale="evidence").cells(["remade"]))
+    for claim in untested:
+        if claim["where"] == REMADE:
+            *_, tasks, methods = claim["target"].removesuffix(".json").split("/")
+            asked = product(
+                tasks.strip("{}").split(","), methods.strip("{}").split(",")
+            )
+            assert set(asked) <= planned, claim["name"]
 
 
 @pytest.mark.parametrize(
