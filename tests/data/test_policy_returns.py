@@ -194,9 +194,11 @@ def real_policies(tmp_path, monkeypatch):
 @needs_policies
 @pytest.mark.parametrize("name", TASKS)
 def test_policies_acting_by_their_means_return_what_was_published(real_policies, name):
-    result = measure(name, PROJECT.task(TASKS[name]), num_episodes=200)
+    count = 100 if name.startswith("pen") else 200
+    result = measure(name, PROJECT.task(TASKS[name]), num_episodes=count)
     print(policy_returns.as_text(result))
-    # A published rate is of one unknown goal and has an error of its own.
+    # A published rate is of one unknown goal and has an error of its own; the pen's
+    # returns have one that is not known, of the order of ours.
     assert abs(result.z if result.z_of_both is None else result.z_of_both) <= 2
 
 
