@@ -40,6 +40,7 @@ SETTINGS: dict[str, type] = {
     "awac": advantage_settings.AWACSettings,
     "awr": advantage_settings.AWRSettings,
     "onestep": advantage_settings.OnestepSettings,
+    "sac": regularized_settings.SACSettings,
     "cql": regularized_settings.CQLSettings,
     "brac": regularized_settings.BRACSettings,
     "fql": regularized_settings.FQLSettings,

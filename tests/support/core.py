@@ -59,6 +59,7 @@ SMALL = {
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
+    "sac": {"hidden_dim": 16},
     "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
     "brac": {"hidden_dim": 16, "critic_hidden_dim": 16, "cloning_steps": 3},
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
