@@ -64,6 +64,8 @@ def _cell_faults(
     """Yield what is wrong with a method on a task, names included."""
     try:
         agent, chosen = project.chosen_settings(task, method)
+        if not settings_faults(agent, chosen)[1]:
+            project.online(task, method)
     except UserError as error:
         yield Fault(method, where, str(error))
         return

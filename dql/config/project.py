@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 from dql.config.consistency import check_references
 from dql.config.fields import Settings
+from dql.config.online import OnlineConfig, check_start, split_variant
 from dql.config.resolution import (
     lineage,
+    online_training,
     resolve_all_tasks,
     resolve_settings,
     resolve_tasks,
@@ -124,7 +126,26 @@ class Project:
         names = setting_names(row.agent)
         chosen = resolve_settings(row, self.rows, task)
         chosen |= {key: value for key, value in scaled.items() if key in names}
-        return row.agent, chosen | variant
+        return row.agent, chosen | split_variant(variant)[0]
+
+    def online(self, task: str, method: str) -> OnlineConfig | None:
+        """Return how a method goes on with fresh interaction, None if it does not."""
+        row, variant = self.method(method)
+        where = f"method '{method}' on '{task}'"
+        try:
+            chosen = split_variant(variant)[1]
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        if not chosen:
+            return None
+        suite = self.suite(self.task(task).suite)
+        online = validate(OnlineConfig, suite.online | row.online | chosen, where)
+        settings, transform = self.settings(task, method), self.task(task)
+        try:
+            check_start(online, row.agent, settings, transform.reward_transform)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        return online
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
         """Return everything that decides one run; an unknown name or seed raises."""
@@ -134,6 +155,8 @@ class Project:
         seeds = suite.seeds_of(task, method)
         if seed not in seeds:
             raise self._unknown_seed(environment, seed, seeds)
+        online = self.online(task, method)
+        training = resolve_training(suite, environment)
         if suite.max_evaluation_steps:
             horizon = min(environment.horizon, suite.max_evaluation_steps)
             environment = environment.model_copy(update={"horizon": horizon})
@@ -146,7 +169,8 @@ class Project:
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
             settings=settings,
-            training=resolve_training(suite, environment),
+            training=online_training(training, online) if online else training,
+            online=online,
             environment=environment,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dql.config.fields import Settings
+from dql.config.online import OnlineConfig
 from dql.config.rows import MethodConfig, TaskRow
 from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
@@ -93,3 +94,12 @@ def resolve_training(suite: SuiteScale, task: TaskConfig) -> TrainingConfig:
         if value == "from_task":
             values[key] = getattr(task, key)
     return validate(TrainingConfig, values, f"training of task '{task.name}'")
+
+
+def online_training(training: TrainingConfig, online: OnlineConfig) -> TrainingConfig:
+    """Return a training as long as its environment steps say, in gradient steps."""
+    changes = {
+        "num_gradient_steps": online.num_updates,
+        "evaluation_interval": online.evaluation_interval * online.updates_per_step,
+    }
+    return training.model_copy(update=changes)

@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 
 from dql.environments.physics import PHYSICS, with_d4rl_inertials
-from dql.environments.simulation import Simulations, check_seeds, checked_actions
+from dql.environments.simulation import Simulations, checked_actions, with_seeds
 from dql.errors import UserError, nearest
 
 MAZES = {
@@ -124,13 +124,15 @@ class AntMazeEnvironment:
         self._simulations = Simulations(model, num_environments, FRAME_SKIP)
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Put every ant at the start; the very first reset draws the goal."""
-        check_seeds(seeds, self.num_environments)
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Put ants at the start; the very first reset draws the goal."""
+        pairs = with_seeds(seeds, self.num_environments, chosen)
         if self.goal is None:
             self.goal = draw_goal(self._maze, int(seeds[0]))
         simulations = self._simulations
-        for index, seed in enumerate(seeds):
+        for index, seed in pairs:
             generator = np.random.default_rng(seed)
             offset = generator.uniform(-RESET_NOISE, RESET_NOISE, simulations.model.nq)
             noise = RESET_NOISE * generator.standard_normal(simulations.model.nv)
@@ -139,7 +141,7 @@ class AntMazeEnvironment:
                 simulations.initial_position + offset,
                 simulations.initial_velocity + noise,
             )
-        self._elapsed[:] = 0
+            self._elapsed[index] = 0
         return self._observations()
 
     def step(

@@ -25,8 +25,13 @@ class BatchEnvironment(Protocol):
     num_environments: int
     horizon: int
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Start every episode from its own seed; return observations (E, O)."""
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Start episodes from their own seeds; return all observations (E, O).
+
+        `chosen` are those that start anew, None: all of them; the others go on.
+        """
         ...
 
     def step(
