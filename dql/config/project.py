@@ -95,7 +95,9 @@ class Project:
         if "@" in name and not variant:
             raise UserError(f"Method '{name}': write method@key=value")
         try:
-            return self.methods[base], parse_variant(variant)
+            settings = parse_variant(variant)
+            split_variant(settings)
+            return self.methods[base], settings
         except UserError as error:
             raise UserError(f"Method '{name}': {error}") from None
 
@@ -132,10 +134,7 @@ class Project:
         """Return how a method goes on with fresh interaction, None if it does not."""
         row, variant = self.method(method)
         where = f"method '{method}' on '{task}'"
-        try:
-            chosen = split_variant(variant)[1]
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
+        chosen = split_variant(variant)[1]
         if not chosen:
             return None
         suite = self.suite(self.task(task).suite)
