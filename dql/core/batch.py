@@ -43,6 +43,7 @@ class TransitionStore:
         self.action_dim = first.actions.shape[1]
         self.dims = [self.observation_dim, self.action_dim, self.observation_dim, 1, 1]
         """Widths of a row's parts."""
+        self.dims_ends = np.cumsum(self.dims)[:-1]
         sizes = [len(dataset.rewards) for dataset in datasets]
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)

@@ -18,13 +18,11 @@ from dql.data.datasets import load_dataset
 from dql.environments.batch import make_environments
 from dql.errors import UserError
 from dql.results.files import has_diverged
-from dql.results.fingerprint import training_fingerprint
 from dql.results.runs import read_run
 from dql.training.checkpoint import checkpoint_file, load_checkpoint
 from dql.training.evaluation import Evaluation, evaluate
-from dql.training.loop import make_agent, make_store
 from dql.training.run_files import is_finished
-from dql.training.runs import IDENTITY_EXCLUDES, Run
+from dql.training.runs import Run, make_agent, make_store, run_identity
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +34,9 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
     run did, episode by episode.
     """
     dataset = load_dataset(config.environment)
-    today = training_fingerprint(config.agent, config.environment.environment)
-    identity = {
-        "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
-        "dataset": dataset.manifest["digest"],
-        "code": _recorded_code(directory) or today,
-    }
+    identity = run_identity(config, dataset)
+    today = identity["code"]
+    identity["code"] = _recorded_code(directory) or today
     if not is_finished(directory, config, identity):
         raise UserError(
             f"{directory} holds no finished run of this configuration and its data; "
@@ -49,7 +44,7 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
             f"--scale {config.scale}"
         )
     checkpoint = load_checkpoint(checkpoint_file(directory), identity)
-    run = Run(config, directory, dataset, identity, checkpoint)
+    run = Run(config, directory, dataset, identity, checkpoint=checkpoint)
     if identity["code"] != today and not has_diverged(directory):
         _check_that_it_acts_as_it_did(run)
     return run
