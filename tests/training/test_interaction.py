@@ -15,6 +15,9 @@ from dql.cli.main import main
 from dql.config.project import load_project
 from dql.core.noise import NoiseStreams
 from dql.errors import UserError
+from dql.figures.learning_curves import draw
+from dql.figures.suite_cells import SuiteCells, curve_table
+from dql.results.cells import aggregate_cell
 from dql.training import interaction
 from dql.training.checkpoint import checkpoint_file
 from dql.training.interaction import Interaction
@@ -103,6 +106,22 @@ def test_it_begins_with_the_offline_runs_last_evaluation(place):
     stored = json.loads((folder(method) / paths.PROVENANCE_FILE).read_text())
     assert len(stored["start"]) == 64
     assert stored["num_gradient_steps"] == 88
+
+
+@pytest.mark.parametrize("method", ["td3_bc@online=100", "sac@online=100"])
+def test_its_cell_counts_from_the_offline_run_on(place, method):
+    run(method)
+    runs = [config(method).model_dump(mode="json")]
+    manifest = paths.dataset_manifest(MAZE)
+    output = paths.cell_file(MAZE, method)
+    cell = aggregate_cell(runs, [folder(method)], output, manifest=manifest)
+    assert cell["status"] == "complete", cell["left_out"]
+    assert cell["curves"]["0"]["gradient_steps"] == [0, 40, 80, 88]
+    steps, scores = curve_table(cell)
+    assert steps.tolist() == [0, 52, 92, 100]  # twelve before the first update
+    assert scores.shape == (1, 4)
+    figure = draw(SuiteCells.load([output]))
+    assert figure.axes[0].get_xlabel() == "environment steps (thousands)"
 
 
 def test_it_plays_as_many_steps_as_it_says_and_keeps_them(place):
