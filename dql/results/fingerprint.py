@@ -64,7 +64,6 @@ ONLINE_MODULES = frozenset(
         "dql.training.finished_runs",
         "dql.training.interaction",
         "dql.training.online_start",
-        "dql.training.replay_data",
     }
 )
 """Modules that only an online continuation executes."""

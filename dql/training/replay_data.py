@@ -1,4 +1,4 @@
-"""What an online continuation learns from: recorded rows, or none, and a buffer."""
+"""What a run learns from: recorded rows or, online, a buffer beside them or alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ import torch
 
 from dql import paths
 from dql.config.schema import RunConfig, TaskConfig
+from dql.core.batch import TransitionStore
 from dql.core.replay import ReplayStore
-from dql.data.datasets import Dataset
+from dql.data.datasets import Dataset, load_dataset
 from dql.environments.batch import make_environments
 from dql.results.manifests import read_manifest
+
+
+def load_data(config: RunConfig) -> Dataset:
+    """Load the task's data; a run that reads none goes without them."""
+    reads_data = config.online is None or config.online.needs_data
+    return (load_dataset if reads_data else no_data)(config.environment)
 
 
 def no_data(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
@@ -32,14 +39,19 @@ def no_data(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
     return Dataset(observations, actions, numbers, observations, numbers, manifest)
 
 
-def make_replay_store(
+def store_of(
     config: RunConfig,
     datasets: Sequence[Dataset],
     run_datasets: Sequence[int],
     device: torch.device,
-) -> ReplayStore:
-    """Return a store with room for all that the runs of a block will play."""
+) -> TransitionStore:
+    """Return the rows that the runs of a block learn from.
+
+    Of an online continuation, with room for all that they will play.
+    """
     online = config.online
+    if online is None:
+        return TransitionStore(datasets, run_datasets, device)
     rounds = math.ceil(online.num_environment_steps / online.num_environments)
     return ReplayStore(
         datasets,

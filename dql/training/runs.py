@@ -18,7 +18,7 @@ from dql.agents.agent import Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
 from dql.core.batch import TransitionStore
-from dql.data.datasets import Dataset, load_dataset, transform_rewards
+from dql.data.datasets import Dataset, transform_rewards
 from dql.errors import UserError
 from dql.files import remove
 from dql.results.fingerprint import training_fingerprint
@@ -32,7 +32,7 @@ from dql.training.checkpoint import (
     promote,
 )
 from dql.training.records import Records
-from dql.training.replay_data import make_replay_store, no_data
+from dql.training.replay_data import load_data, store_of
 from dql.training.run_files import is_finished
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,11 @@ class Run:
     diverged: dict[str, Any] | None = None
 
     @property
+    def first_step(self) -> int:
+        """Return the gradient steps that its weights had taken before it began."""
+        return self.identity.get("start", {}).get("num_gradient_steps", 0)
+
+    @property
     def step(self) -> int:
         """Return the gradient steps that the checkpoint has taken."""
         return self.checkpoint.step if self.checkpoint else 0
@@ -85,7 +90,7 @@ def prepare_runs(
     starts = starts or [None] * len(configs)
     for config, directory, start in zip(configs, directories, starts, strict=True):
         if config.task not in datasets:
-            datasets[config.task] = _load_data(config)
+            datasets[config.task] = load_data(config)
         dataset = datasets[config.task]
         identity = run_identity(config, dataset, start)
         if is_finished(directory, config, identity):
@@ -106,13 +111,9 @@ def run_identity(
         "dataset": dataset.manifest["digest"],
         "code": training_fingerprint(config.agent, environment, online=is_online),
     }
-    return identity | ({"start": start.digest} if start else {})
-
-
-def _load_data(config: RunConfig) -> Dataset:
-    """Load the task's data; a run that reads none goes without them."""
-    reads_data = config.online is None or config.online.needs_data
-    return (load_dataset if reads_data else no_data)(config.environment)
+    if start:
+        identity["start"] = {"weights": start.digest, "num_gradient_steps": start.step}
+    return identity
 
 
 def check_block(configs: Sequence[RunConfig]) -> None:
@@ -132,7 +133,7 @@ def check_block(configs: Sequence[RunConfig]) -> None:
 
 def common_first_step(runs: Sequence[Run]) -> int:
     """Return the steps that a block's runs had taken before they went online."""
-    steps = {run.start.step if run.start else 0 for run in runs}
+    steps = {run.first_step for run in runs}
     if len(steps) > 1:
         raise UserError(
             f"runs of one block go on from runs of {min(steps)} and {max(steps)} "
@@ -225,9 +226,7 @@ def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
                 f" action) {first}, {task} has {shape}"
             )
     indices = [tasks.index(run.config.task) for run in runs]
-    if runs[0].config.online is None:
-        return TransitionStore(datasets, indices, device)
-    return make_replay_store(runs[0].config, datasets, indices, device)
+    return store_of(runs[0].config, datasets, indices, device)
 
 
 def make_agent(

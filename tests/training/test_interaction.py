@@ -20,9 +20,10 @@ from dql.figures.suite_cells import SuiteCells, curve_table
 from dql.results.cells import aggregate_cell
 from dql.training import interaction
 from dql.training.checkpoint import checkpoint_file
+from dql.training.finished_runs import finished_run, play
 from dql.training.interaction import Interaction
 from dql.training.loop import Block, train
-from dql.training.runs import prepare_runs
+from dql.training.runs import make_store, prepare_runs
 
 MAZE, HOPPER = "local-pointmaze-umaze", "local-hopper-medium-expert"
 SIZES = {
@@ -104,7 +105,8 @@ def test_it_begins_with_the_offline_runs_last_evaluation(place):
     assert list(online) == [0, 40, 80, 88]
     assert online[0].tolist() == evaluations("td3_bc")[20].tolist()
     stored = json.loads((folder(method) / paths.PROVENANCE_FILE).read_text())
-    assert len(stored["start"]) == 64
+    assert len(stored["start"]["weights"]) == 64
+    assert stored["start"]["num_gradient_steps"] == 20
     assert stored["num_gradient_steps"] == 88
 
 
@@ -122,6 +124,15 @@ def test_its_cell_counts_from_the_offline_run_on(place, method):
     assert scores.shape == (1, 4)
     figure = draw(SuiteCells.load([output]))
     assert figure.axes[0].get_xlabel() == "environment steps (thousands)"
+
+
+@pytest.mark.parametrize("method", ["td3_bc@online=100", "sac@online=100"])
+def test_its_policy_can_be_asked_again(place, method):
+    run(method)
+    asked = finished_run(config(method), folder(method))
+    store = make_store([asked], torch.device("cpu"))
+    returns = play(asked, {}, store, 2).episode_returns
+    assert returns.tolist() == evaluations(method)[88].tolist()
 
 
 def test_it_plays_as_many_steps_as_it_says_and_keeps_them(place):
