@@ -92,7 +92,7 @@ class MCQSettings(SquashedActorCriticSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FisherBRCSettings(SquashedActorCriticSettings):
+class FisherBRCSettings(ClonesFirstSettings):
     """Fisher-BRC (Kostrikov et al., 2021); defaults are those of its released code."""
 
     num_hidden_layers: Size = 3  # of actor and critics
