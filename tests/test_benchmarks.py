@@ -21,6 +21,7 @@ import environments
 import evaluation
 import gpu_rows
 import gradient_steps
+import interaction
 import processes
 import remade_mazes
 import resume
@@ -405,3 +406,8 @@ def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path):
 def test_an_output_folder_is_asked_for():
     done = first_minutes()
     assert done.returncode == 2 and "usage" in done.stderr
+
+
+def test_interaction_is_timed_beside_its_updates():
+    alone, together = interaction.measure("td3_bc", num_turns=1)
+    assert 0 < alone < 1000 and 0 < together < 1000

@@ -91,6 +91,14 @@ def test_evidence_trains_the_seeds_of_its_stages_on_remade_data(bare):
         assert f"dql data policies {name} >" in printed
 
 
+def test_an_online_run_waits_for_the_offline_run_it_goes_on_from(bare):
+    target = "figures/local/local_online.png"
+    printed = run(f"snakemake -n {target} --config scale=online", bare)
+    # Two seeds of five methods, once offline and once online, and of SAC online alone.
+    jobs = jobs_of(printed)
+    assert jobs["train_local_seeds_0"] == jobs["train_local_seeds_1"] == 11
+
+
 MEASURED = """\
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)

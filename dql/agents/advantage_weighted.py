@@ -82,4 +82,12 @@ class AdvantageWeighted(ValueNetworks):
         """Return the policy's mean, or one sample if the settings ask for it."""
         if self.settings.action_rule == "mean":
             return self.actor(observations)[0]
+        return self.explore(observations, noise)
+
+    def exploration_draws(self, num_episodes: int) -> dict[str, Draw]:
+        return {"noise": Draw((num_episodes, self.spec.action_dim))}
+
+    @torch.no_grad()
+    def explore(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Return one sample of the policy per observation."""
         return self.policy_actions(observations, noise["noise"])

@@ -105,6 +105,17 @@ class Agent:
         """Decide for observations (R, E, O); return actions (R, E, A) in [-1, 1]."""
         raise NotImplementedError
 
+    def exploration_draws(self, num_episodes: int) -> dict[str, Draw]:
+        """Return the random inputs of one decision while the agent gathers data.
+
+        None: a deterministic policy, on whose actions others put noise.
+        """
+        return self.evaluation_draws(num_episodes)
+
+    def explore(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Decide while gathering data: as in evaluation, unless an agent differs."""
+        return self.sample_actions(observations, noise)
+
     def state(self) -> dict[str, Tensor]:
         """Return every tensor training depends on, each with the run axis first."""
         state = {}

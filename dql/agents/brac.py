@@ -21,8 +21,8 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import BRACSettings
 from dql.agents.squashed_actor_critic import (
+    ClonesFirst,
     PolicySample,
-    SquashedActorCritic,
     log_density,
     sample_policy,
 )
@@ -35,7 +35,7 @@ LARGEST_ACTION = 1 - 1e-3
 """Actions are clipped to it before the clone's density, as released."""
 
 
-class BRAC(SquashedActorCritic):
+class BRAC(ClonesFirst):
     """A clone of the behaviour, and an actor-critic that pays for leaving it."""
 
     # A clamp passes no gradient at its bounds, and half the deviations begin above 1.

@@ -21,8 +21,8 @@ from torch import Tensor
 from dql.agents.agent import AgentSpec, Metrics, Noise, repeat_rows
 from dql.agents.regularized_settings import CQLSettings
 from dql.agents.squashed_actor_critic import (
+    ClonesFirst,
     PolicySample,
-    SquashedActorCritic,
     log_density,
     sample_policy,
 )
@@ -34,7 +34,7 @@ from dql.core.optimization import gradient_step
 MAX_MULTIPLIER = 1e6  # the released code's bound
 
 
-class CQL(SquashedActorCritic):
+class CQL(ClonesFirst):
     """Soft actor-critic whose critics are pushed down away from the data."""
 
     def __init__(self, spec: AgentSpec, settings: Sequence[CQLSettings]) -> None:

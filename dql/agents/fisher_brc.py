@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise
 from dql.agents.regularized_settings import FisherBRCSettings
-from dql.agents.squashed_actor_critic import SquashedActorCritic, log_density
+from dql.agents.squashed_actor_critic import ClonesFirst, log_density
 from dql.core.batch import Batch
 from dql.core.input_gradients import input_gradient
 from dql.core.losses import mean_per_run, squashed_log_likelihood, twin_critic_loss
@@ -34,7 +34,7 @@ LARGEST_RAW = math.atanh(1 - 1e-6)
 """Actions are clipped to 1 - 1e-6 before their density, as released."""
 
 
-class FisherBRC(SquashedActorCritic):
+class FisherBRC(ClonesFirst):
     """A mixture clone, offsets of its log density, and a soft actor."""
 
     def __init__(self, spec: AgentSpec, settings: Sequence[FisherBRCSettings]) -> None:

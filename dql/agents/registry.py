@@ -45,6 +45,7 @@ SETTINGS: dict[str, type] = {
     "awac": advantage_settings.AWACSettings,
     "awr": advantage_settings.AWRSettings,
     "onestep": advantage_settings.OnestepSettings,
+    "sac": regularized_settings.SACSettings,
     "cql": regularized_settings.CQLSettings,
     "mcq": regularized_settings.MCQSettings,
     "fisher_brc": regularized_settings.FisherBRCSettings,

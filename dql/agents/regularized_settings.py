@@ -1,4 +1,4 @@
-"""Hyperparameters of CQL, MCQ, Fisher-BRC, BRAC and FQL; see `settings.py`."""
+"""Hyperparameters of SAC, CQL, MCQ, Fisher-BRC, BRAC and FQL; see `settings.py`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dql.agents.settings import Activation, AgentSettings
 
 @dataclass(frozen=True, kw_only=True)
 class SquashedActorCriticSettings(AgentSettings):
-    """A tanh-Gaussian actor with twin critics: what CQL and BRAC share."""
+    """A tanh-Gaussian actor with twin critics: what SAC, CQL and BRAC share."""
 
     hidden_dim: Size = 256
     num_hidden_layers: Size = 2
@@ -31,13 +31,31 @@ class SquashedActorCriticSettings(AgentSettings):
     polyak_step_size: StepSize = 0.005
     log_std_min: LogScale = -20.0
     log_std_max: LogScale = 2.0
-    cloning_steps: Steps = 0
-    """First steps, in which the actor imitates the data and Q does not reach it."""
     action_rule: Literal["mean", "sample"] = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CQLSettings(SquashedActorCriticSettings):
+class SACSettings(SquashedActorCriticSettings):
+    """SAC with a temperature found by dual ascent (Haarnoja et al., 2019), Table 1.
+
+    Sizes, rates and the target entropy are that table's; it acts by its mean.
+    """
+
+    temperature_learning_rate: StepSize = 3e-4
+    target_entropy_per_action: Number = -1.0
+    """Times A: the entropy at which dual ascent holds the policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClonesFirstSettings(SquashedActorCriticSettings):
+    """The same with an actor that begins as a clone of the data."""
+
+    cloning_steps: Steps = 0
+    """First steps, in which the actor imitates the data and Q does not reach it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CQLSettings(ClonesFirstSettings):
     """CQL(H) (Kumar et al., 2020) as its authors run it on D4RL's Gym tasks.
 
     Values: README and examples/cql_mujoco_new.py of the released code.
@@ -74,7 +92,7 @@ class MCQSettings(SquashedActorCriticSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FisherBRCSettings(SquashedActorCriticSettings):
+class FisherBRCSettings(ClonesFirstSettings):
     """Fisher-BRC (Kostrikov et al., 2021); defaults are those of its released code."""
 
     num_hidden_layers: Size = 3  # of actor and critics
@@ -89,7 +107,7 @@ class FisherBRCSettings(SquashedActorCriticSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BRACSettings(SquashedActorCriticSettings):
+class BRACSettings(ClonesFirstSettings):
     """BRAC with a KL divergence (Wu et al., 2019).
 
     Values: run_primal.sh, run_bc.sh and defaults of the released code, which chooses

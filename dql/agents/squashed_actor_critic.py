@@ -1,4 +1,4 @@
-"""A tanh-Gaussian actor with its density, and twin critics: CQL and BRAC share it.
+"""A tanh-Gaussian actor with its density, and twin critics: SAC, CQL, BRAC share it.
 
 a = tanh(mu(s) + sigma(s) eps), the policy of soft actor-critic (Haarnoja et al., 2018).
 """
@@ -38,7 +38,11 @@ def sample_policy(
     """Draw n actions per observation (R, B, O) from noise (R, B n, A)."""
     mean, log_std = policy(observations)
     count = noise.shape[1] // observations.shape[1]
-    mean, log_std = repeat_rows(mean, count), repeat_rows(log_std, count)
+    return squash(repeat_rows(mean, count), repeat_rows(log_std, count), noise)
+
+
+def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> PolicySample:
+    """Draw an action of every Gaussian from noise, all (R, B, A)."""
     raw = mean + log_std.exp() * noise
     return PolicySample(raw.tanh(), squashed_log_likelihood(raw, mean, log_std))
 
@@ -117,10 +121,6 @@ class SquashedActorCritic(Agent):
         loss = -(self.modules[name].value[:, 0] * missing).sum()
         gradient_step(self.optimizers[name], loss, self.spec.num_runs)
 
-    def phase(self, step: int) -> str:
-        """Tell whether the actor still clones the data in this step, from 0."""
-        return "clone" if step < self.settings.cloning_steps else "step"
-
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
         """Return the value of the next state that the target discounts, (R, B)."""
         raise NotImplementedError
@@ -155,4 +155,20 @@ class SquashedActorCritic(Agent):
         """Return tanh of the mean, or one sample if the settings ask for it."""
         if self.settings.action_rule == "mean":
             return self.actor(observations)[0].tanh()
+        return self.explore(observations, noise)
+
+    def exploration_draws(self, num_episodes: int) -> dict[str, Draw]:
+        return {"noise": Draw((num_episodes, self.spec.action_dim))}
+
+    @torch.no_grad()
+    def explore(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Return one sample of the policy per observation."""
         return sample_policy(self.actor, observations, noise["noise"]).actions
+
+
+class ClonesFirst(SquashedActorCritic):
+    """One whose actor imitates the data for some steps before Q reaches it."""
+
+    def phase(self, step: int) -> str:
+        """Tell whether the actor still clones the data in this step, from 0."""
+        return "clone" if step < self.settings.cloning_steps else "step"

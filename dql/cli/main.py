@@ -46,6 +46,7 @@ app.add_typer(bandit.app, name="bandit")
 app.add_typer(config.app, name="config")
 for verb in (
     training.train,
+    training.online,
     training.plan,
     results.aggregate,
     results.table,

@@ -14,7 +14,7 @@ def aggregate(
     task: Annotated[str | None, typer.Argument(help="A task of tasks.yaml.")] = None,
     method: Annotated[str | None, typer.Argument(help="A method.")] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All cells that the tables read.")
+        bool, typer.Option("--all", help="All cells of tables and figures.")
     ] = False,
     scale: Scale = None,
     changes: Changes = None,

@@ -1,10 +1,10 @@
-"""`dql train` and `dql plan`: runs, and what they cost before they are started."""
+"""`dql train`, `dql online` and `dql plan`: runs, and what they cost beforehand."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,20 +20,27 @@ from dql.cli.options import (
 )
 from dql.errors import UserError
 
+if TYPE_CHECKING:
+    from dql.config.project import Project
+
+Seeds = Annotated[
+    list[int], typer.Option(help="A seed; repeat it to train a block together.")
+]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads that share the evaluated episodes.")
+]
+Foreign = Annotated[
+    ForeignCheckpoint,
+    typer.Option(help="What to do with a damaged or another run's checkpoint."),
+]
+
 
 def train(
     task: Task,
     method: Method,
-    seed: Annotated[
-        list[int], typer.Option(help="A seed; repeat it to train a block together.")
-    ],
-    foreign_checkpoint: Annotated[
-        ForeignCheckpoint,
-        typer.Option(help="What to do with a damaged or another run's checkpoint."),
-    ] = "refuse",
-    threads: Annotated[
-        int, typer.Option(min=1, help="Threads that share the evaluated episodes.")
-    ] = 1,
+    seed: Seeds,
+    foreign_checkpoint: Foreign = "refuse",
+    threads: Threads = 1,
     device: Device = "auto",
     scale: Scale = None,
     changes: Changes = None,
@@ -46,6 +53,44 @@ def train(
     Example: dql train bandit-axes diffusion_ql --seed 0 --seed 1 --scale smoke
     """
     project = load(scale, changes)
+    _train(project, (task, method), seed, foreign_checkpoint, threads, device)
+
+
+def online(
+    task: Task,
+    method: Method,
+    seed: Seeds,
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps.")] = 50_000,
+    foreign_checkpoint: Foreign = "refuse",
+    threads: Threads = 1,
+    device: Device = "auto",
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Let a method's finished run go on with fresh interaction.
+
+    The same as dql train TASK METHOD@online=STEPS, whose files it writes. Half of a
+    batch is recorded data; further keys of the variant say otherwise: offline_share,
+    updates_per_step, start_steps. Method sac starts from scratch, without data.
+
+    Example: dql online local-hopper-medium-expert td3_bc --seed 0 --steps 50000
+    """
+    from dql.config.online import online_method
+
+    project, variant = load(scale, changes), online_method(method, steps)
+    _train(project, (task, variant), seed, foreign_checkpoint, threads, device)
+
+
+def _train(
+    project: Project,
+    cell: tuple[str, str],
+    seed: list[int],
+    foreign_checkpoint: ForeignCheckpoint,
+    threads: int,
+    device: str,
+) -> None:
+    """Train seeds of a task's method, with a GPU of their own if they take one."""
+    task, method = cell
     runs = project.run_configs(task, method, seed)
     folders = [paths.run_directory(task, method, one) for one in seed]
     refuse_restored(folders)

@@ -11,6 +11,7 @@ from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from dql.config.project import Project
+    from dql.config.schema import TaskConfig
 
 
 def check_references(project: Project) -> None:
@@ -64,9 +65,27 @@ def _cell_faults(
     """Yield what is wrong with a method on a task, names included."""
     try:
         agent, chosen = project.chosen_settings(task, method)
+        if not settings_faults(agent, chosen)[1]:
+            project.online(task, method)
     except UserError as error:
         yield Fault(method, where, str(error))
         return
     _, faults = settings_faults(agent, chosen)
     for fault in faults:
         yield Fault(method, f"{where}: method '{method}' on '{task}'", fault)
+
+
+def unknown_seed(
+    task: TaskConfig, seed: int, seeds: list[int], scale: str
+) -> UserError:
+    """Return the error that says which seeds a scale trains instead."""
+    if not seeds:
+        return UserError(
+            f"Task '{task.name}': suite '{task.suite}' has no runs at scale "
+            f"'{scale}'. Use --scale paper (Snakemake: --config scale=paper)."
+        )
+    closest = min(seeds, key=lambda candidate: abs(candidate - seed))
+    return UserError(
+        f"Unknown seed {seed} for suite '{task.suite}' at scale '{scale}': the "
+        f"nearest is {closest}. Its seeds are {', '.join(map(str, seeds))}."
+    )

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dql.config.consistency import check_references
+from dql.config.consistency import check_references, unknown_seed
 from dql.config.fields import Settings
+from dql.config.online import OnlineConfig, split_variant
 from dql.config.resolution import (
     lineage,
+    online_training,
     resolve_all_tasks,
+    resolve_online,
     resolve_settings,
     resolve_tasks,
     resolve_training,
@@ -93,7 +96,9 @@ class Project:
         if "@" in name and not variant:
             raise UserError(f"Method '{name}': write method@key=value")
         try:
-            return self.methods[base], parse_variant(variant)
+            settings = parse_variant(variant)
+            split_variant(settings)
+            return self.methods[base], settings
         except UserError as error:
             raise UserError(f"Method '{name}': {error}") from None
 
@@ -124,7 +129,15 @@ class Project:
         names = setting_names(row.agent)
         chosen = resolve_settings(row, self.rows, task)
         chosen |= {key: value for key, value in scaled.items() if key in names}
-        return row.agent, chosen | variant
+        return row.agent, chosen | split_variant(variant)[0]
+
+    def online(self, task: str, method: str) -> OnlineConfig | None:
+        """Return how a method goes on with fresh interaction, None if it does not."""
+        row, variant = self.method(method)
+        if not split_variant(variant)[1]:
+            return None
+        suite, settings = self.suite(self.task(task).suite), self.settings(task, method)
+        return resolve_online(row, variant, suite, self.task(task), settings, method)
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
         """Return everything that decides one run; an unknown name or seed raises."""
@@ -133,7 +146,9 @@ class Project:
         suite = self.suite(environment.suite)
         seeds = suite.seeds_of(task, method)
         if seed not in seeds:
-            raise self._unknown_seed(environment, seed, seeds)
+            raise unknown_seed(environment, seed, seeds, self.config.scale)
+        online = self.online(task, method)
+        training = resolve_training(suite, environment)
         if suite.max_evaluation_steps:
             horizon = min(environment.horizon, suite.max_evaluation_steps)
             environment = environment.model_copy(update={"horizon": horizon})
@@ -146,7 +161,8 @@ class Project:
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
             settings=settings,
-            training=resolve_training(suite, environment),
+            training=online_training(training, online) if online else training,
+            online=online,
             environment=environment,
         )
 
@@ -160,19 +176,6 @@ class Project:
                     f"Seed {seed} stands twice: two runs would write to the same folder"
                 )
         return [self.run_config(task, method, seed) for seed in seeds]
-
-    def _unknown_seed(self, task: TaskConfig, seed: int, seeds: list[int]) -> UserError:
-        scale = self.config.scale
-        if not seeds:
-            return UserError(
-                f"Task '{task.name}': suite '{task.suite}' has no runs at scale "
-                f"'{scale}'. Use --scale paper (Snakemake: --config scale=paper)."
-            )
-        closest = min(seeds, key=lambda candidate: abs(candidate - seed))
-        return UserError(
-            f"Unknown seed {seed} for suite '{task.suite}' at scale '{scale}': the "
-            f"nearest is {closest}. Its seeds are {', '.join(map(str, seeds))}."
-        )
 
     def runs(self) -> list[RunKey]:
         """List every run of the scale, suite by suite."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dql.config.fields import Settings
+from dql.config.online import OnlineConfig, check_start, split_variant
 from dql.config.rows import MethodConfig, TaskRow
 from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
@@ -14,6 +15,7 @@ from dql.config.schema import (
     TrainingConfig,
 )
 from dql.config.validation import validate
+from dql.errors import UserError
 
 RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
 """The physics of sources that have their own, whatever the configuration says.
@@ -93,3 +95,34 @@ def resolve_training(suite: SuiteScale, task: TaskConfig) -> TrainingConfig:
         if value == "from_task":
             values[key] = getattr(task, key)
     return validate(TrainingConfig, values, f"training of task '{task.name}'")
+
+
+def resolve_online(
+    row: MethodConfig,
+    variant: Settings,
+    suite: SuiteScale,
+    task: TaskConfig,
+    settings: Settings,
+    method: str,
+) -> OnlineConfig:
+    """Return a variant's online phase, with the sizes of scale and method.
+
+    `settings` are the agent's; what they do not go with is refused.
+    """
+    where = f"method '{method}' on '{task.name}'"
+    chosen = suite.online | row.online | split_variant(variant)[1]
+    online = validate(OnlineConfig, chosen, where)
+    try:
+        check_start(online, row.agent, settings, task.reward_transform)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return online
+
+
+def online_training(training: TrainingConfig, online: OnlineConfig) -> TrainingConfig:
+    """Return a training as long as its environment steps say, in gradient steps."""
+    changes = {
+        "num_gradient_steps": online.num_updates,
+        "evaluation_interval": online.evaluation_interval * online.updates_per_step,
+    }
+    return training.model_copy(update=changes)

@@ -54,6 +54,7 @@ class MethodConfig(Strict):
     suites: dict[SuiteName, Settings] = {}
     from_task: Unique[str] = Field([], description="settings read from the task's row")
     tasks: dict[str, Settings] = {}
+    online: Settings = Field({}, description="of its online continuation")
     serves: Unique[SuiteName] | None = Field(None, description="None: every suite")
 
 

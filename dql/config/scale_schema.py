@@ -56,6 +56,7 @@ class SuiteScale(Strict):
     settings: Settings = Field(
         {}, description="laid over the methods whose agent has the key"
     )
+    online: Settings = Field({}, description="sizes of online continuations")
     training: TrainingScale
     num_transitions: Count | None = Field(None, description="None: all there are")
     behavior: BehaviorConfig | None = None

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from dql.agents.ranges import Steps
 from dql.config.fields import Count, Name, Seed, Settings, Strict, Unique, Variant
+from dql.config.online import OnlineConfig
 
 SuiteName = Literal[
     "bandit", "local", "remade", "gym", "antmaze", "adroit", "kitchen", "minari"
@@ -237,6 +238,7 @@ class RunConfig(Strict):
     agent: str
     settings: Settings
     training: TrainingConfig
+    online: OnlineConfig | None = _optional()
     environment: TaskConfig
 
 

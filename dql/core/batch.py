@@ -41,6 +41,9 @@ class TransitionStore:
         first = datasets[0]
         self.observation_dim = first.observations.shape[1]
         self.action_dim = first.actions.shape[1]
+        self.dims = [self.observation_dim, self.action_dim, self.observation_dim, 1, 1]
+        """Widths of a row's parts."""
+        self.dims_ends = np.cumsum(self.dims)[:-1]
         sizes = [len(dataset.rewards) for dataset in datasets]
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)
@@ -64,8 +67,8 @@ class TransitionStore:
         num_runs, batch_size = indices.shape
         flat = (indices + self.offsets).reshape(-1)
         rows = self.rows.index_select(0, flat).view(num_runs, batch_size, -1)
-        dims = [self.observation_dim, self.action_dim, self.observation_dim, 1, 1]
-        observations, actions, next_observations, rewards, ends = rows.split(dims, -1)
+        parts = rows.split(self.dims, -1)
+        observations, actions, next_observations, rewards, ends = parts
         return Batch(
             observations, actions, rewards[..., 0], next_observations, ends[..., 0]
         )

@@ -152,7 +152,7 @@ def _walk(
         BATCH_SIZE, part.noise_std, part.random_share, generator
     )
     seeds = generator.integers(2**31, size=BATCH_SIZE)
-    observation = environment.reset([int(seed) for seed in seeds], starts)
+    observation = environment.reset([int(seed) for seed in seeds], starts=starts)
     widths = environment.observation_dim, environment.action_dim
     observations = np.empty((BATCH_SIZE, num_steps + 1, widths[0]), np.float32)
     actions = np.empty((BATCH_SIZE, num_steps, widths[1]), np.float32)

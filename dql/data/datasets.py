@@ -205,19 +205,25 @@ def combined_digest(hashes: list[Any], num_rows: int, widths: tuple[int, int]) -
     return combined.hexdigest()
 
 
-def transform_rewards(rewards: np.ndarray, name: str) -> np.ndarray:
-    """Return the rewards an agent trains on, float32, (n,)."""
+def transform_rewards(
+    rewards: np.ndarray, name: str, recorded: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the rewards an agent trains on, float32, (n,).
+
+    Moments are those of the `recorded` rewards, by default of these themselves.
+    """
     if name == "none":
         return rewards
     if name == "normalize":
         # The released code's torch.std is the unbiased one.
-        values = rewards.astype(np.float64)
+        values = (rewards if recorded is None else recorded).astype(np.float64)
         if np.ptp(values) == 0:
             raise UserError(
                 f"every reward is {values[0]:g}: reward_transform 'normalize' has no "
                 "deviation to divide by; set it to 'none' in tasks.yaml"
             )
-        return ((values - values.mean()) / values.std(ddof=1)).astype(np.float32)
+        centered = rewards.astype(np.float64) - values.mean()
+        return (centered / values.std(ddof=1)).astype(np.float32)
     if name == "cql_antmaze":
         return ((rewards - 0.5) * 4.0).astype(np.float32)
     raise UserError(

@@ -19,10 +19,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from dql import paths
 from dql.config.schema import RunConfig
 from dql.core.noise import NoiseStreams
-from dql.diagnostics.finished_runs import finished_run
 from dql.files import write_bytes
 from dql.results.bandit_summary import COVERED_SHARE
 from dql.results.files import has_diverged
+from dql.training.finished_runs import finished_run
 from dql.training.loop import Block
 from dql.training.runs import Run
 

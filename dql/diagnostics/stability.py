@@ -24,10 +24,10 @@ from dql import paths
 from dql.config.schema import RunConfig, Settings
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw
-from dql.diagnostics.finished_runs import finished_run, play, policy
 from dql.files import write_bytes
 from dql.results.files import has_diverged
 from dql.results.stability import COLUMNS, ONLINE
+from dql.training.finished_runs import finished_run, play, policy
 from dql.training.loop import make_store
 from dql.training.runs import Run
 

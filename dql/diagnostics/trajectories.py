@@ -19,11 +19,11 @@ from dql import paths
 from dql.agents.agent import Agent
 from dql.config.schema import RunConfig
 from dql.core.noise import Draw, NoiseStreams
-from dql.diagnostics.finished_runs import finished_run
 from dql.diffusion.policy import Diffusion
 from dql.errors import UserError
 from dql.files import write_bytes
 from dql.results.files import has_diverged
+from dql.training.finished_runs import finished_run
 from dql.training.loop import Block
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from dql.environments.antmaze_maps import (
     noisy,
 )
 from dql.environments.physics import PHYSICS, with_d4rl_inertials
-from dql.environments.simulation import Simulations, check_seeds, checked_actions
+from dql.environments.simulation import Simulations, checked_actions, with_seeds
 from dql.errors import UserError, nearest
 
 WALL_HEIGHT = 2.0
@@ -97,17 +97,20 @@ class AntMazeEnvironment:
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
     def reset(
-        self, seeds: Sequence[int], starts: np.ndarray | None = None
+        self,
+        seeds: Sequence[int],
+        chosen: Sequence[int] | None = None,
+        starts: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Put every ant at the start, or at its own of `starts`, (E, 2).
+        """Put ants at the start, or all of them each at its own of `starts`, (E, 2).
 
         The very first reset draws the goal.
         """
-        check_seeds(seeds, self.num_environments)
+        pairs = with_seeds(seeds, self.num_environments, chosen)
         if self.goal is None:
             self.goal = draw_goal(self._maze, int(seeds[0]))
         simulations = self._simulations
-        for index, seed in enumerate(seeds):
+        for index, seed in pairs:
             generator = np.random.default_rng(seed)
             offset = generator.uniform(-RESET_NOISE, RESET_NOISE, simulations.model.nq)
             noise = RESET_NOISE * generator.standard_normal(simulations.model.nv)
@@ -115,7 +118,7 @@ class AntMazeEnvironment:
             if starts is not None:
                 position[:2] = starts[index]
             simulations.place(index, position, simulations.initial_velocity + noise)
-        self._elapsed[:] = 0
+            self._elapsed[index] = 0
         return self._observations()
 
     def step(

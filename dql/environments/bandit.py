@@ -80,11 +80,13 @@ class BanditEnvironment:
         self.num_environments = num_environments
         self._reward_noise = np.zeros(num_environments)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Return zero observations (E, 2); a seed fixes its episode's reward noise."""
-        self._reward_noise = np.array(
-            [np.random.default_rng(seed).standard_normal() for seed in seeds]
-        )
+        indices = range(self.num_environments) if chosen is None else chosen
+        for index, seed in zip(indices, seeds, strict=True):
+            self._reward_noise[index] = np.random.default_rng(seed).standard_normal()
         return np.zeros((self.num_environments, OBSERVATION_DIM))
 
     def step(

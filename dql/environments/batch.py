@@ -28,8 +28,13 @@ class BatchEnvironment(Protocol):
     is_shareable: bool
     """Whether threads may step disjoint episodes of it at the same time."""
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Start every episode from its own seed; return observations (E, O)."""
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Start episodes from their own seeds; return all observations (E, O).
+
+        `chosen` are those that start anew, None: all of them; the others go on.
+        """
         ...
 
     def step(

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from dql.environments.physics import FRAME_SKIPS, VELOCITY_LIMITS, load_model
-from dql.environments.simulation import Simulations, check_seeds, checked_actions
+from dql.environments.simulation import Simulations, checked_actions, with_seeds
 
 if TYPE_CHECKING:
     import gymnasium
@@ -89,11 +89,13 @@ class LocomotionEnvironment:
         )
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Start every episode as Gymnasium's `reset(seed=...)` would."""
-        check_seeds(seeds, self.num_environments)
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Start episodes as Gymnasium's `reset(seed=...)` would."""
+        pairs = with_seeds(seeds, self.num_environments, chosen)
         simulations, scale = self._simulations, self.constants.reset_noise_scale
-        for index, seed in enumerate(seeds):
+        for index, seed in pairs:
             generator = np.random.default_rng(seed)
             offset = generator.uniform(-scale, scale, simulations.model.nq)
             if self.constants.reset_velocities == "uniform":
@@ -105,7 +107,7 @@ class LocomotionEnvironment:
                 simulations.initial_position + offset,
                 simulations.initial_velocity + noise,
             )
-        self._elapsed[:] = 0
+            self._elapsed[index] = 0
         return self._observations()
 
     def step(

@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 
 from dql.environments.mazes import shortest_ways
-from dql.environments.simulation import Simulations, check_seeds, checked_actions
+from dql.environments.simulation import Simulations, checked_actions, with_seeds
 from dql.errors import UserError, nearest
 
 GOAL_RADIUS = 0.45
@@ -117,15 +117,17 @@ class PointMazeEnvironment:
         self._simulations = Simulations(model, num_environments, frame_skip=1)
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Put every ball at rest near the centre of a free cell other than the goal."""
-        check_seeds(seeds, self.num_environments)
-        for index, seed in enumerate(seeds):
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Put balls at rest near the centre of a free cell other than the goal."""
+        pairs = with_seeds(seeds, self.num_environments, chosen)
+        for index, seed in pairs:
             generator = np.random.default_rng(seed)
             noise = generator.uniform(-START_NOISE, START_NOISE, 2)
             start = self._starts[generator.integers(len(self._starts))]
             self._simulations.place(index, start + noise, np.zeros(2))
-        self._elapsed[:] = 0
+            self._elapsed[index] = 0
         return self._observations()
 
     def step(

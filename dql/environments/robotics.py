@@ -13,7 +13,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from dql.environments.simulation import check_seeds, checked_actions
+from dql.environments.simulation import checked_actions, with_seeds
 
 PEN_HEIGHT = 26
 """Where the pen's height stands among the observations."""
@@ -48,12 +48,13 @@ class SharedModelEnvironment(ABC):
         self._last = np.zeros((num_environments, self.observation_dim))
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Start every episode from its own seed."""
-        check_seeds(seeds, self.num_environments)
-        for index, seed in enumerate(seeds):
-            self._last[index] = self._reset_one(index, int(seed))
-        self._elapsed[:] = 0
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Start episodes from their own seeds."""
+        for index, seed in with_seeds(seeds, self.num_environments, chosen):
+            self._last[index] = self._reset_one(index, seed)
+            self._elapsed[index] = 0
         return self._last.copy()
 
     def step(

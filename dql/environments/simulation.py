@@ -56,10 +56,14 @@ class Simulations:
             self.velocities[index] = data.qvel
 
 
-def check_seeds(seeds: Sequence[int], num_environments: int) -> None:
-    """Refuse another number of seeds than of episodes."""
-    if len(seeds) != num_environments:
-        raise ValueError(f"{len(seeds)} seeds, {num_environments} episodes")
+def with_seeds(
+    seeds: Sequence[int], num_environments: int, chosen: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
+    """Pair the chosen episodes, None: all, with their seeds; refuse another number."""
+    indices = range(num_environments) if chosen is None else chosen
+    if len(seeds) != len(indices):
+        raise ValueError(f"{len(seeds)} seeds, {len(indices)} episodes")
+    return [(int(index), int(seed)) for index, seed in zip(indices, seeds, strict=True)]
 
 
 def checked_actions(

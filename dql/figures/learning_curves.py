@@ -1,5 +1,7 @@
 """Score against gradient steps, one panel per task, one line per method.
 
+Of online continuations, against environment steps: 0 is the finished offline run.
+
 A line is the mean over seeds, its band the bootstrap interval over seeds. Below three
 seeds the band is over the episodes of these seeds alone, and each of two seeds is a
 thin line of its own. Reference lines: the data's own score and, on remade data, the
@@ -32,6 +34,7 @@ PAPER_METHOD, PAPER_LABEL = "diffusion_ql", "the paper's Diffusion-QL (D4RL's fi
 PAPER_DASHES = (0, (6, 2, 1, 2))
 LONG_TITLE = 26
 """Characters of a title that would not fit above a panel in the usual size."""
+ONLINE_NOTE = "At 0: the finished offline run, or new weights where there was none."
 MAX_LINES = 9
 """Methods that share one panel at most."""
 MAX_LINES_OF_SEVERAL = 6
@@ -131,7 +134,8 @@ def _draw_panel(
     axes.set_title(title, fontsize=7.5 if len(title) > LONG_TITLE else None)
     axes.set_xlim(left=0)
     axes.grid(axis="y")
-    panels.label_steps(axes)
+    is_online = bool([*cells, *behind][0].get("online"))
+    panels.label_steps(axes, "environment" if is_online else "gradient")
 
 
 def _what_is_drawn(shown: list[Cell]) -> str:
@@ -148,7 +152,8 @@ def _what_is_drawn(shown: list[Cell]) -> str:
     parts += (
         ["thin lines: single seeds"] if any(len(c["curves"]) > 1 for c in few) else []
     )
-    return f"Lines: means over seeds; {'; '.join(parts)}.".replace("; .", ".")
+    lines = f"Lines: means over seeds; {'; '.join(parts)}.".replace("; .", ".")
+    return f"{lines} {ONLINE_NOTE}" if shown[0].get("online") else lines
 
 
 def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:

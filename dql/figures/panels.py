@@ -89,8 +89,8 @@ def legend_columns(labels: Sequence[str], at_most: int = 5) -> int:
     return 1
 
 
-def label_steps(axes: Axes) -> None:
-    """Write gradient steps on the x axis in thousands."""
+def label_steps(axes: Axes, kind: str = "gradient") -> None:
+    """Write gradient steps, or another kind of steps, on the x axis in thousands."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step / 1000:g}"))
-    axes.set_xlabel("gradient steps (thousands)")
+    axes.set_xlabel(f"{kind} steps (thousands)")

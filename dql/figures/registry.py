@@ -20,6 +20,7 @@ from dql.errors import UserError, nearest
 from dql.figures.suite_selection import (
     compared_cells,
     expert_cells,
+    online_cells,
     other_cells,
     swept_cells,
 )
@@ -48,6 +49,7 @@ SUITE_FIGURES = {
     "medium_expert": SuiteFigure("learning_curves", expert_cells),
     "other_methods": SuiteFigure("learning_curves", other_cells),
     "sweeps": SuiteFigure("sweeps", swept_cells),
+    "online": SuiteFigure("learning_curves", online_cells),
 }
 """Kinds of figures of a suite; it has those for which it has cells."""
 

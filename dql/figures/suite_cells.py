@@ -113,15 +113,32 @@ def has_interval(num_seeds: int) -> bool:
 
 
 def curve_table(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gradient steps (T,) that all seeds share, and scores (seeds, T)."""
-    curves = cell["curves"].values()
-    shared = set.intersection(*(set(curve["gradient_steps"]) for curve in curves))
-    steps = sorted(shared)
+    """Return the steps (T,) that all seeds share, and scores (seeds, T).
+
+    Gradient steps; of an online continuation, environment steps.
+    """
+    steps = _shared_steps(cell)
     rows = [
         dict(zip(curve["gradient_steps"], curve["scores"], strict=True))
-        for curve in curves
+        for curve in cell["curves"].values()
     ]
-    return np.array(steps), np.array([[row[step] for step in steps] for row in rows])
+    scores = np.array([[row[step] for step in steps] for row in rows])
+    return environment_steps(cell, np.array(steps)), scores
+
+
+def _shared_steps(cell: Cell) -> list[int]:
+    """Return the gradient steps at which every seed was evaluated."""
+    curves = cell["curves"].values()
+    return sorted(set.intersection(*(set(one["gradient_steps"]) for one in curves)))
+
+
+def environment_steps(cell: Cell, steps: np.ndarray) -> np.ndarray:
+    """Return the environment steps before gradient steps; offline, the latter."""
+    online = cell.get("online")
+    if not online:
+        return steps
+    played = online["start_steps"] + steps / online["updates_per_step"]
+    return np.where(steps > 0, played, 0)
 
 
 def curve_interval(cell: Cell) -> tuple[np.ndarray, np.ndarray] | None:
@@ -129,7 +146,7 @@ def curve_interval(cell: Cell) -> tuple[np.ndarray, np.ndarray] | None:
 
     From three seeds on over seeds; below, over the episodes of these seeds alone.
     """
-    steps, scores = curve_table(cell)
+    steps, (_, scores) = _shared_steps(cell), curve_table(cell)
     if has_interval(len(scores)):
         bounds = [
             bootstrap_interval(column, num_resamples=NUM_RESAMPLES)

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dql.config.online import is_online
+
 Pair = tuple[str, str]
 """A task and a method, with or without variant."""
 
@@ -24,7 +26,7 @@ def sweeps(cells: Iterable[Pair]) -> dict[tuple[str, str, str], list[str]]:
 
     The plain method, whose value is the default, is first.
     """
-    cells = list(cells)
+    cells = _offline(cells)
     found: dict[tuple[str, str, str], list[str]] = {}
     for task, method in cells:
         match = SWEPT.fullmatch(method)
@@ -43,7 +45,7 @@ def swept_cells(cells: Sequence[Pair]) -> list[Pair]:
 def compared_cells(cells: Sequence[Pair]) -> list[Pair]:
     """Return the cells of methods that every task has, without a sweep's variants."""
     swept = {cell for cell in swept_cells(cells) if "@" in cell[1]}
-    left = [cell for cell in cells if cell not in swept]
+    left = [cell for cell in _offline(cells) if cell not in swept]
     counts = Counter(method for _, method in left)
     num_tasks = len({task for task, _ in left})
     return [cell for cell in left if counts[cell[1]] == num_tasks]
@@ -52,7 +54,16 @@ def compared_cells(cells: Sequence[Pair]) -> list[Pair]:
 def other_cells(cells: Sequence[Pair]) -> list[Pair]:
     """Return the cells of methods that only some tasks have."""
     elsewhere = {*compared_cells(cells), *swept_cells(cells)}
-    return [cell for cell in cells if cell not in elsewhere]
+    return [cell for cell in _offline(cells) if cell not in elsewhere]
+
+
+def online_cells(cells: Sequence[Pair]) -> list[Pair]:
+    """Return the cells of runs that went on with fresh interaction."""
+    return [cell for cell in cells if is_online(cell[1])]
+
+
+def _offline(cells: Iterable[Pair]) -> list[Pair]:
+    return [cell for cell in cells if not is_online(cell[1])]
 
 
 def expert_cells(cells: Sequence[Pair]) -> list[Pair]:

@@ -21,6 +21,7 @@ TITLES = {
     "action_modes": "5 modes kept as eta grows",
     "medium_expert": "0 learning curves on medium-expert data",
     "other_methods": "6 learning curves of methods not run on every task",
+    "online": "8 going on with fresh data",
     "sweeps": "7 eta, N and other settings, one at a time",
 }
 """A bandit's figure, or a kind of a suite's figures, by name."""

@@ -74,6 +74,7 @@ def aggregate_cell(
         "suite": first["suite"],
         "scale": first["scale"],
         "settings": first["settings"],
+        **({"online": first["online"]} if first.get("online") else {}),
         "status": _status(runs, run_configs),
         "expected_seeds": sorted(int(config["seed"]) for config in run_configs),
         "seeds": sorted(run.seed for run in runs),
@@ -155,7 +156,8 @@ def _problems(
     problems = config_differences(run.config, config)
     if problems:
         return ["other configuration: " + ", ".join(problems[:3])]
-    if dataset and run.dataset_digest not in digests(dataset):
+    reads_data = run.dataset_digest is not None or not config.get("online")
+    if dataset and reads_data and run.dataset_digest not in digests(dataset):
         problems.append(
             f"trained on other data: digest {run.dataset_digest}, "
             f"the task's is {dataset['digest']}"

@@ -30,6 +30,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.cli.main",
         "dql.config.consistency",
         "dql.config.fields",
+        "dql.config.online",
         "dql.config.project",
         "dql.config.rows",
         "dql.config.scale_schema",
@@ -58,6 +59,15 @@ ENVIRONMENT_MODULES = {
     "pointmaze": "dql.environments.pointmaze",
 }
 """Modules of the environment families, by an environment's first word."""
+ONLINE_MODULES = frozenset(
+    {
+        "dql.core.replay",
+        "dql.training.finished_runs",
+        "dql.training.interaction",
+        "dql.training.online_start",
+    }
+)
+"""Modules that only an online continuation executes."""
 LOCOMOTION_MODULE = "dql.environments.locomotion"
 
 
@@ -78,12 +88,16 @@ def _fingerprint(modules: frozenset[str], without: frozenset[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def training_fingerprint(agent: str, environment: str | None = None) -> str:
+def training_fingerprint(
+    agent: str, environment: str | None = None, *, online: bool = False
+) -> str:
     """Return the code fingerprint of a run of `agent`.
 
-    With the environment named, the code of other environment families does not count.
+    With the environment named, the code of other environment families does not count,
+    and without `online` that of online continuation.
     """
-    others = other_families(environment) if environment else ()
+    others = other_families(environment) if environment else set()
+    others |= set() if online else ONLINE_MODULES
     return code_fingerprint("dql.training.loop", f"dql.agents.{agent}", without=others)
 
 
@@ -97,7 +111,9 @@ def run_parameters(run: RunConfig) -> str:
     """Return what decides a run besides data and seed: digests of code, settings."""
     values = run.model_dump(mode="json", exclude=set(SHARED_RUN_KEYS))
     settings = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    code = training_fingerprint(run.agent, run.environment.environment)
+    code = training_fingerprint(
+        run.agent, run.environment.environment, online=run.online is not None
+    )
     return f"{code}-{settings.hexdigest()[:16]}"
 
 

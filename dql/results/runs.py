@@ -225,7 +225,8 @@ def evaluation_problems(run: StoredRun) -> list[str]:
     if not np.isfinite(table["episode_return"].to_numpy(dtype=float)).all():
         problems.append("evaluations.csv holds returns that are not finite")
     total, interval = training["num_gradient_steps"], training["evaluation_interval"]
-    due = {*range(interval, total + 1, interval), total}
+    first = [0] if run.config.get("online") else []
+    due = {*first, *range(interval, total + 1, interval), total}
     found = set(run.evaluation_steps.tolist())
     absent, extra = sorted(due - found), sorted(found - due)
     if absent:

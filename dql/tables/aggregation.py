@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
+from dql.config.online import is_online
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
 
@@ -32,13 +33,15 @@ def aggregate(project: Project, task: str, method: str) -> dict[str, Any]:
 
 
 def aggregate_all(project: Project) -> int:
-    """Write every cell that the scale's tables read; return how many.
+    """Write every cell that the scale's tables and figures read; return how many.
 
     A cell that is refused does not stop the others; all refusals are raised at the end.
     """
     from dql.tables.registry import table_cells
 
     cells = {cell for name in project.tables for cell in table_cells(project, name)}
+    suites = project.scale.suites.keys() - {"bandit"}
+    cells |= {cell for cell in project.cells(suites) if is_online(cell[1])}
     refused = []
     for task, method in sorted(cells):
         try:

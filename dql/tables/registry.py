@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dql import paths
+from dql.config.online import is_online
 from dql.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def check_name(project: Project, name: str) -> None:
 
 
 def table_cells(project: Project, name: str) -> list[tuple[str, str]]:
-    """Return the (task, method) pairs whose cells a table reads.
+    """Return the (task, method) pairs whose cells a table reads, no online ones.
 
     Of the bandit, `mixture` reads the summary instead.
     """
@@ -55,7 +56,7 @@ def table_cells(project: Project, name: str) -> list[tuple[str, str]]:
     return [
         (task, method)
         for task, method in project.cells(suites)
-        if methods is None or method in methods
+        if not is_online(method) and (methods is None or method in methods)
     ]
 
 
@@ -134,8 +135,10 @@ def reads_bandit(project: Project, name: str) -> bool:
 
 def table_runs(project: Project, name: str) -> list[tuple[str, str]]:
     """Return the (task, method) pairs whose runs a table reads itself."""
-    reads_runs = name in ("compute", "stability")
-    return project.cells(project.table_suites(name)) if reads_runs else []
+    if name not in ("compute", "stability"):
+        return []
+    cells = project.cells(project.table_suites(name))
+    return [cell for cell in cells if not is_online(cell[1])]
 
 
 def measured_cells(project: Project, name: str) -> list[tuple[str, str]]:

@@ -27,6 +27,9 @@ from dql.errors import UserError
 from dql.files import cannot_write, replace, write_bytes
 from dql.training.records import Records
 
+PLAYED = "played."
+"""Begins the names of an interaction's tensors, which no agent's do."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -36,6 +39,25 @@ class Checkpoint:
     records: Records
     tensors: dict[str, Tensor]
     num_updates: dict[str, int]
+
+    @property
+    def of_agent(self) -> dict[str, Tensor]:
+        """Return the agent's tensors."""
+        return {k: v for k, v in self.tensors.items() if not k.startswith(PLAYED)}
+
+    @property
+    def played(self) -> dict[str, Tensor]:
+        """Return the interaction's tensors; none of a run on recorded data alone."""
+        return {
+            name.removeprefix(PLAYED): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(PLAYED)
+        }
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the weights, whenever and wherever they were made."""
+        return _digest("", self.of_agent)
 
 
 def checkpoint_file(directory: Path) -> Path:
@@ -55,13 +77,18 @@ def save_checkpoint(
     step: int,
     records: Records,
     identity: dict[str, Any],
+    played: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write run number `run` of the block; `promote` makes it the checkpoint."""
+    """Write run number `run` of the block; `promote` makes it the checkpoint.
+
+    `played` is what the run's interaction goes on with.
+    """
     num_runs = agent.spec.num_runs
     tensors = {
         name: rows_of_run(tensor, run, num_runs).cpu()
         for name, tensor in agent.state().items()
     }
+    tensors |= {f"{PLAYED}{name}": tensor for name, tensor in (played or {}).items()}
     content = {
         "step": step,
         "num_updates": agent.num_updates(),

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dql.agents.agent import Agent
+from dql.agents.agent import Agent, Noise
 from dql.training.recording import RecordedCalls, place_inputs
 
 EPISODES_PER_CALL = 250
 """Episodes of a run that the policy decides for at once, which bounds the memory."""
 
 
+Decide = Callable[[Tensor, Noise], Tensor]
+
+
 class RecordedDecisions:
     """Decides on a GPU; a call is recorded once for each number of episodes.
 
+    `decide` is the agent's `sample_actions` unless another of its methods is given.
     The agent's weights may change in place between two decisions.
     """
 
-    def __init__(self, agent: Agent, calls: RecordedCalls | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        calls: RecordedCalls | None = None,
+        decide: Decide | None = None,
+    ) -> None:
         self.agent = agent
+        self.decide = decide or agent.sample_actions
         self.calls = calls or RecordedCalls("a decision")
         self.inputs: dict[int, dict[str, Tensor]] = {}
 
@@ -51,4 +62,4 @@ class RecordedDecisions:
 
     def _sample(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         noise = {name: value for name, value in inputs.items() if name != "state"}
-        return {"actions": self.agent.sample_actions(inputs["state"], noise)}
+        return {"actions": self.decide(inputs["state"], noise)}

@@ -57,9 +57,15 @@ def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:
 
 
 def training_streams(
-    agent: Agent, store: TransitionStore, batch_size: int
+    agent: Agent,
+    store: TransitionStore,
+    batch_size: int,
+    rows: dict[str, Draw] | None = None,
 ) -> NoiseStreams:
-    """Return the noise of the agent's training, the batches' row numbers included."""
-    draws = {"row": Draw((batch_size,), "integer", store.run_sizes)}
-    draws |= agent.training_draws(batch_size)
+    """Return the noise of the agent's training, the batches' row numbers included.
+
+    `rows` are their draws, None: recorded rows, each as often as another.
+    """
+    draws = rows or {"row": Draw((batch_size,), "integer", store.run_sizes)}
+    draws = draws | agent.training_draws(batch_size)
     return NoiseStreams(agent.spec.seeds, draws, "training", device=agent.spec.device)

@@ -21,6 +21,9 @@ from dql.files import locked, remove_temporaries
 from dql.training.checkpoint import promote, save_checkpoint, stack_states
 from dql.training.evaluators import make_evaluator
 from dql.training.gradient_steps import make_steps, training_streams
+from dql.training.interaction import make_interaction
+from dql.training.metrics_log import log_metrics
+from dql.training.online_start import find_start
 from dql.training.process import (
     StopSignals,
     choose_device,
@@ -40,6 +43,7 @@ from dql.training.runs import (
     Run,
     check_block,
     check_devices,
+    common_first_step,
     make_agent,
     make_store,
     prepare_runs,
@@ -72,7 +76,8 @@ def train(
         for directory in sorted(set(directories)):
             locks.enter_context(locked(directory))
             remove_temporaries(directory)
-        runs = prepare_runs(configs, directories, foreign_checkpoint)
+        starts = [find_start(config) for config in configs]
+        runs = prepare_runs(configs, directories, foreign_checkpoint, starts)
         if not runs:
             return
         with readable_device_errors(len(runs), training.batch_size):
@@ -100,15 +105,17 @@ class Block:
         self.training = runs[0].config.training
         self.store = make_store(runs, device)
         self.agent = make_agent(runs, self.store, device)
-        if self.start > 0:
-            checkpoints = [run.checkpoint for run in runs]
-            tensors = stack_states([c.tensors for c in checkpoints])
+        self.first_step = common_first_step(runs)  # of the agent, where a run is at 0
+        checkpoints = [run.checkpoint or run.start for run in runs]
+        if all(checkpoints):
+            tensors = stack_states([c.of_agent for c in checkpoints])
             self.agent.load_state(tensors, checkpoints[0].num_updates)
+        self.interaction = make_interaction(
+            runs, self.agent, self.store, self.first_step
+        )
+        count = self.training.num_evaluation_episodes
         self.environments = [
-            make_environments(
-                run.config.environment, self.training.num_evaluation_episodes
-            )
-            for run in runs
+            make_environments(run.config.environment, count) for run in runs
         ]
         self.evaluator = make_evaluator(self.agent, self.environments, num_threads)
         self.metrics = MetricSums([run.records.pending for run in runs])
@@ -117,14 +124,19 @@ class Block:
 
     def train(self, signals: StopSignals) -> None:
         """Take the remaining gradient steps, recording at the intervals."""
-        streams = training_streams(self.agent, self.store, self.training.batch_size)
+        streams = self.interaction or training_streams(
+            self.agent, self.store, self.training.batch_size
+        )
         last = done = self.training.num_gradient_steps
         for run in self.runs:
             self._start(run)
         steps = make_steps(self.agent, self.store)
         with Progress(self.runs, self.start, last) as progress, self.evaluator:
+            if self.interaction and self.start == 0:
+                self._evaluate(0)
             for step in range(self.start, last):
-                self.metrics.add(steps.take(step, streams.at(step)))
+                noise = streams.at(step)
+                self.metrics.add(steps.take(self.first_step + step, noise))
                 progress.advance(step + 1)
                 self._record(step + 1, progress, signals)
                 if self.all_diverged:
@@ -183,28 +195,15 @@ class Block:
         """Record each run's mean metrics and mark the runs that left the numbers."""
         means = self.metrics.means_and_reset()
         for position, run in enumerate(self.runs):
-            if run.diverged:
-                continue
-            row = {name: float(values[position]) for name, values in means.items()}
-            bad = [name for name, value in row.items() if not np.isfinite(value)]
-            if not bad:
-                run.records.metrics.append({"gradient_step": step, **row})
-                continue
-            run.diverged = {"step": step, "term": bad[0]}
-            logger.error(
-                "%s seed %s on %s diverged: %s is not finite at step %s",
-                run.config.method,
-                run.config.seed,
-                run.config.task,
-                bad[0],
-                step,
-            )
+            if not run.diverged:
+                row = {name: float(value[position]) for name, value in means.items()}
+                log_metrics(run, step, row)
 
     def _evaluate(self, step: int) -> None:
         """Begin to evaluate every run that is still sound."""
         excluded = [i for i, run in enumerate(self.runs) if run.diverged]
         self.clock.stop_training()
-        self.evaluator.start(step, excluded)
+        self.evaluator.start(self.first_step + step, excluded)
         self.clock.start_training()
 
     def _collect(self, progress: Progress, *, waits: bool) -> None:
@@ -220,7 +219,8 @@ class Block:
         for position, run in enumerate(self.runs):
             if position not in evaluated.excluded:
                 evaluation = evaluated.evaluations[position]
-                run.records.add_evaluation(evaluation, evaluated.step)
+                step = evaluated.step - self.first_step
+                run.records.add_evaluation(evaluation, step)
                 returns.append(evaluation.episode_returns.mean())
         progress.score = float(np.mean(returns))
 
@@ -240,6 +240,7 @@ class Block:
                     step,
                     run.records,
                     run.identity,
+                    self.interaction.state(position) if self.interaction else None,
                 )
         for run in self.runs:
             if not run.diverged:

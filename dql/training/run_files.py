@@ -75,6 +75,7 @@ def write_finished(
         },
         **last,
         "earlier_sessions": earlier,
+        **({"start": identity["start"]} if "start" in identity else {}),
         "physics": config.environment.physics,
         "num_gradient_steps": num_steps,
         "wall_seconds": records.wall_seconds,
@@ -109,6 +110,7 @@ def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) ->
             stored_config,
             stored["code_fingerprint"],
             stored["dataset"]["digest"],
+            stored.get("start"),
             {name: file_sha256(directory / name) for name in stored["files"]},
         ]
         diverged, digests = stored["diverged"], stored["files"]
@@ -120,6 +122,7 @@ def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) ->
         config.model_dump(mode="json"),
         identity["code"],
         identity["dataset"],
+        identity.get("start"),
         digests,
     ]
     return first_difference(dict(enumerate(wanted)), dict(enumerate(found))) is None

@@ -18,7 +18,7 @@ from dql.agents.agent import Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
 from dql.core.batch import TransitionStore
-from dql.data.datasets import Dataset, load_dataset, transform_rewards
+from dql.data.datasets import Dataset, transform_rewards
 from dql.errors import UserError
 from dql.files import remove
 from dql.results.fingerprint import training_fingerprint
@@ -32,6 +32,7 @@ from dql.training.checkpoint import (
     promote,
 )
 from dql.training.records import Records
+from dql.training.replay_data import load_data, store_of
 from dql.training.run_files import is_finished
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ IDENTITY_EXCLUDES = {
     "label": True,
     "scale": True,
     "training": {"num_gradient_steps", "checkpoint_interval"},
+    "online": {"num_environment_steps"},
 }
 """Configuration that may change between a checkpoint and its continuation.
 
@@ -55,9 +57,16 @@ class Run:
     directory: Path
     dataset: Dataset
     identity: dict[str, Any]
+    start: Checkpoint | None = None
+    """Of the run that an online continuation goes on from."""
     checkpoint: Checkpoint | None = None
     records: Records = field(default_factory=Records)
     diverged: dict[str, Any] | None = None
+
+    @property
+    def first_step(self) -> int:
+        """Return the gradient steps that its weights had taken before it began."""
+        return self.identity.get("start", {}).get("num_gradient_steps", 0)
 
     @property
     def step(self) -> int:
@@ -69,29 +78,42 @@ def prepare_runs(
     configs: Sequence[RunConfig],
     directories: Sequence[Path],
     foreign_checkpoint: Literal["refuse", "discard"],
+    starts: Sequence[Checkpoint | None] = (),
 ) -> list[Run]:
     """Return the unfinished runs with their data and checkpoints.
 
     A checkpoint of another configuration, dataset or code, or a damaged one, is
-    refused, or discarded.
+    refused, or discarded. `starts` are those that online continuations begin with.
     """
     datasets: dict[str, Dataset] = {}
     runs = []
-    for config, directory in zip(configs, directories, strict=True):
+    starts = starts or [None] * len(configs)
+    for config, directory, start in zip(configs, directories, starts, strict=True):
         if config.task not in datasets:
-            datasets[config.task] = load_dataset(config.environment)
+            datasets[config.task] = load_data(config)
         dataset = datasets[config.task]
-        identity = {
-            "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
-            "dataset": dataset.manifest["digest"],
-            "code": training_fingerprint(config.agent, config.environment.environment),
-        }
+        identity = run_identity(config, dataset, start)
         if is_finished(directory, config, identity):
             logger.info("%s is finished, nothing to train", directory)
             continue
-        runs.append(Run(config, directory, dataset, identity))
+        runs.append(Run(config, directory, dataset, identity, start))
     _resume(runs, foreign_checkpoint)
     return runs
+
+
+def run_identity(
+    config: RunConfig, dataset: Dataset, start: Checkpoint | None = None
+) -> dict[str, Any]:
+    """Return what a run's checkpoint must share with the run that goes on from it."""
+    environment, is_online = config.environment.environment, config.online is not None
+    identity = {
+        "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
+        "dataset": dataset.manifest["digest"],
+        "code": training_fingerprint(config.agent, environment, online=is_online),
+    }
+    if start:
+        identity["start"] = {"weights": start.digest, "num_gradient_steps": start.step}
+    return identity
 
 
 def check_block(configs: Sequence[RunConfig]) -> None:
@@ -100,13 +122,24 @@ def check_block(configs: Sequence[RunConfig]) -> None:
         raise UserError("no runs to train")
     first = configs[0]
     for other in configs[1:]:
-        for name in ("agent", "training"):
+        for name in ("agent", "training", "online"):
             here, there = getattr(first, name), getattr(other, name)
             if here != there:
                 raise UserError(
                     f"runs of one block differ in {name!r}: {first.task}"
                     f" {first.method} has {here}, {other.task} {other.method} {there}"
                 )
+
+
+def common_first_step(runs: Sequence[Run]) -> int:
+    """Return the steps that a block's runs had taken before they went online."""
+    steps = {run.first_step for run in runs}
+    if len(steps) > 1:
+        raise UserError(
+            f"runs of one block go on from runs of {min(steps)} and {max(steps)} "
+            "gradient steps; train them one --seed at a time"
+        )
+    return steps.pop()
 
 
 def check_devices(runs: Sequence[Run], device: torch.device) -> None:
@@ -192,9 +225,8 @@ def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
                 f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
                 f" action) {first}, {task} has {shape}"
             )
-    return TransitionStore(
-        datasets, [tasks.index(run.config.task) for run in runs], device
-    )
+    indices = [tasks.index(run.config.task) for run in runs]
+    return store_of(runs[0].config, datasets, indices, device)
 
 
 def make_agent(

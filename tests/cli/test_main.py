@@ -18,6 +18,7 @@ from dql.paths import SOURCE
 
 VERBS = [
     "train",
+    "online",
     "cell",
     "aggregate",
     "table",

@@ -11,7 +11,6 @@ from dql import paths
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.core.noise import Draw
-from dql.diagnostics.finished_runs import finished_run, play
 from dql.diagnostics.stability import (
     affordable_episodes,
     store_stability,
@@ -19,6 +18,7 @@ from dql.diagnostics.stability import (
 )
 from dql.errors import UserError
 from dql.results.stability import COLUMNS
+from dql.training.finished_runs import finished_run, play
 from dql.training.loop import make_store, train
 
 TINY = {

@@ -79,6 +79,41 @@ def test_a_reset_forgets_the_episode_before() -> None:
     np.testing.assert_array_equal(batch.reset([1, 2]), first)
 
 
+@pytest.mark.parametrize(
+    ("environment", "extra"),
+    [
+        *[(name, {}) for name in ("hopper", "pointmaze-umaze", "antmaze-umaze")],
+        ("bandit", {"layout": "axes"}),
+    ],
+)
+def test_one_episode_starts_anew_and_the_others_go_on(environment, extra) -> None:
+    """The seed alone decides a start, whenever it is; a rest of the batch is left."""
+    task = SimpleNamespace(
+        name="t", environment=environment, horizon=50, physics="d4rl", **extra
+    )
+    left, right = (environments.make_environments(task, 3) for _ in range(2))
+    actions = np.full((3, left.action_dim), 0.3)
+    everyone = np.ones(3, dtype=bool)
+    for batch in (left, right):
+        batch.reset([1, 2, 3])
+    for _ in range(4):
+        before = left.step(actions, everyone)[0]
+    observations = left.reset([9], [1])
+    others = [0, 2]
+    np.testing.assert_array_equal(observations[others], before[others])
+    right.reset([1, 9, 3])
+    first = left.step(actions, np.array([False, True, False]))
+    second = right.step(actions, np.array([False, True, False]))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one[1], other[1])
+    if left.horizon > 4:  # only the clock of the new episode began again
+        for _ in range(46):
+            ended = left.step(actions, everyone)[3]
+        np.testing.assert_array_equal(ended, [True, False, True])
+    with pytest.raises(ValueError):
+        left.reset([9, 8], [1])
+
+
 def test_the_horizon_truncates_without_terminating() -> None:
     batch = make("halfcheetah", 2, horizon=3)
     batch.reset([0, 1])

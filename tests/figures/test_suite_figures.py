@@ -24,6 +24,7 @@ from dql.figures.suite_cells import SuiteCells, curve_interval
 from dql.figures.suite_selection import (
     compared_cells,
     expert_cells,
+    online_cells,
     other_cells,
     sweeps,
 )
@@ -431,3 +432,17 @@ def test_a_legend_of_long_names_fits_the_page(num_labels):
 def test_short_names_share_a_row():
     with style.paper_style():
         assert panels.legend_columns(["BC", "IQL", "AWR", "CQL", "BCQ", "EDP"]) == 5
+
+
+def test_online_continuations_have_a_figure_of_their_own():
+    offline = [(TASKS[0], name) for name in ("td3_bc", "iql")]
+    online = [
+        (TASKS[0], f"td3_bc@{variant}")
+        for variant in ("online=100", "online=200", "offline_share=0,online=100")
+    ]
+    cells = [*offline, *online]
+    assert online_cells(cells) == online
+    assert compared_cells(cells) == offline
+    assert other_cells(cells) == [] and sweeps(cells) == {}
+    assert "local_online" in figures.suite_figures("local", cells)
+    assert "local_online" not in figures.suite_figures("local", offline)

@@ -100,3 +100,11 @@ def test_run_parameters_tell_settings_apart_but_not_seeds_and_labels():
 def test_modules_of_the_configuration_do_not_count_the_resolved_run_does():
     modules = import_closure(["dql.training.loop", "dql.agents.diffusion_ql"])
     assert not {name for name in modules if name.startswith("dql.config.")}
+
+
+def test_the_code_of_interaction_counts_for_online_runs_alone(edit):
+    before = [training_fingerprint("sac", "hopper", online=on) for on in (False, True)]
+    edit("training/interaction.py", lambda text: f"{text}\nCHANGED = 1\n")
+    after = [training_fingerprint("sac", "hopper", online=on) for on in (False, True)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]

@@ -80,6 +80,7 @@ SMALL = {
     "awac": {"hidden_dim": 16, "initial_log_std": -1.0},
     "awr": {"hidden_dim": 16},
     "onestep": {"hidden_dim": 16, "num_value_samples": 4},
+    "sac": {"hidden_dim": 16},
     "cql": {"hidden_dim": 16, "num_sampled_actions": 3, "cloning_steps": 3},
     "mcq": {"hidden_dim": 16, "behavior_hidden_dim": 16, "num_sampled_actions": 3},
     "fisher_brc": {"hidden_dim": 16, "num_components": 3, "cloning_steps": 3},

@@ -52,6 +52,20 @@ def training_data(wildcards):
     return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
 
 
+def offline_run_files(seeds):
+    """Return a function: the files of the runs that online continuations begin with."""
+
+    def files(wildcards):
+        online = PROJECT.online(wildcards.task, wildcards.method)
+        if online is None or online.start == "scratch":
+            return []
+        method = offline_method(wildcards.method)
+        folders = [paths.run_directory(wildcards.task, method, seed) for seed in seeds]
+        return [str(folder / paths.PROVENANCE_FILE) for folder in folders]
+
+    return files
+
+
 # What a cluster is asked for. Measured peaks on CPUs are below 0.7 GB (`runs.csv` of
 # results/kept: three bandit runs in a process, or one on 100,000 transitions); a D4RL
 # file holds up to twenty times as many, and a CUDA context takes gigabytes of its own.
@@ -88,13 +102,13 @@ def training_threads(seeds):
     return min(len(seeds), MAX_EVALUATION_THREADS) if HAS_GPU else 1
 
 
-def training_minutes(suite):
-    """Return the resource function for the time limit of a suite's training jobs."""
+def training_minutes():
+    """Return the resource function for the time limit of training jobs."""
 
     def minutes(wildcards, attempt):
-        steps = PROJECT.suite(suite).training.num_gradient_steps
-        if steps == "from_task":
-            steps = PROJECT.task(wildcards.task).num_gradient_steps
+        cell = wildcards.task, wildcards.method
+        run = PROJECT.run_config(*cell, PROJECT.seeds(*cell)[0])
+        steps = run.training.num_gradient_steps
         needed = 30 + steps * SECONDS_PER_STEP / 60
         return min(round(needed * 2 ** (attempt - 1)), MAX_MINUTES)
 

@@ -31,6 +31,7 @@ try:
     from dql.training.gpus import is_gpu_here
     from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
+    from dql.config.online import offline_method
     from dql.config.project import load_project
     from dql.data.d4rl_facts import STATES_FILE
     from dql.data.policy_weights import published_weights

@@ -13,6 +13,7 @@ for name, suite, seeds, tasks, methods in seed_blocks():
         input:
             manifest=training_manifest,
             data=training_data,
+            start=offline_run_files(seeds),
         output:
             expand(
                 "results/runs/{{task}}/{{method}}/seed{seed}/{file}",
@@ -33,7 +34,7 @@ for name, suite, seeds, tasks, methods in seed_blocks():
         resources:
             gpu=1,
             mem_mb=training_memory(suite),
-            runtime=training_minutes(suite),
+            runtime=training_minutes(),
         params:
             made_by=run_parameters,
             seeds=seed_options(seeds),

@@ -14,17 +14,15 @@ import torch
 from dql import paths
 from dql.config.schema import RunConfig, Settings
 from dql.core.batch import TransitionStore
-from dql.data.datasets import load_dataset
 from dql.environments.batch import make_environments
 from dql.errors import UserError
 from dql.results.files import has_diverged
-from dql.results.fingerprint import training_fingerprint
 from dql.results.runs import read_run
 from dql.training.checkpoint import checkpoint_file, load_checkpoint
 from dql.training.evaluation import Evaluation, evaluate
-from dql.training.loop import make_agent, make_store
+from dql.training.replay_data import load_data
 from dql.training.run_files import is_finished
-from dql.training.runs import IDENTITY_EXCLUDES, Run
+from dql.training.runs import Run, make_agent, make_store, run_identity
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +33,10 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
     A run of other code is taken if the code of today plays its last evaluation as the
     run did, episode by episode.
     """
-    dataset = load_dataset(config.environment)
-    today = training_fingerprint(config.agent, config.environment.environment)
-    identity = {
-        "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
-        "dataset": dataset.manifest["digest"],
-        "code": _recorded_code(directory) or today,
-    }
+    dataset, recorded = load_data(config), _recorded_identity(directory)
+    identity = run_identity(config, dataset)
+    today = identity["code"]
+    identity |= recorded
     if not is_finished(directory, config, identity):
         raise UserError(
             f"{directory} holds no finished run of this configuration and its data; "
@@ -49,7 +44,7 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
             f"--scale {config.scale}"
         )
     checkpoint = load_checkpoint(checkpoint_file(directory), identity)
-    run = Run(config, directory, dataset, identity, checkpoint)
+    run = Run(config, directory, dataset, identity, checkpoint=checkpoint)
     if identity["code"] != today and not has_diverged(directory):
         _check_that_it_acts_as_it_did(run)
     return run
@@ -62,7 +57,7 @@ def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Eva
     """
     agent = policy(run, changes, store)
     environments = [make_environments(run.config.environment, count)]
-    return evaluate(agent, environments, run.step)[0]
+    return evaluate(agent, environments, run.first_step + run.step)[0]
 
 
 def policy(run: Run, changes: Settings, store: TransitionStore) -> Any:
@@ -74,13 +69,18 @@ def policy(run: Run, changes: Settings, store: TransitionStore) -> Any:
     return agent
 
 
-def _recorded_code(directory: Path) -> str | None:
-    """Return the code that a run records, None where there is no such record."""
+def _recorded_identity(directory: Path) -> dict[str, Any]:
+    """Return the code that a run records, and the weights that it went on from.
+
+    Empty where there is no such record.
+    """
     try:
         text = (directory / paths.PROVENANCE_FILE).read_text(encoding="utf-8")
-        return json.loads(text)["code_fingerprint"]
+        record = json.loads(text)
+        start = {"start": record["start"]} if "start" in record else {}
+        return {"code": record["code_fingerprint"], **start}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
 
 
 def _check_that_it_acts_as_it_did(run: Run) -> None:

@@ -1,0 +1,142 @@
+"""Online continuation: a finished policy goes on with fresh interaction, or none does.
+
+The keys stand in a variant beside the agent's settings: `td3_bc@online=50000`,
+`diffusion_ql@eta=0.5,online=50000,offline_share=0`. Values come from, later ones
+winning: the defaults here, the scale's suite, the method, the variant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from dql.agents.ranges import NonNegative, Probability, Size, Steps
+from dql.config.fields import Count, Settings, Strict
+from dql.errors import UserError
+
+STEPS_KEY = "online"
+"""Of a variant: the environment steps."""
+ASSIGNMENT = re.compile(r"(?:^|,)online=[^,]*")
+
+
+class OnlineConfig(Strict):
+    """How much a run plays, and what it learns from; its sources stand at each key.
+
+    Where nothing else is said, values are those of RLPD (Ball et al., 2023) and of its
+    released code.
+    """
+
+    num_environment_steps: Count
+    start: Literal["offline", "scratch"] = Field(
+        "offline", description="the finished run of the same settings, or new weights"
+    )
+    offline_share: Probability | Literal["pooled"] = Field(
+        0.5,
+        description="of a batch's rows: one half is RLPD's symmetric sampling; 0: no "
+        "offline data; pooled: all rows alike, as IQL continues",
+    )
+    updates_per_step: Size = Field(
+        1, description="the released code's default; the paper takes 20"
+    )
+    num_environments: Size = Field(
+        10, description="that step together, ours; RLPD has one"
+    )
+    start_steps: Steps = Field(
+        5000,
+        description="before the first update: by the policy, from scratch at random",
+    )
+    action_noise: NonNegative = Field(
+        0.1,
+        description="deviation of the Gaussian noise on what a deterministic policy "
+        "does: TD3's (Fujimoto et al., 2018)",
+    )
+    evaluation_interval: Count = Field(5000, description="in environment steps")
+
+    @model_validator(mode="after")
+    def _learn_something(self) -> OnlineConfig:
+        if self.start_steps >= self.num_environment_steps:
+            raise ValueError(
+                f"start_steps, {self.start_steps}, leaves none of the "
+                f"{self.num_environment_steps} environment steps to learn in"
+            )
+        return self
+
+    @property
+    def num_updates(self) -> int:
+        """Return the gradient steps that go with the environment steps."""
+        steps = self.num_environment_steps - self.start_steps
+        return steps * self.updates_per_step
+
+    @property
+    def has_offline_rows(self) -> bool:
+        """Tell whether recorded data are learned from as well."""
+        return self.offline_share != 0
+
+    @property
+    def needs_data(self) -> bool:
+        """Tell whether the run cannot begin without the task's data."""
+        return self.has_offline_rows or self.start == "offline"
+
+
+def is_online(method: str) -> bool:
+    """Tell whether a method's variant goes on with fresh interaction."""
+    return bool(ASSIGNMENT.search(method.partition("@")[2]))
+
+
+def offline_method(method: str) -> str:
+    """Return the method whose finished run an online variant goes on from."""
+    base, _, variant = method.partition("@")
+    kept = [one for one in variant.split(",") if one.partition("=")[0] not in _KEYS]
+    return f"{base}@{','.join(kept)}" if kept else base
+
+
+def online_method(method: str, num_environment_steps: int) -> str:
+    """Return the variant of a method, with or without others, that plays so long."""
+    if is_online(method):
+        raise UserError(
+            f"Method '{method}' states its environment steps already; leave off one"
+        )
+    separator = "," if "@" in method else "@"
+    return f"{method}{separator}{STEPS_KEY}={num_environment_steps}"
+
+
+def split_variant(variant: Settings) -> tuple[Settings, Settings]:
+    """Return a variant's settings of the agent, and those of its online phase."""
+    settings = {key: value for key, value in variant.items() if key not in _KEYS}
+    online = {key: value for key, value in variant.items() if key in _KEYS}
+    if online and STEPS_KEY not in online:
+        raise UserError(
+            f"'{next(iter(online))}' is of online continuation; add {STEPS_KEY}=STEPS"
+        )
+    if STEPS_KEY in online:
+        online["num_environment_steps"] = online.pop(STEPS_KEY)
+    return settings, online
+
+
+_KEYS = {STEPS_KEY, *OnlineConfig.model_fields} - {"num_environment_steps"}
+
+
+def check_start(
+    online: OnlineConfig, agent: str, settings: Mapping[str, Any], transform: str
+) -> None:
+    """Refuse a run whose agent, or rewards, need statistics of data it does not read.
+
+    Raises UserError that names the setting and the remedy.
+    """
+    if online.needs_data:
+        return
+    remedy = "give it offline_share above 0, or start=offline"
+    if settings.get("normalize_observations"):
+        raise UserError(
+            f"agent '{agent}' cannot act without its data's moments, by which it "
+            f"standardises observations, and this run reads no data; {remedy}, or "
+            "normalize_observations=false"
+        )
+    if transform == "normalize":
+        raise UserError(
+            "reward_transform 'normalize' takes the data's moments, and this run "
+            f"reads no data; {remedy}"
+        )

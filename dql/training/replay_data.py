@@ -1,0 +1,62 @@
+"""What a run learns from: recorded rows or, online, a buffer beside them or alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dql import paths
+from dql.config.schema import RunConfig, TaskConfig
+from dql.core.batch import TransitionStore
+from dql.core.replay import ReplayStore
+from dql.data.datasets import Dataset, load_dataset
+from dql.environments.batch import make_environments
+from dql.results.manifests import read_manifest
+
+
+def load_data(config: RunConfig) -> Dataset:
+    """Load the task's data; a run that reads none goes without them."""
+    reads_data = config.online is None or config.online.needs_data
+    return (load_dataset if reads_data else no_data)(config.environment)
+
+
+def no_data(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
+    """Return a dataset of no transitions, with the task's reference returns if known.
+
+    It has no digest: what the run learns from is its own.
+    """
+    is_there = (root / f"{task.name}.json").is_file()
+    known = read_manifest(task, root) if is_there else {}
+    environment = make_environments(task, 1)
+    observations = np.zeros((0, environment.observation_dim), dtype=np.float32)
+    actions = np.zeros((0, environment.action_dim), dtype=np.float32)
+    numbers = np.zeros(0, dtype=np.float32)
+    manifest = {"digest": None, "reference_scores": known.get("reference_scores")}
+    return Dataset(observations, actions, numbers, observations, numbers, manifest)
+
+
+def store_of(
+    config: RunConfig,
+    datasets: Sequence[Dataset],
+    run_datasets: Sequence[int],
+    device: torch.device,
+) -> TransitionStore:
+    """Return the rows that the runs of a block learn from.
+
+    Of an online continuation, with room for all that they will play.
+    """
+    online = config.online
+    if online is None:
+        return TransitionStore(datasets, run_datasets, device)
+    rounds = math.ceil(online.num_environment_steps / online.num_environments)
+    return ReplayStore(
+        datasets,
+        run_datasets,
+        rounds * online.num_environments,
+        bootstraps=None if online.needs_data else config.environment.horizon > 1,
+        device=device,
+    )
