@@ -12,6 +12,7 @@ from dql.agents import (
     advantage_settings,
     diffusion_settings,
     regularized_settings,
+    sequence_settings,
     settings,
 )
 from dql.errors import UserError, nearest
@@ -43,6 +44,7 @@ SETTINGS: dict[str, type] = {
     "cql": regularized_settings.CQLSettings,
     "brac": regularized_settings.BRACSettings,
     "fql": regularized_settings.FQLSettings,
+    "decision_transformer": sequence_settings.DecisionTransformerSettings,
 }
 
 

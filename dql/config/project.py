@@ -37,6 +37,7 @@ from dql.config.schema import (
     RunConfig,
     SuiteName,
     TaskConfig,
+    TrainingConfig,
 )
 from dql.config.validation import (
     FileModel,
@@ -121,10 +122,8 @@ class Project:
                 f"It serves the suites {', '.join(row.serves)}."
             )
         scaled = self.scale.suites[suite].settings if suite in self.scale.suites else {}
-        names = setting_names(row.agent)
-        chosen = resolve_settings(row, self.rows, task)
-        chosen |= {key: value for key, value in scaled.items() if key in names}
-        return row.agent, chosen | variant
+        scaled = {k: v for k, v in scaled.items() if k in setting_names(row.agent)}
+        return row.agent, resolve_settings(row, self.rows, task) | scaled | variant
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
         """Return everything that decides one run; an unknown name or seed raises."""
@@ -146,9 +145,14 @@ class Project:
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
             settings=settings,
-            training=resolve_training(suite, environment),
+            training=self.training(task, method),
             environment=environment,
         )
+
+    def training(self, task: str, method: str) -> TrainingConfig:
+        """Return how long and in which batches a method trains on a task."""
+        environment, (row, _) = self.task(task), self.method(method)
+        return resolve_training(self.suite(environment.suite), environment, row)
 
     def run_configs(
         self, task: str, method: str, seeds: Sequence[int]
@@ -185,12 +189,8 @@ class Project:
 
     def cells(self, suites: Iterable[str]) -> list[tuple[str, str]]:
         """List the (task, method) pairs that the scale trains in these suites."""
-        return [
-            cell
-            for suite in map(self.suite, suites)
-            if suite.seeds
-            for cell in suite.cells()
-        ]
+        trained = [suite for suite in map(self.suite, suites) if suite.seeds]
+        return [cell for suite in trained for cell in suite.cells()]
 
     def table_suites(self, table: str) -> list[SuiteName]:
         """List the suites of a table that the scale has; an unknown table raises."""

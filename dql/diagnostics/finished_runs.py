@@ -13,7 +13,7 @@ import torch
 
 from dql import paths
 from dql.config.schema import RunConfig, Settings
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.data.datasets import load_dataset
 from dql.environments.batch import make_environments
 from dql.errors import UserError
@@ -55,7 +55,7 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
     return run
 
 
-def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Evaluation:
+def play(run: Run, changes: Settings, store: RowStore, count: int) -> Evaluation:
     """Let a run's checkpoint play `count` episodes with some settings changed.
 
     The episodes begin as those of the run's evaluations do.
@@ -65,7 +65,7 @@ def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Eva
     return evaluate(agent, environments, run.step)[0]
 
 
-def policy(run: Run, changes: Settings, store: TransitionStore) -> Any:
+def policy(run: Run, changes: Settings, store: RowStore) -> Any:
     """Return the agent of a run's checkpoint, with some settings changed."""
     settings = {**run.config.settings, **changes}
     changed = replace(run, config=run.config.model_copy(update={"settings": settings}))

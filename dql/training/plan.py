@@ -24,8 +24,9 @@ from dql.agents.agent import NUMERIC_SETTINGS, Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.config.project import Project
 from dql.config.schema import RunConfig
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.core.noise import BLOCK_STEPS, NoiseStreams
+from dql.core.windows import make_row_store
 from dql.environments.batch import make_environments
 from dql.results.files import UnusableRunError, read_json
 from dql.training.gradient_steps import make_steps, training_streams
@@ -114,8 +115,9 @@ def measure(run: RunConfig, block_size: int, device: torch.device) -> Cost:
     dims = environment.observation_dim, environment.action_dim
     ends = run.environment.horizon == 1
     dataset = random_dataset(*dims, ends=ends)
-    store = TransitionStore([dataset], [0] * block_size, device)
     settings = SETTINGS[run.agent](**run.settings)
+    windows = agent_class(run.agent).windows(settings)
+    store = make_row_store([dataset], [0] * block_size, windows, device)
     agent = build_agent(run.agent, [settings] * block_size, store, device)
     state = agent.state().values()
     size = sum(tensor.numel() * tensor.element_size() for tensor in state)
@@ -132,33 +134,25 @@ def random_dataset(
     ends: bool = False,
     size: int = NUM_TRANSITIONS,
 ) -> SimpleNamespace:
-    """Return random transitions; with `ends`, each is an episode of its own."""
+    """Return one random episode; with `ends`, each row is one of its own."""
     generator = np.random.default_rng(0)
-    normal = generator.standard_normal
+    observations = generator.standard_normal((size, observation_dim), dtype=np.float32)
+    terminations = np.full(size, float(ends), dtype=np.float32)
+    terminations[-1] = 1.0
     return SimpleNamespace(
-        observations=normal((size, observation_dim), dtype=np.float32),
+        observations=observations,
         actions=generator.uniform(-1, 1, (size, action_dim)),
-        rewards=normal(size, dtype=np.float32),
-        next_observations=normal((size, observation_dim), dtype=np.float32),
-        terminations=np.full(size, float(ends), dtype=np.float32),
+        rewards=generator.standard_normal(size, dtype=np.float32),
+        next_observations=np.roll(observations, -1, axis=0),
+        terminations=terminations,
     )
 
 
 def build_agent(
-    name: str, settings: list, store: TransitionStore, device: torch.device
+    name: str, settings: list, store: RowStore, device: torch.device
 ) -> Agent:
     """Build an agent for the store's dimensions, with seeds 0 to R - 1."""
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=store.observation_dim,
-        action_dim=store.action_dim,
-        seeds=tuple(range(len(settings))),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean.to(device),
-        observation_std=std.to(device),
-        bootstraps=store.bootstraps,
-        device=device,
-    )
+    spec = AgentSpec.of(store, range(len(settings)), device)
     return agent_class(name)(spec, settings)
 
 
