@@ -44,8 +44,12 @@ class RowStore:
         sizes = [len(dataset.rewards) for dataset in datasets]
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)
-        self.run_starts = tuple(int(starts[d]) for d in run_datasets)
-        self.offsets = torch.tensor(self.run_starts, device=device)[:, None]
+        run_starts = [int(starts[d]) for d in run_datasets]
+        self.run_rows = [
+            slice(start, start + size)
+            for start, size in zip(run_starts, self.run_sizes, strict=True)
+        ]
+        self.offsets = torch.tensor(run_starts, device=device)[:, None]
         rows = [
             np.concatenate(self.row_arrays(dataset), axis=1, dtype=np.float32)
             for dataset in datasets
@@ -60,8 +64,8 @@ class RowStore:
     def moments(self, columns: slice) -> tuple[Tensor, Tensor]:
         """Return each run's mean and standard deviation of some columns, (R, 1, .)."""
         means, stds = [], []
-        for start, size in zip(self.run_starts, self.run_sizes, strict=True):
-            data = self.rows[start : start + size, columns].double()
+        for rows in self.run_rows:
+            data = self.rows[rows, columns].double()
             means.append(data.mean(0))
             stds.append(data.std(0, correction=0))
         return torch.stack(means)[:, None].float(), torch.stack(stds)[:, None].float()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ class WindowSpec:
     length: int  # rows of a window, L
     discount: float = 1.0  # of the returns-to-go
     termination_reward: float = 0.0  # added to the reward of a row that terminates
+    padded: Literal["every", "terminated"] = "every"
+    """Episodes behind whose end a window may reach; of the others whole windows."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,26 @@ class WindowStore(RowStore):
         self.spec = spec
         super().__init__(datasets, run_datasets, device)
         lengths = np.concatenate([episode_lengths(dataset) for dataset in datasets])
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        timesteps = (np.arange(len(starts)) - starts).astype(np.int32)
+        firsts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        timesteps = (np.arange(len(firsts)) - firsts).astype(np.int32)
         num_left = (np.repeat(lengths, lengths) - timesteps).astype(np.int32)
         self.timesteps = torch.from_numpy(timesteps).to(device)
         self.num_left = torch.from_numpy(num_left).to(device)  # with the row itself
         self.steps = torch.arange(spec.length, device=device)
+        self.starts: Tensor | None = None
+        if spec.padded == "terminated":
+            ends = np.concatenate([data.terminations for data in datasets])
+            is_terminated = ends[np.arange(len(firsts)) + num_left - 1] > 0
+            self._begin_at(np.flatnonzero(is_terminated | (num_left >= spec.length)))
+
+    def _begin_at(self, rows: np.ndarray) -> None:
+        """Let windows begin at these rows only, which a run's numbers now count."""
+        bounds = [(part.start, part.stop) for part in self.run_rows]
+        first, last = np.searchsorted(rows, bounds).T
+        self.run_sizes = tuple((last - first).tolist())
+        device = self.offsets.device
+        self.offsets = torch.from_numpy(first)[:, None].to(device)
+        self.starts = torch.from_numpy(rows.astype(np.int32)).to(device)
 
     def row_arrays(self, dataset) -> list[np.ndarray]:
         """Return a row's arrays, in the order in which `gather` splits them."""
@@ -121,8 +138,10 @@ class WindowStore(RowStore):
         return [dataset.observations, dataset.actions, returns[:, None]]
 
     def gather(self, indices: Tensor) -> Windows:
-        """Return the windows that begin at each run's own row numbers (R, B)."""
+        """Return the windows of each run's own numbers (R, B) below its `run_sizes`."""
         first = (indices + self.offsets)[..., None]
+        if self.starts is not None:
+            first = self.starts[first].long()
         num_left = self.num_left[first]
         mask = self.steps < num_left
         index = first + self.steps.minimum(num_left - 1)
@@ -138,11 +157,9 @@ class WindowStore(RowStore):
         """Return what agents may ask of each run's data besides observations."""
         actions = slice(self.observation_dim, self.observation_dim + self.action_dim)
         best = []
-        for start, size in zip(self.run_starts, self.run_sizes, strict=True):
-            rows = slice(start, start + size)
+        for rows in self.run_rows:
             is_first = self.timesteps[rows] == 0
-            returns = self.rows[rows, -1]
-            best.append(returns.where(is_first, -torch.inf).amax())
+            best.append(self.rows[rows, -1].where(is_first, -torch.inf).amax())
         return EpisodeFacts(*self.moments(actions), torch.stack(best))
 
 

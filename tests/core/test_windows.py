@@ -114,17 +114,31 @@ def test_each_run_reads_its_own_data():
         np.testing.assert_allclose(facts.action_std[run, 0], moments[1], rtol=1e-6)
 
 
+def test_windows_reach_behind_terminations_alone():
+    """An episode that a time limit cut goes on: its windows end with it."""
+    data = [make_data([(3, True), (4, False), (1, False)]), make_data([(5, True)])]
+    spec = WindowSpec(3, padded="terminated")
+    store = WindowStore(data, [1, 0], spec)
+    assert store.run_sizes == (5, 5)
+    windows = store.gather(torch.arange(5).expand(2, 5))
+    expected = [[0, 1, 2], [1, 2, 0], [2, 0, 0], [100, 101, 102], [101, 102, 103]]
+    assert windows.observations[1, ..., 0].tolist() == expected
+    assert windows.timesteps[1].tolist()[3:] == [[0, 1, 2], [1, 2, 3]]
+    assert windows.mask[0].sum(dim=1).tolist() == [3, 3, 3, 2, 1]
+    facts, mean = store.episode_facts(), data[0].actions.mean()
+    assert facts.action_mean[1].item() == pytest.approx(mean, abs=1e-6)
+
+
 def num_bytes(store):
     tensors = [x for x in vars(store).values() if isinstance(x, torch.Tensor)]
     return sum(x.numel() * x.element_size() for x in tensors)
 
 
-@pytest.mark.parametrize(
-    ("observation_dim", "action_dim"), [(11, 3), (45, 24), (4, 2), (1, 1)]
-)
-def test_it_is_no_larger_than_the_transitions(observation_dim, action_dim):
+@pytest.mark.parametrize(("observation_dim", "action_dim"), [(11, 3), (45, 24), (4, 2)])
+@pytest.mark.parametrize("padded", ["every", "terminated"])
+def test_it_is_hardly_larger_than_the_transitions(observation_dim, action_dim, padded):
     data = make_data([(200, True)] * 20, observation_dim, action_dim)
-    windows = make_row_store([data], [0, 0], WindowSpec(100))
+    windows = make_row_store([data], [0, 0], WindowSpec(100, padded=padded))
     transitions = make_row_store([data], [0, 0], None)
     assert type(transitions) is TransitionStore
     assert num_bytes(windows) <= 1.2 * num_bytes(transitions)
