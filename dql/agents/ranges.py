@@ -35,6 +35,8 @@ Size = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 """How many units, layers, samples, components or denoising steps."""
 EmbeddingDim = Annotated[int, Field(strict=True, ge=4, le=10_000, multiple_of=2)]
 """As many sines as cosines, two rates at least."""
+Channels = Annotated[int, Field(strict=True, ge=16, le=10_000, multiple_of=16)]
+"""Half of them are still groups of four (`temporal_unet.py`)."""
 Length = Annotated[int, Field(strict=True, ge=2, le=10_000)]
 """How many steps of an episode in a row."""
 Steps = Annotated[int, Field(strict=True, ge=0, le=10**12)]

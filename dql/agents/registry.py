@@ -45,6 +45,8 @@ SETTINGS: dict[str, type] = {
     "brac": regularized_settings.BRACSettings,
     "fql": regularized_settings.FQLSettings,
     "decision_transformer": sequence_settings.DecisionTransformerSettings,
+    "diffuser": sequence_settings.DiffuserSettings,
+    "decision_diffuser": sequence_settings.DecisionDiffuserSettings,
 }
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dql.core.batch import RowStore, TransitionStore
+from dql.core.quantiles import quantile_table
 from dql.errors import UserError
 
 
@@ -29,6 +30,7 @@ class WindowSpec:
     termination_reward: float = 0.0  # added to the reward of a row that terminates
     padded: Literal["every", "terminated"] = "every"
     """Episodes behind whose end a window may reach; of the others whole windows."""
+    num_quantiles: int = 0  # of each observation dimension, for agents that ask
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class EpisodeFacts:
     action_mean: Tensor  # (R, 1, A)
     action_std: Tensor  # (R, 1, A)
     best_return: Tensor  # (R,), the largest return-to-go from an episode's first row
+    observation_quantiles: Tensor | None  # (R, O, Q), where the agent asks for them
 
 
 def episode_lengths(dataset) -> np.ndarray:
@@ -160,7 +163,17 @@ class WindowStore(RowStore):
         for rows in self.run_rows:
             is_first = self.timesteps[rows] == 0
             best.append(self.rows[rows, -1].where(is_first, -torch.inf).amax())
-        return EpisodeFacts(*self.moments(actions), torch.stack(best))
+        quantiles = self._quantiles() if self.spec.num_quantiles else None
+        return EpisodeFacts(*self.moments(actions), torch.stack(best), quantiles)
+
+    def _quantiles(self) -> Tensor:
+        tables = [
+            quantile_table(
+                self.rows[rows, : self.observation_dim], self.spec.num_quantiles
+            )
+            for rows in self.run_rows
+        ]
+        return torch.stack(tables)
 
 
 def make_row_store(

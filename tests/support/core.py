@@ -13,6 +13,15 @@ from dql.core.windows import make_row_store
 from dql.diffusion.noise_predictor import NoisePredictor, sinusoidal_embedding
 from dql.diffusion.policy import Diffusion
 
+PLANS = {
+    "horizon": 4,
+    "channels": 16,
+    "channel_levels": "1-2",
+    "num_denoising_steps": 4,
+    "actor_ema_interval": 2,
+    "actor_ema_start": 3,
+    "termination_reward": -1.0,
+}
 SMALL = {
     "bc_mle": {"hidden_dim": 16},
     "bc_mdn": {"hidden_dim": 16},
@@ -69,6 +78,8 @@ SMALL = {
         "num_timesteps": 30,
         "warmup_steps": 3,
     },
+    "diffuser": {**PLANS, "num_candidates": 3},
+    "decision_diffuser": {**PLANS, "hidden_dim": 16, "num_quantiles": 21},
 }
 
 
