@@ -21,6 +21,7 @@ import environments
 import evaluation
 import gpu_rows
 import gradient_steps
+import method_steps
 import processes
 import resume
 import timing
@@ -381,3 +382,15 @@ def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path):
 def test_an_output_folder_is_asked_for():
     done = first_minutes()
     assert done.returncode == 2 and "usage" in done.stderr
+
+
+def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):
+    output = tmp_path / "steps.json"
+    kept = {"milliseconds_per_step": {"iql": 1.0, "bc_mle": 2.0}}
+    output.write_text(json.dumps(kept))
+    method_steps.main(method=["bc_mle"], output=output)
+    found = json.loads(output.read_text())
+    steps = found["milliseconds_per_step"]
+    assert steps["iql"] == 1.0
+    assert 0 < steps["bc_mle"] != 2.0
+    assert found["machine"]

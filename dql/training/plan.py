@@ -8,9 +8,9 @@ Evaluation is not in the estimate; neither are downloads and the local datasets.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +30,8 @@ from dql.core.windows import make_row_store
 from dql.environments.batch import make_environments
 from dql.results.files import UnusableRunError, read_json
 from dql.training.gradient_steps import make_steps, training_streams
+
+Clock = Callable[[], float]
 
 NUM_TRANSITIONS = 1000
 FREE_SETTINGS = (*NUMERIC_SETTINGS, "learning_rate", "critic_learning_rate")
@@ -109,7 +111,9 @@ def cost_key(run: RunConfig, block_size: int) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def measure(run: RunConfig, block_size: int, device: torch.device) -> Cost:
+def measure(
+    run: RunConfig, block_size: int, device: torch.device, clock: Clock = perf_counter
+) -> Cost:
     """Time steps of a block of such runs; cost is of one run of it."""
     environment = make_environments(run.environment, 1)
     dims = environment.observation_dim, environment.action_dim
@@ -123,7 +127,7 @@ def measure(run: RunConfig, block_size: int, device: torch.device) -> Cost:
     size = sum(tensor.numel() * tensor.element_size() for tensor in state)
     steps = make_steps(agent, store)
     streams = training_streams(agent, store, run.training.batch_size)
-    seconds = seconds_per_step(steps.take, streams, device)
+    seconds = seconds_per_step(steps.take, streams, device, clock)
     return Cost(seconds / block_size, size // block_size)
 
 
@@ -156,16 +160,18 @@ def build_agent(
     return agent_class(name)(spec, settings)
 
 
-def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float:
+def seconds_per_step(
+    take, streams: NoiseStreams, device: torch.device, clock: Clock
+) -> float:
     """Return the best mean of a few blocks of noise, the first one left out."""
     means = []
     for block in range(4):
-        start = time.perf_counter()
+        start = clock()
         for step in range(block * BLOCK_STEPS, (block + 1) * BLOCK_STEPS):
             take(step, streams.at(step))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        means.append((time.perf_counter() - start) / BLOCK_STEPS)
+        means.append((clock() - start) / BLOCK_STEPS)
     return min(means[1:])
 
 
