@@ -128,12 +128,14 @@ def action_modes() -> str:
 def recorded() -> str:
     """Show every method on recorded transitions of hopper-expert."""
     found = json.loads((BENCHMARKS / "recorded_slice.json").read_text())
-    rows = [
-        [label(row["method"]), *(f"{value:.1f}" for value in row["scores"])]
-        for row in sorted(found["methods"], key=lambda row: label(row["method"]))
-    ]
+    timed = json.loads((BENCHMARKS / "method_steps.json").read_text())
+    rows = []
+    for row in sorted(found["methods"], key=lambda row: label(row["method"])):
+        scores = [f"{value:.1f}" for value in row["scores"]]
+        cost = timed["milliseconds_per_step"][row["method"]]
+        rows.append([label(row["method"]), *scores, f"{cost:.1f}"])
     seeds = [f"seed {seed}" for seed in found["sizes"]["seeds"]]
-    return markdown(["method", *seeds], rows)
+    return markdown(["method", *seeds, "ms per step"], rows)
 
 
 def what_was_run() -> str:

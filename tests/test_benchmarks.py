@@ -22,6 +22,7 @@ import evaluation
 import gpu_rows
 import gradient_steps
 import interaction
+import method_steps
 import processes
 import remade_mazes
 import resume
@@ -411,3 +412,15 @@ def test_an_output_folder_is_asked_for():
 def test_interaction_is_timed_beside_its_updates():
     alone, together = interaction.measure("td3_bc", num_turns=1)
     assert 0 < alone < 1000 and 0 < together < 1000
+
+
+def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):
+    output = tmp_path / "steps.json"
+    kept = {"milliseconds_per_step": {"iql": 1.0, "bc_mle": 2.0}}
+    output.write_text(json.dumps(kept))
+    method_steps.main(method=["bc_mle"], output=output)
+    found = json.loads(output.read_text())
+    steps = found["milliseconds_per_step"]
+    assert steps["iql"] == 1.0
+    assert 0 < steps["bc_mle"] != 2.0
+    assert found["machine"]

@@ -9,17 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dql.core.batch import Batch
+from dql.core.batch import Batch, RowStore
 from dql.core.noise import Draw, seeded_generator
 from dql.core.optimization import Adam
+from dql.core.windows import EpisodeFacts, Windows, WindowSpec, WindowStore
 from dql.errors import UserError
 
 Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
+Memory = dict[str, Tensor]
+"""What a policy remembers of each episode, (R, E, ...) by name."""
 
 NUMERIC_SETTINGS = (
     "q_coefficient",
@@ -47,6 +51,26 @@ class AgentSpec:
     observation_std: Tensor  # (R, 1, O)
     bootstraps: bool = True  # False where every transition ends its episode
     device: torch.device = torch.device("cpu")
+    episodes: EpisodeFacts | None = None  # of agents that read windows
+
+    @classmethod
+    def of(
+        cls, store: RowStore, seeds: Sequence[int], device: torch.device
+    ) -> AgentSpec:
+        """Return what an agent is built for on a store's data."""
+        mean, std = store.observation_moments()
+        has_episodes = isinstance(store, WindowStore)
+        return cls(
+            observation_dim=store.observation_dim,
+            action_dim=store.action_dim,
+            seeds=tuple(seeds),
+            dataset_sizes=store.run_sizes,
+            observation_mean=mean.to(device),
+            observation_std=std.to(device),
+            bootstraps=store.bootstraps,
+            device=device,
+            episodes=store.episode_facts() if has_episodes else None,
+        )
 
     @property
     def num_runs(self) -> int:
@@ -56,6 +80,11 @@ class AgentSpec:
 
 class Agent:
     """Base of all agents: shared settings, networks and optimisers by name."""
+
+    @classmethod
+    def windows(cls, settings: Any) -> WindowSpec | None:
+        """Return the windows of episodes that a batch holds; None: transitions."""
+        return None
 
     def __init__(self, spec: AgentSpec, settings: Sequence) -> None:
         self.spec = spec
@@ -81,20 +110,29 @@ class Agent:
 
     def schedule_learning_rates(self, step: int) -> None:
         """Set every optimiser's learning rate for a step, counted from 0."""
+        if self.settings.learning_rate_decay_steps is None:
+            return
+        for optimizer in self.optimizers.values():
+            optimizer.scale_learning_rate(self.decay_factor(step))
+
+    def decay_factor(self, step: int) -> float:
+        """Return what the settings' cosine leaves of a learning rate at a step."""
         decay_steps = self.settings.learning_rate_decay_steps
         if decay_steps is None:
-            return
+            return 1.0
         interval = self.settings.learning_rate_decay_interval
         share = min(step // interval * interval / decay_steps, 1.0)
-        for optimizer in self.optimizers.values():
-            optimizer.scale_learning_rate((1 + math.cos(math.pi * share)) / 2)
+        return (1 + math.cos(math.pi * share)) / 2
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         """Return the random inputs of one update besides the batch's rows."""
         raise NotImplementedError
 
-    def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
-        """Take one gradient step of every run; metrics are detached, (R,) each."""
+    def update(self, batch: Batch | Windows, noise: Noise, phase: str) -> Metrics:
+        """Take one gradient step of every run; metrics are detached, (R,) each.
+
+        The batch is of windows if the class asks for them.
+        """
         raise NotImplementedError
 
     def evaluation_draws(self, num_episodes: int) -> dict[str, Draw]:
@@ -115,6 +153,20 @@ class Agent:
     def explore(self, observations: Tensor, noise: Noise) -> Tensor:
         """Decide while gathering data: as in evaluation, unless an agent differs."""
         return self.sample_actions(observations, noise)
+
+    def new_memory(self, num_episodes: int) -> Memory:
+        """Return what the policy knows before an episode's first step, (R, E, ...)."""
+        return {}
+
+    def act(
+        self, observations: Tensor, rewards: Tensor, memory: Memory, noise: Noise
+    ) -> tuple[Tensor, Memory]:
+        """Decide like `sample_actions`, with what was remembered; return it anew.
+
+        `rewards` (R, E) are those of the steps before, 0 at first. A policy without a
+        memory decides by the observations alone.
+        """
+        return self.sample_actions(observations, noise), memory
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor training depends on, each with the run axis first."""

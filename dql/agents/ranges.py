@@ -35,6 +35,10 @@ Size = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 """How many units, layers, samples, components or denoising steps."""
 EmbeddingDim = Annotated[int, Field(strict=True, ge=4, le=10_000, multiple_of=2)]
 """As many sines as cosines, two rates at least."""
+Channels = Annotated[int, Field(strict=True, ge=16, le=10_000, multiple_of=16)]
+"""Half of them are still groups of four (`temporal_unet.py`)."""
+Length = Annotated[int, Field(strict=True, ge=2, le=10_000)]
+"""How many steps of an episode in a row."""
 Steps = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 Interval = Annotated[int, Field(strict=True, ge=1, le=10**12)]
 
@@ -46,6 +50,8 @@ StepSize = Annotated[float, Field(gt=0, le=1), FINITE]
 Probability = Annotated[float, Field(ge=0, le=1), FINITE]
 BoundedDiscount = Annotated[float, Field(ge=0, lt=1), FINITE]
 """With 1 a sum of rewards has no bound."""
+Rate = Annotated[float, Field(ge=0, lt=1), FINITE]
+"""Of dropout: what is kept is divided by the share that is."""
 Expectile = Annotated[float, Field(gt=0, lt=1), FINITE]
 LogScale = Annotated[float, Field(ge=-40, le=40), FINITE]
 """The logarithm of a deviation whose square, and its reciprocal, float32 holds."""

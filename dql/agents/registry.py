@@ -13,6 +13,7 @@ from dql.agents import (
     diffusion_settings,
     generative_settings,
     regularized_settings,
+    sequence_settings,
     settings,
 )
 from dql.errors import UserError, nearest
@@ -53,6 +54,9 @@ SETTINGS: dict[str, type] = {
     "fisher_decorator": generative_settings.FisherDecoratorSettings,
     "pcbf": generative_settings.PCBFSettings,
     "fql": regularized_settings.FQLSettings,
+    "decision_transformer": sequence_settings.DecisionTransformerSettings,
+    "diffuser": sequence_settings.DiffuserSettings,
+    "decision_diffuser": sequence_settings.DecisionDiffuserSettings,
 }
 
 

@@ -40,6 +40,7 @@ from dql.config.schema import (
     RunConfig,
     SuiteName,
     TaskConfig,
+    TrainingConfig,
 )
 from dql.config.validation import (
     FileModel,
@@ -147,8 +148,6 @@ class Project:
         seeds = suite.seeds_of(task, method)
         if seed not in seeds:
             raise unknown_seed(environment, seed, seeds, self.config.scale)
-        online = self.online(task, method)
-        training = resolve_training(suite, environment)
         if suite.max_evaluation_steps:
             horizon = min(environment.horizon, suite.max_evaluation_steps)
             environment = environment.model_copy(update={"horizon": horizon})
@@ -161,10 +160,17 @@ class Project:
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
             settings=settings,
-            training=online_training(training, online) if online else training,
-            online=online,
+            training=self.training(task, method),
+            online=self.online(task, method),
             environment=environment,
         )
+
+    def training(self, task: str, method: str) -> TrainingConfig:
+        """Return how long and in which batches a method trains on a task."""
+        environment, (row, _) = self.task(task), self.method(method)
+        training = resolve_training(self.suite(environment.suite), environment, row)
+        online = self.online(task, method)
+        return online_training(training, online) if online else training
 
     def run_configs(
         self, task: str, method: str, seeds: Sequence[int]
@@ -188,12 +194,8 @@ class Project:
 
     def cells(self, suites: Iterable[str]) -> list[tuple[str, str]]:
         """List the (task, method) pairs that the scale trains in these suites."""
-        return [
-            cell
-            for suite in map(self.suite, suites)
-            if suite.seeds
-            for cell in suite.cells()
-        ]
+        trained = [suite for suite in map(self.suite, suites) if suite.seeds]
+        return [cell for suite in trained for cell in suite.cells()]
 
     def table_suites(self, table: str) -> list[SuiteName]:
         """List the suites of a table that the scale has; an unknown table raises."""

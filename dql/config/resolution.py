@@ -88,9 +88,16 @@ def resolve_all_tasks(scale: ScaleFile, tasks: Mapping[str, TaskConfig]) -> Scal
     return scale.model_copy(update={"suites": suites})
 
 
-def resolve_training(suite: SuiteScale, task: TaskConfig) -> TrainingConfig:
-    """Replace `from_task` by the task's own numbers, the paper's."""
+def resolve_training(
+    suite: SuiteScale, task: TaskConfig, method: MethodConfig
+) -> TrainingConfig:
+    """Replace `from_task` by the task's own numbers, the paper's.
+
+    A method of smaller batches than the scale's has its own.
+    """
     values = suite.training.model_dump()
+    if method.batch_size:
+        values["batch_size"] = min(method.batch_size, values["batch_size"])
     for key, value in values.items():
         if value == "from_task":
             values[key] = getattr(task, key)

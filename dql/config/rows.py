@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from dql.agents.registry import SETTINGS
-from dql.config.fields import Name, Settings, Strict, Unique
+from dql.config.fields import Count, Name, Settings, Strict, Unique
 from dql.config.schema import SuiteName, TaskConfig
 from dql.config.validation import (
     Fault,
@@ -56,6 +56,9 @@ class MethodConfig(Strict):
     tasks: dict[str, Settings] = {}
     online: Settings = Field({}, description="of its online continuation")
     serves: Unique[SuiteName] | None = Field(None, description="None: every suite")
+    batch_size: Count | None = Field(
+        None, description="the method's own, where the scale's is larger"
+    )
 
 
 class MethodsFile(Strict):

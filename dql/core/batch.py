@@ -25,11 +25,11 @@ class Batch:
     terminations: Tensor
 
 
-class TransitionStore:
+class RowStore:
     """All datasets of a block as rows of one matrix, held once whatever R is.
 
-    A row is (observation, action, next observation, reward, termination), so a batch
-    of all runs is one gather. Run r reads only the rows of its own dataset.
+    A row is what `row_arrays` says, side by side, so a batch of all runs is one gather.
+    Run r reads only the rows of its own dataset.
     """
 
     def __init__(
@@ -47,20 +47,49 @@ class TransitionStore:
         sizes = [len(dataset.rewards) for dataset in datasets]
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.run_sizes = tuple(int(sizes[d]) for d in run_datasets)
-        self.run_starts = tuple(int(starts[d]) for d in run_datasets)
-        self.offsets = torch.tensor(self.run_starts, device=device)[:, None]
-        rows = np.concatenate([_rows(dataset) for dataset in datasets])
-        self.rows = torch.from_numpy(rows).to(device)
-        self.bootstraps = bool((rows[:, -1] == 0).any())
+        run_starts = [int(starts[d]) for d in run_datasets]
+        self.run_rows = [
+            slice(start, start + size)
+            for start, size in zip(run_starts, self.run_sizes, strict=True)
+        ]
+        self.offsets = torch.tensor(run_starts, device=device)[:, None]
+        rows = [
+            np.concatenate(self.row_arrays(dataset), axis=1, dtype=np.float32)
+            for dataset in datasets
+        ]
+        self.rows = torch.from_numpy(np.concatenate(rows)).to(device)
+        self.bootstraps = any((data.terminations == 0).any() for data in datasets)
 
-    def observation_moments(self) -> tuple[Tensor, Tensor]:
-        """Return each run's observation mean and standard deviation, (R, 1, O)."""
+    def row_arrays(self, dataset) -> list[np.ndarray]:
+        """Return what a row holds, (n, columns) each; observations come first."""
+        raise NotImplementedError
+
+    def moments(self, columns: slice) -> tuple[Tensor, Tensor]:
+        """Return each run's mean and standard deviation of some columns, (R, 1, .)."""
         means, stds = [], []
-        for start, size in zip(self.run_starts, self.run_sizes, strict=True):
-            data = self.rows[start : start + size, : self.observation_dim].double()
+        for rows in self.run_rows:
+            data = self.rows[rows, columns].double()
             means.append(data.mean(0))
             stds.append(data.std(0, correction=0))
         return torch.stack(means)[:, None].float(), torch.stack(stds)[:, None].float()
+
+    def observation_moments(self) -> tuple[Tensor, Tensor]:
+        """Return each run's observation mean and standard deviation, (R, 1, O)."""
+        return self.moments(slice(self.observation_dim))
+
+
+class TransitionStore(RowStore):
+    """Rows of (observation, action, next observation, reward, termination)."""
+
+    def row_arrays(self, dataset) -> list[np.ndarray]:
+        """Return a transition's arrays, in the order in which `gather` splits them."""
+        return [
+            dataset.observations,
+            dataset.actions,
+            dataset.next_observations,
+            dataset.rewards[:, None],
+            dataset.terminations[:, None],
+        ]
 
     def gather(self, indices: Tensor) -> Batch:
         """Return the batch at each run's own row numbers (R, B)."""
@@ -72,14 +101,3 @@ class TransitionStore:
         return Batch(
             observations, actions, rewards[..., 0], next_observations, ends[..., 0]
         )
-
-
-def _rows(dataset) -> np.ndarray:
-    columns = [
-        dataset.observations,
-        dataset.actions,
-        dataset.next_observations,
-        dataset.rewards[:, None],
-        dataset.terminations[:, None],
-    ]
-    return np.concatenate(columns, axis=1, dtype=np.float32)

@@ -19,6 +19,8 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class Adam:
     """Adam (Kingma and Ba, 2015) with the default constants of `torch.optim.Adam`.
 
+    A weight decay is apart from the gradient (AdamW; Loshchilov and Hutter, 2019).
+
     It is elementwise, so stacked runs do not meet in it. On the CPU one call of C clips
     and steps; elsewhere the arithmetic is PyTorch's fused kernel. PyTorch's optimiser
     class around that takes longer in Python than the kernel on networks this small, and
@@ -26,8 +28,14 @@ class Adam:
     a recorded step reads anew each time.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], learning_rate: float) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        learning_rate: float,
+        weight_decay: float = 0.0,
+    ) -> None:
         self.parameters = list(parameters)
+        self.weight_decay = weight_decay
         for index, parameter in enumerate(self.parameters):
             if not parameter.is_contiguous():
                 raise ValueError(f"parameter {index} of Adam is not contiguous")
@@ -67,6 +75,9 @@ class Adam:
         gradients = [gradient.contiguous() for gradient in gradients]
         # Neither kernel tells automatic differentiation what it writes to.
         increment_version(self.parameters)
+        if self.weight_decay:
+            shrinkage = 1 - self.learning_rate * self.weight_decay
+            torch._foreach_mul_(self.parameters, shrinkage)
         if kernels_apply(*self.parameters, *gradients):
             numbers = self._numbers(int(self.count))
             moments = self.first_moments, self.second_moments

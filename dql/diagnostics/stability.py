@@ -22,7 +22,7 @@ import torch
 
 from dql import paths
 from dql.config.schema import RunConfig, Settings
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.core.noise import Draw
 from dql.files import write_bytes
 from dql.results.files import has_diverged
@@ -102,7 +102,7 @@ def store_stability(
 
 
 def played_rows(
-    run: Run, variant: Variant, store: TransitionStore, num_episodes: int
+    run: Run, variant: Variant, store: RowStore, num_episodes: int
 ) -> Iterator[tuple[Any, ...]]:
     """Play a variant's episodes and yield them as rows of `COLUMNS`."""
     start = time.perf_counter()

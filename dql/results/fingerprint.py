@@ -26,6 +26,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.agents.generative_settings",
         "dql.agents.ranges",
         "dql.agents.regularized_settings",
+        "dql.agents.sequence_settings",
         "dql.agents.settings",
         "dql.cli.main",
         "dql.config.consistency",

@@ -172,12 +172,9 @@ def usable_cells(project: Project, name: str) -> tuple[list[Path], list[str]]:
 
 def _foreign(project: Project, task: str, method: str, path: Path) -> str:
     """Return why a stored cell is not of this configuration, or nothing."""
-    from dql.config.resolution import resolve_training
     from dql.results.files import read_json
 
-    config = project.task(task)
-    suite = project.suite(config.suite)
-    training = resolve_training(suite, config)
+    config, training = project.task(task), project.training(task, method)
     cell = read_json(path)
     wanted = {
         "task": task,

@@ -120,6 +120,8 @@ class _Play:
         self.active[list(excluded)] = False
         self.returns, self.first_rewards = np.zeros(shape), np.zeros(shape)
         self.lengths = np.zeros(shape, dtype=int)
+        self.rewards = np.zeros(shape)  # of every episode's last step
+        self.memory = agent.new_memory(shape[1])
         self.first_actions = np.zeros((*shape, agent.spec.action_dim))
 
     def advance(
@@ -150,7 +152,8 @@ class _Play:
             if not self.active.any():
                 return
             draws = {name: values[offset] for name, values in noise.items()}
-            actions = decisions.make(self.observations, draws)
+            now = self.observations, self.rewards
+            actions = decisions.make(*now, self.memory, draws)
             self.act(time, every, actions, share, num_threads)
 
     def act(
@@ -195,12 +198,19 @@ class _Play:
         """Ask the policy about some episodes; return actions (R, E, A), 0 elsewhere."""
         device = self.agent.spec.device
         index = torch.from_numpy(playing).to(device)
-        inputs = torch.from_numpy(self.observations[:, playing]).float().to(device)
+        observations, rewards = (
+            torch.from_numpy(values[:, playing]).float().to(device)
+            for values in (self.observations, self.rewards)
+        )
         draws = {
             n: values[offset].index_select(1, index) for n, values in noise.items()
         }
+        memory = {n: values.index_select(1, index) for n, values in self.memory.items()}
+        decided, memory = self.agent.act(observations, rewards, memory, draws)
+        for name, values in memory.items():
+            self.memory[name].index_copy_(1, index, values)
         actions = np.zeros_like(self.first_actions)
-        actions[:, playing] = self.agent.sample_actions(inputs, draws).cpu().numpy()
+        actions[:, playing] = decided.cpu().numpy()
         return actions
 
     def step(self, run: int, chosen: np.ndarray, actions: np.ndarray) -> None:
@@ -212,6 +222,7 @@ class _Play:
         observations, rewards, terminated, truncated = outcome
         self.observations[run, chosen] = observations[chosen]
         self.returns[run, chosen] += rewards[chosen]
+        self.rewards[run, chosen] = rewards[chosen]
         self.lengths[run, chosen] += 1
         self.active[run, chosen] = ~(terminated | truncated)[chosen]
 

@@ -13,7 +13,7 @@ import torch
 
 from dql import paths
 from dql.config.schema import RunConfig, Settings
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.environments.batch import make_environments
 from dql.errors import UserError
 from dql.results.files import has_diverged
@@ -50,7 +50,7 @@ def finished_run(config: RunConfig, directory: Path) -> Run:
     return run
 
 
-def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Evaluation:
+def play(run: Run, changes: Settings, store: RowStore, count: int) -> Evaluation:
     """Let a run's checkpoint play `count` episodes with some settings changed.
 
     The episodes begin as those of the run's evaluations do.
@@ -60,7 +60,7 @@ def play(run: Run, changes: Settings, store: TransitionStore, count: int) -> Eva
     return evaluate(agent, environments, run.first_step + run.step)[0]
 
 
-def policy(run: Run, changes: Settings, store: TransitionStore) -> Any:
+def policy(run: Run, changes: Settings, store: RowStore) -> Any:
     """Return the agent of a run's checkpoint, with some settings changed."""
     settings = {**run.config.settings, **changes}
     changed = replace(run, config=run.config.model_copy(update={"settings": settings}))

@@ -11,7 +11,7 @@ from functools import partial
 from torch import Tensor
 
 from dql.agents.agent import Agent, Metrics, Noise
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.core.noise import Draw, NoiseStreams
 from dql.training.recording import RecordedCalls, place_inputs
 
@@ -19,7 +19,7 @@ from dql.training.recording import RecordedCalls, place_inputs
 class EagerSteps:
     """Takes steps operation by operation."""
 
-    def __init__(self, agent: Agent, store: TransitionStore) -> None:
+    def __init__(self, agent: Agent, store: RowStore) -> None:
         self.agent, self.store = agent, store
 
     def take(self, step: int, noise: Noise) -> Metrics:
@@ -36,7 +36,7 @@ class RecordedSteps(EagerSteps):
     """Records a step of each phase once and repeats it; metrics hold until the next."""
 
     def __init__(
-        self, agent: Agent, store: TransitionStore, calls: RecordedCalls | None = None
+        self, agent: Agent, store: RowStore, calls: RecordedCalls | None = None
     ) -> None:
         super().__init__(agent, store)
         self.calls = calls or RecordedCalls("a gradient step")
@@ -50,7 +50,7 @@ class RecordedSteps(EagerSteps):
         return self.calls.take(phase, partial(self.update, self.inputs, phase))
 
 
-def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:
+def make_steps(agent: Agent, store: RowStore) -> EagerSteps:
     """Return recorded steps on a GPU, eager ones elsewhere."""
     on_gpu = agent.spec.device.type == "cuda"
     return (RecordedSteps if on_gpu else EagerSteps)(agent, store)
@@ -58,7 +58,7 @@ def make_steps(agent: Agent, store: TransitionStore) -> EagerSteps:
 
 def training_streams(
     agent: Agent,
-    store: TransitionStore,
+    store: RowStore,
     batch_size: int,
     rows: dict[str, Draw] | None = None,
 ) -> NoiseStreams:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dql.agents.agent import Agent, Noise
+from dql.agents.agent import Agent, Memory, Noise
 from dql.config.online import OnlineConfig
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams, seeded_generator
@@ -179,7 +179,7 @@ class ExploringPolicy:
         on_gpu = agent.spec.device.type == "cuda"
         self.recorded: RecordedDecisions | None = None
         if on_gpu:
-            self.recorded = RecordedDecisions(agent, decide=agent.explore)
+            self.recorded = RecordedDecisions(agent, decide=self.explore)
 
     def act(self, observations: np.ndarray, num_played: int) -> np.ndarray:
         """Return actions (R, E, A), those that float32 holds, after so many steps."""
@@ -192,11 +192,18 @@ class ExploringPolicy:
         # A run that has left the numbers goes on until the loop notices.
         return np.nan_to_num(actions).astype(np.float64)
 
+    def explore(
+        self, observations: Tensor, rewards: Tensor, memory: Memory, noise: Noise
+    ) -> tuple[Tensor, Memory]:
+        """Decide as `Agent.act` does, by what the agent explores with."""
+        return self.agent.explore(observations, noise), memory
+
     def _decide(self, observations: np.ndarray, noise: Noise) -> np.ndarray:
         """Ask the policies; a deterministic one's actions get Gaussian noise."""
         own = {name: noise[f"own.{name}"] for name in self.own_draws}
         if self.recorded:
-            actions = self.recorded.make(observations, own)
+            rewards = np.zeros(observations.shape[:2])  # which no policy online reads
+            actions = self.recorded.make(observations, rewards, {}, own)
         else:
             inputs = torch.from_numpy(observations).float()
             actions = self.agent.explore(inputs, own).numpy()

@@ -8,9 +8,9 @@ Evaluation is not in the estimate; neither are downloads and the local datasets.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,11 +24,14 @@ from dql.agents.agent import NUMERIC_SETTINGS, Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.config.project import Project
 from dql.config.schema import RunConfig
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.core.noise import BLOCK_STEPS, NoiseStreams
+from dql.core.windows import make_row_store
 from dql.environments.batch import make_environments
 from dql.results.files import UnusableRunError, read_json
 from dql.training.gradient_steps import make_steps, training_streams
+
+Clock = Callable[[], float]
 
 NUM_TRANSITIONS = 1000
 NUM_BLOCKS = 4
@@ -119,20 +122,23 @@ def cost_key(run: RunConfig, block_size: int) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def measure(run: RunConfig, block_size: int, device: torch.device) -> Cost:
+def measure(
+    run: RunConfig, block_size: int, device: torch.device, clock: Clock = perf_counter
+) -> Cost:
     """Time steps of a block of such runs; cost is of one run of it."""
     environment = make_environments(run.environment, 1)
     dims = environment.observation_dim, environment.action_dim
     ends = run.environment.horizon == 1
     dataset = random_dataset(*dims, ends=ends)
-    store = TransitionStore([dataset], [0] * block_size, device)
     settings = SETTINGS[run.agent](**run.settings)
+    windows = agent_class(run.agent).windows(settings)
+    store = make_row_store([dataset], [0] * block_size, windows, device)
     agent = build_agent(run.agent, [settings] * block_size, store, device)
     state = agent.state().values()
     size = sum(tensor.numel() * tensor.element_size() for tensor in state)
     steps = make_steps(agent, store)
     streams = training_streams(agent, store, run.training.batch_size)
-    seconds = seconds_per_step(steps.take, streams, device)
+    seconds = seconds_per_step(steps.take, streams, device, clock)
     return Cost(seconds / block_size, size // block_size)
 
 
@@ -143,37 +149,31 @@ def random_dataset(
     ends: bool = False,
     size: int = NUM_TRANSITIONS,
 ) -> SimpleNamespace:
-    """Return random transitions; with `ends`, each is an episode of its own."""
+    """Return one random episode; with `ends`, each row is one of its own."""
     generator = np.random.default_rng(0)
-    normal = generator.standard_normal
+    observations = generator.standard_normal((size, observation_dim), dtype=np.float32)
+    terminations = np.full(size, float(ends), dtype=np.float32)
+    terminations[-1] = 1.0
     return SimpleNamespace(
-        observations=normal((size, observation_dim), dtype=np.float32),
+        observations=observations,
         actions=generator.uniform(-1, 1, (size, action_dim)),
-        rewards=normal(size, dtype=np.float32),
-        next_observations=normal((size, observation_dim), dtype=np.float32),
-        terminations=np.full(size, float(ends), dtype=np.float32),
+        rewards=generator.standard_normal(size, dtype=np.float32),
+        next_observations=np.roll(observations, -1, axis=0),
+        terminations=terminations,
     )
 
 
 def build_agent(
-    name: str, settings: list, store: TransitionStore, device: torch.device
+    name: str, settings: list, store: RowStore, device: torch.device
 ) -> Agent:
     """Build an agent for the store's dimensions, with seeds 0 to R - 1."""
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=store.observation_dim,
-        action_dim=store.action_dim,
-        seeds=tuple(range(len(settings))),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean.to(device),
-        observation_std=std.to(device),
-        bootstraps=store.bootstraps,
-        device=device,
-    )
+    spec = AgentSpec.of(store, range(len(settings)), device)
     return agent_class(name)(spec, settings)
 
 
-def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float:
+def seconds_per_step(
+    take, streams: NoiseStreams, device: torch.device, clock: Clock
+) -> float:
     """Return the best mean of a few blocks of noise, the first one left out.
 
     Long ones are as exact in smaller number, and a start is little of a long first one.
@@ -182,12 +182,12 @@ def seconds_per_step(take, streams: NoiseStreams, device: torch.device) -> float
     for block in range(NUM_BLOCKS):
         if sum(means) * BLOCK_STEPS > ENOUGH_SECONDS:
             break
-        start = time.perf_counter()
+        start = clock()
         for step in range(block * BLOCK_STEPS, (block + 1) * BLOCK_STEPS):
             take(step, streams.at(step))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        means.append((time.perf_counter() - start) / BLOCK_STEPS)
+        means.append((clock() - start) / BLOCK_STEPS)
     return min(means[1:] or means)
 
 

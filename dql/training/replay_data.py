@@ -11,10 +11,12 @@ import torch
 
 from dql import paths
 from dql.config.schema import RunConfig, TaskConfig
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
 from dql.core.replay import ReplayStore
+from dql.core.windows import WindowSpec, make_row_store
 from dql.data.datasets import Dataset, load_dataset
 from dql.environments.batch import make_environments
+from dql.errors import UserError
 from dql.results.manifests import read_manifest
 
 
@@ -43,15 +45,21 @@ def store_of(
     config: RunConfig,
     datasets: Sequence[Dataset],
     run_datasets: Sequence[int],
+    windows: WindowSpec | None,
     device: torch.device,
-) -> TransitionStore:
+) -> RowStore:
     """Return the rows that the runs of a block learn from.
 
     Of an online continuation, with room for all that they will play.
     """
     online = config.online
     if online is None:
-        return TransitionStore(datasets, run_datasets, device)
+        return make_row_store(datasets, run_datasets, windows, device)
+    if windows is not None:
+        raise UserError(
+            f"agent '{config.agent}' learns from windows of episodes, and online "
+            "continuation adds single transitions; take a method that learns from those"
+        )
     rounds = math.ceil(online.num_environment_steps / online.num_environments)
     return ReplayStore(
         datasets,

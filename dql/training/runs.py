@@ -17,7 +17,8 @@ import torch
 from dql.agents.agent import Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
-from dql.core.batch import TransitionStore
+from dql.core.batch import RowStore
+from dql.core.windows import WindowSpec, check_episodes
 from dql.data.datasets import Dataset, transform_rewards
 from dql.errors import UserError
 from dql.files import remove
@@ -205,19 +206,20 @@ def _find_checkpoints(run: Run, foreign: str) -> dict[int, tuple[Path, Checkpoin
     return found
 
 
-def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
-    """Put each dataset of the block on the device once."""
+def make_store(runs: Sequence[Run], device: torch.device) -> RowStore:
+    """Put each dataset of the block on the device once, as its agent reads it."""
+    config = runs[0].config
+    settings = SETTINGS[config.agent](**config.settings)
+    windows = agent_class(config.agent).windows(settings)
     tasks = list(dict.fromkeys(run.config.task for run in runs))
     by_task = {run.config.task: run for run in runs}
     datasets = []
     for task in tasks:
-        dataset, config = by_task[task].dataset, by_task[task].config
-        transform = config.environment.reward_transform
         try:
-            rewards = transform_rewards(dataset.rewards, transform)
+            dataset = prepared(by_task[task], windows)
         except UserError as error:
             raise UserError(f"task '{task}': {error}") from None
-        datasets.append(dataclasses.replace(dataset, rewards=rewards))
+        datasets.append(dataset)
         shape = (dataset.observations.shape[1], dataset.actions.shape[1])
         first = (datasets[0].observations.shape[1], datasets[0].actions.shape[1])
         if shape != first:
@@ -225,25 +227,27 @@ def make_store(runs: Sequence[Run], device: torch.device) -> TransitionStore:
                 f"runs of one block need equal dimensions: {tasks[0]} has (observation,"
                 f" action) {first}, {task} has {shape}"
             )
-    indices = [tasks.index(run.config.task) for run in runs]
-    return store_of(runs[0].config, datasets, indices, device)
+    places = [tasks.index(run.config.task) for run in runs]
+    return store_of(config, datasets, places, windows, device)
 
 
-def make_agent(
-    runs: Sequence[Run], store: TransitionStore, device: torch.device
-) -> Agent:
+def prepared(run: Run, windows: WindowSpec | None) -> Dataset:
+    """Return a run's data with the rewards that an agent of windows or steps reads.
+
+    Returns-to-go are the environment's: a policy meets them when it is evaluated.
+    """
+    dataset = run.dataset
+    if windows is not None:
+        check_episodes(dataset, windows.length)
+        return dataset
+    transform = run.config.environment.reward_transform
+    rewards = transform_rewards(dataset.rewards, transform)
+    return dataclasses.replace(dataset, rewards=rewards)
+
+
+def make_agent(runs: Sequence[Run], store: RowStore, device: torch.device) -> Agent:
     """Build the stacked agent of a block at step 0."""
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=store.observation_dim,
-        action_dim=store.action_dim,
-        seeds=tuple(run.config.seed for run in runs),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean.to(device),
-        observation_std=std.to(device),
-        bootstraps=store.bootstraps,
-        device=device,
-    )
+    spec = AgentSpec.of(store, [run.config.seed for run in runs], device)
     name = runs[0].config.agent
     settings = [SETTINGS[name](**run.config.settings) for run in runs]
     return agent_class(name)(spec, settings)

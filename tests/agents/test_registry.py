@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from core import make_agent, make_dataset, state_of_run, train_steps
+from core import SMALL, make_agent, make_dataset, state_of_run, train_steps
 
 from dql.agents.registry import SETTINGS, agent_class
 from dql.core.noise import NoiseStreams
 from dql.errors import UserError
 
 AGENTS = sorted(SETTINGS)
+
+
+def reads_episodes(name):
+    return agent_class(name).windows(SETTINGS[name](**SMALL[name])) is not None
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -86,6 +90,10 @@ def test_actions_are_bounded_and_fixed_by_the_noise(name):
 def test_one_step_tasks_need_no_next_action(name):
     dataset = make_dataset()
     dataset.terminations[:] = 1
+    if reads_episodes(name):
+        with pytest.raises(UserError, match="longer than any episode"):
+            make_agent(name, dataset=dataset)
+        return
     agent, store = make_agent(name, dataset=dataset)
     assert not any("backup" in key for key in agent.training_draws(16))
     metrics = train_steps(agent, store, 5)

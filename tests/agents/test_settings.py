@@ -174,3 +174,11 @@ def test_the_bounds_of_every_range_train(agent):
         assert actions.shape == (1, 2, 3)
         tried += 1
     assert tried >= 5
+
+
+@pytest.mark.parametrize("method", ["diffuser", "decision_diffuser"])
+def test_a_plan_that_cannot_be_halved_as_often_is_refused(project, method):
+    change = "horizon=6,channel_levels=1-2-4"
+    with pytest.raises(UserError, match="must be a multiple of 4") as caught:
+        project.run_config("local-hopper-medium-expert", f"{method}@{change}", 0)
+    assert "horizon, 6" in str(caught.value)

@@ -204,3 +204,18 @@ def test_a_target_moves_by_its_share():
     expected = 0.75 * target.weight.detach() + 0.25 * online.weight.detach()
     polyak_update(online, target, 0.25)
     torch.testing.assert_close(target.weight.detach(), expected)
+
+
+def test_weight_decay_is_pytorchs_adamw(arithmetic):
+    ours, theirs = make_parameters(), make_parameters()
+    adam = Adam(ours, 3e-3, weight_decay=0.2)
+    torchs = torch.optim.AdamW(theirs, lr=3e-3, weight_decay=0.2, fused=True)
+    for step in range(30):
+        adam.scale_learning_rate(1 - step / 40)
+        torchs.param_groups[0]["lr"] = 3e-3 * (1 - step / 40)
+        for parameter, gradient in zip(theirs, gradients(theirs, step), strict=True):
+            parameter.grad = gradient
+        adam.step(gradients(ours, step))
+        torchs.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=2e-7)

@@ -7,12 +7,21 @@ import torch
 
 from dql.agents.agent import NUMERIC_SETTINGS, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
-from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams
 from dql.core.optimization import Adam
+from dql.core.windows import make_row_store
 from dql.diffusion.noise_predictor import NoisePredictor, sinusoidal_embedding
 from dql.diffusion.policy import Diffusion
 
+PLANS = {
+    "horizon": 4,
+    "channels": 16,
+    "channel_levels": "1-2",
+    "num_denoising_steps": 4,
+    "actor_ema_interval": 2,
+    "actor_ema_start": 3,
+    "termination_reward": -1.0,
+}
 SMALL = {
     "bc_mle": {"hidden_dim": 16},
     "bc_mdn": {"hidden_dim": 16},
@@ -97,6 +106,15 @@ SMALL = {
         "num_candidates": 3,
     },
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
+    "decision_transformer": {
+        "context_length": 4,
+        "embedding_dim": 16,
+        "num_layers": 2,
+        "num_timesteps": 30,
+        "warmup_steps": 3,
+    },
+    "diffuser": {**PLANS, "num_candidates": 3},
+    "decision_diffuser": {**PLANS, "hidden_dim": 16, "num_quantiles": 21},
 }
 
 
@@ -113,22 +131,21 @@ def make_dataset(num_transitions=300, observation_dim=5, action_dim=3, *, seed=0
     )
 
 
+def make_episodes(*sizes, **options):
+    """Return the same as episodes: what follows a row is the next one."""
+    dataset = make_dataset(*sizes, **options)
+    dataset.next_observations = np.roll(dataset.observations, -1, axis=0)
+    return dataset
+
+
 def make_agent(name, seeds=(0, 1), *, settings=(), dataset=None, device="cpu"):
     """Build an agent for a small dataset; `settings` holds one dict for each run."""
-    store = TransitionStore([dataset or make_dataset()], [0] * len(seeds), device)
-    mean, std = store.observation_moments()
-    spec = AgentSpec(
-        observation_dim=store.observation_dim,
-        action_dim=store.action_dim,
-        seeds=tuple(seeds),
-        dataset_sizes=store.run_sizes,
-        observation_mean=mean,
-        observation_std=std,
-        bootstraps=store.bootstraps,
-        device=torch.device(device),
-    )
     each = settings or [{}] * len(seeds)
     chosen = [SETTINGS[name](**(SMALL[name] | extra)) for extra in each]
+    windows = agent_class(name).windows(chosen[0])
+    data = dataset or (make_dataset() if windows is None else make_episodes())
+    store = make_row_store([data], [0] * len(seeds), windows, device)
+    spec = AgentSpec.of(store, seeds, torch.device(device))
     return agent_class(name)(spec, chosen), store
 
 
@@ -175,7 +192,9 @@ def to_double(agent):
             values = [getattr(settings, name) for settings in agent.all_settings]
             setattr(agent, name, torch.tensor(values, dtype=torch.float64))
     for name, adam in agent.optimizers.items():
-        agent.optimizers[name] = Adam(adam.parameters, adam.initial_learning_rate)
+        agent.optimizers[name] = Adam(
+            adam.parameters, adam.initial_learning_rate, adam.weight_decay
+        )
     return agent
 
 

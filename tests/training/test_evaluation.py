@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from dql.training import decisions
 from dql.training.decisions import RecordedDecisions
 from dql.training.evaluation import episode_seeds, evaluate
 
+POLICIES = ["diffusion_ql", "bc_diffusion", "td3_bc", "bcq"]
+
 
 def test_episodes_end_one_by_one_and_their_rewards_are_summed():
     agent, _ = make_agent("bc_mle")
@@ -23,9 +26,10 @@ def test_episodes_end_one_by_one_and_their_rewards_are_summed():
         assert [len(actions) for actions in environment.seen] == [4, 3, 2, 1]
 
 
-def test_a_run_plays_the_same_episodes_in_any_company():
-    together, _ = make_agent("diffusion_ql", seeds=(4, 9))
-    alone, _ = make_agent("diffusion_ql", seeds=(9,))
+@pytest.mark.parametrize("name", ["diffusion_ql", "decision_transformer"])
+def test_a_run_plays_the_same_episodes_in_any_company(name):
+    together, _ = make_agent(name, seeds=(4, 9))
+    alone, _ = make_agent(name, seeds=(9,))
     shared = [CountingEnvironment(3), CountingEnvironment(3)]
     own = [CountingEnvironment(3)]
     evaluate(together, shared, gradient_step=7)
@@ -39,10 +43,11 @@ def test_a_run_plays_the_same_episodes_in_any_company():
 
 @pytest.mark.parametrize("is_shareable", [False, True])
 @pytest.mark.parametrize("num_threads", [2, 7])
-def test_threads_play_the_same_episodes(num_threads, is_shareable):
+@pytest.mark.parametrize("name", ["diffusion_ql", "decision_transformer"])
+def test_threads_play_the_same_episodes(name, num_threads, is_shareable):
     seen = []
     for threads in (1, num_threads):
-        agent, _ = make_agent("diffusion_ql")
+        agent, _ = make_agent(name)
         environments = [CountingEnvironment(5, is_shareable) for _ in range(2)]
         evaluations = evaluate(agent, environments, 0, num_threads=threads)
         assert evaluations[1].episode_returns.tolist() == [1, 2, 3, 4, 5]
@@ -92,17 +97,17 @@ def test_threads_act_at_the_same_time():
 
 def count_calls(agent):
     """Let the agent note how many episodes each of its decisions is for."""
-    sample, sizes = agent.sample_actions, []
+    act, sizes = agent.act, []
 
-    def counted(observations, noise):
+    def counted(observations, rewards, memory, noise):
         sizes.append(observations.shape[1])
-        return sample(observations, noise)
+        return act(observations, rewards, memory, noise)
 
-    agent.sample_actions = counted
+    agent.act = counted
     return sizes
 
 
-@pytest.mark.parametrize("name", ["diffusion_ql", "bc_diffusion", "td3_bc", "bcq"])
+@pytest.mark.parametrize("name", [*POLICIES, "decision_transformer"])
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_one_decision_for_all_gives_the_same_episodes(name, num_threads):
     """Episodes that have ended are decided for as well, and nobody plays them."""
@@ -124,6 +129,46 @@ def test_one_decision_for_all_gives_the_same_episodes(name, num_threads):
         np.testing.assert_allclose(mine.actions(), theirs.actions(), atol=1e-5)
 
 
+class Remembers:
+    """Acts by all it has been given: how often it decided, and the sum of rewards."""
+
+    def __init__(self, num_runs):
+        self.spec = SimpleNamespace(
+            seeds=range(num_runs), action_dim=3, device=torch.device("cpu")
+        )
+
+    def evaluation_draws(self, num_episodes):
+        return {}
+
+    def new_memory(self, num_episodes):
+        shape = len(self.spec.seeds), num_episodes
+        return {"count": torch.zeros(shape), "sum": torch.zeros(*shape, 1)}
+
+    def act(self, observations, rewards, memory, noise):
+        total = memory["sum"] + rewards[..., None]
+        count = memory["count"] + 1
+        actions = torch.cat([count[..., None], total, rewards[..., None]], dim=-1)
+        return actions / 10, {"count": count, "sum": total}
+
+
+@pytest.mark.parametrize("way", ["alone", "threads", "recorded", "in parts"])
+def test_each_episode_has_a_memory_of_its_own(way, monkeypatch):
+    """The first step is without a reward; then come the environment's, 1 a step."""
+    agent, environments = Remembers(2), [CountingEnvironment(5) for _ in range(2)]
+    made, num_threads = None, 3 if way == "threads" else 1
+    if way in ("recorded", "in parts"):
+        made = RecordedDecisions(agent, StandIn("a decision"))
+    if way == "in parts":
+        monkeypatch.setattr(decisions, "EPISODES_PER_CALL", 2)
+    evaluate(agent, environments, 0, (), num_threads, decisions=made)
+    for environment in environments:
+        episodes = iter(environment.actions())
+        for episode in range(5):
+            for time in range(episode + 1):
+                expected = [time + 1, time, float(time > 0)]
+                np.testing.assert_allclose(10 * next(episodes), expected, atol=1e-6)
+
+
 def test_a_decision_for_very_many_episodes_comes_in_equal_parts(monkeypatch):
     monkeypatch.setattr(decisions, "EPISODES_PER_CALL", 4)
     agent, _ = make_agent("diffusion_ql")
@@ -136,7 +181,8 @@ def test_a_decision_for_very_many_episodes_comes_in_equal_parts(monkeypatch):
     states = torch.from_numpy(observations).float()
     expected = agent.sample_actions(states, noise).numpy()
     sizes = count_calls(agent)
-    made = RecordedDecisions(agent, StandIn("a decision")).make(observations, noise)
+    made = RecordedDecisions(agent, StandIn("a decision"))
+    made = made.make(observations, np.zeros((2, 10)), {}, noise)
     assert sizes == [4, 4, 2]
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
@@ -147,12 +193,12 @@ def test_a_recorded_decision_follows_weights_that_change_in_place():
     made = RecordedDecisions(agent, calls)
     observations = np.ones((2, 4, 5))
     for _ in range(5):
-        before = made.make(observations, {})
+        before = made.make(observations, np.zeros((2, 4)), {}, {})
     assert calls.recordings
     with torch.no_grad():
         for parameter in agent.actor.layers[-1].parameters():
             parameter.zero_()
-    after = made.make(observations, {})
+    after = made.make(observations, np.zeros((2, 4)), {}, {})
     assert (before != 0).all() and (after == 0).all()
 
 

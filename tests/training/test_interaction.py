@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from dql import paths
 from dql.cli.main import main
+from dql.config.online import OnlineConfig
 from dql.config.project import load_project
 from dql.core.noise import NoiseStreams
 from dql.errors import UserError
@@ -20,10 +21,13 @@ from dql.figures.suite_cells import SuiteCells, curve_table
 from dql.results.cells import aggregate_cell
 from dql.training import interaction
 from dql.training.checkpoint import checkpoint_file
+from dql.training.decisions import RecordedDecisions
 from dql.training.finished_runs import finished_run, play
 from dql.training.interaction import Interaction
 from dql.training.loop import Block, train
 from dql.training.runs import make_store, prepare_runs
+from tests.support.core import make_agent
+from tests.support.stand_in_recording import StandIn
 
 MAZE, HOPPER = "local-pointmaze-umaze", "local-hopper-medium-expert"
 SIZES = {
@@ -264,6 +268,11 @@ def test_a_run_of_other_settings_or_environment_is_refused(place):
         run("td3_bc@online=100", max_evaluation_steps=40)
 
 
+def test_a_method_of_windows_is_refused(place):
+    with pytest.raises(UserError, match="'decision_transformer' learns from windows"):
+        run("decision_transformer@online=100,start=scratch")
+
+
 def test_an_environment_of_other_dimensions_is_refused(place, monkeypatch):
     hopper = config("sac@online=100", HOPPER).environment
 
@@ -306,3 +315,18 @@ def test_a_deterministic_policy_explores_with_noise_and_others_sample(place):
     # The first round is the offline policy's, with noise of 0.1 or none.
     difference = noisy[:6] - quiet[:6]
     assert 0 < np.abs(difference).max() < 0.6
+
+
+@pytest.mark.parametrize("name", ["sac", "td3_bc", "diffusion_ql"])
+def test_a_recorded_policy_explores_as_one_that_is_not(name):
+    agent, _ = make_agent(name)
+    online = OnlineConfig(num_environment_steps=9, start_steps=0, num_environments=4)
+    policy = interaction.ExploringPolicy(agent, online)
+    shape = agent.spec.num_runs, 4, agent.spec.observation_dim
+    observations = np.random.default_rng(0).normal(size=shape)
+    expected = [policy.act(observations, num_played) for num_played in (0, 4, 8)]
+    calls = StandIn("a decision")
+    policy.recorded = RecordedDecisions(agent, calls, policy.explore)
+    found = [policy.act(observations, num_played) for num_played in (0, 4, 8)]
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(found[0], found[1])
