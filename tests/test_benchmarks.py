@@ -22,6 +22,7 @@ import evaluation
 import gpu_rows
 import gradient_steps
 import interaction
+import max_q_backup
 import method_steps
 import processes
 import remade_mazes
@@ -424,3 +425,12 @@ def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):
     assert steps["iql"] == 1.0
     assert 0 < steps["bc_mle"] != 2.0
     assert found["machine"]
+
+
+def test_a_max_q_backup_is_timed_beside_a_step_without_it(tmp_path):
+    output = tmp_path / "backup.json"
+    max_q_backup.main(output=output, seconds=0)
+    steps = json.loads(output.read_text())["steps"]
+    assert steps["with"]["milliseconds"] > 1.2 * steps["without"]["milliseconds"] > 0
+    # Ten next actions a row, for which the target's chain and critics run.
+    assert steps["with"]["necessary_flops"] / steps["without"]["necessary_flops"] > 2.5
