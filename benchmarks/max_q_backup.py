@@ -1,8 +1,9 @@
 """What the max-Q backup adds to a gradient step of Diffusion-QL, on AntMaze.
 
-python benchmarks/max_q_backup.py times steps of one run at the dimensions of AntMaze with
-the backup (ten next actions a row, of which the critics' largest value is the target's)
-and without it, in turn, on one core, and writes results/benchmarks/max_q_backup.json.
+python benchmarks/max_q_backup.py times steps of one run at the dimensions of AntMaze
+with the backup (ten next actions a row, of which the critics' largest value is the
+target's) and without it, in turn, on one core, and writes
+results/benchmarks/max_q_backup.json.
 """
 
 from __future__ import annotations

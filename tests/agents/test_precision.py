@@ -19,13 +19,25 @@ CONFIGURATIONS = {
     **{name: (name, {}) for name in sorted(SETTINGS) if name != "diffusion_ql"},
 }
 NUM_STEPS = 25
-PARAMETER_BOUND = 1.5e-6
-"""Of any difference; weights are up to 0.6 large and move by 5e-3 to 5e-2."""
-MOMENT_BOUNDS = {"consistency_ql": 2e-5, "dtql": 2.5e-5}
+PARAMETER_BOUNDS = {"decision_diffuser": 2e-5, "diffuser": 2e-5}
+"""Of any difference; 1.5e-6 where none is named.
+
+Weights are up to 0.6 large and move by 5e-3 to 5e-2. In a temporal U-Net a few weights,
+one in 1024 or in ten thousand of a layer, have gradients as small as Adam's epsilon,
+which divide into a step that hangs on their rounding.
+"""
+MOMENT_BOUNDS = {
+    "consistency_ql": 2e-5,
+    "decision_diffuser": 3e-5,
+    "diffuser": 3e-4,
+    "dtql": 2.5e-5,
+}
 """Of a moment's largest difference in its own largest values; 4e-6 where none is named.
 
 DTQL takes the inverse hyperbolic tangent of actions, which multiplies their rounding;
-noise of up to 80, and the sine of levels as large, do so in a consistency model.
+noise of up to 80, and the sine of levels as large, do so in a consistency model. Group
+norms over the few steps of a plan divide by small deviations, most of all in Diffuser's
+network of values, whose rounding grows from 9e-6 in one step to 1.6e-4 in 25.
 """
 
 
@@ -70,4 +82,4 @@ def test_every_parameter_and_moment_is_that_of_double_precision(reference, arith
         if key.startswith("optimizer."):
             assert difference <= bound * expected.abs().max().item(), key
         else:
-            assert difference <= PARAMETER_BOUND, key
+            assert difference <= PARAMETER_BOUNDS.get(label, 1.5e-6), key
