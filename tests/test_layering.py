@@ -54,6 +54,7 @@ def test_training_knows_no_agent_by_name():
         "dql.agents.agent.",
         "dql.agents.registry.SETTINGS",
         "dql.agents.registry.agent_class",
+        "dql.agents.sharing.",
     )
     for name, path in MODULES.items():
         if name.startswith("dql.training"):

@@ -112,19 +112,20 @@ def training():
     """The helpers of the training rules, at the paper's scale."""
     file = ROOT / "workflow" / "helpers" / "training.smk"
     names = {"PROJECT": load_project(scale="paper"), "is_gpu_here": is_gpu_here}
+    names["SimpleNamespace"] = SimpleNamespace
     exec(compile(file.read_text(), file, "exec"), names)
     return SimpleNamespace(**names)
 
 
 def test_a_job_cut_by_its_time_asks_for_twice_as_much(training):
-    minutes = training.training_minutes("gym")
-    wildcards = SimpleNamespace(task="hopper-medium-v2")
+    minutes = training.training_minutes()
+    wildcards = SimpleNamespace(task="hopper-medium-v2", method="td3_bc")
     asked = [minutes(wildcards, attempt) for attempt in (1, 2, 3, 4)]
     assert asked[0] == 30 + 2_000_000 * training.SECONDS_PER_STEP / 60
     assert asked[1] == 2 * asked[0]
     assert asked[3] == training.MAX_MINUTES
-    bandit = SimpleNamespace(task="bandit-axes")
-    assert training.training_minutes("bandit")(bandit, 1) < 60
+    bandit = SimpleNamespace(task="bandit-axes", method="td3_bc")
+    assert training.training_minutes()(bandit, 1) < 60
 
 
 @pytest.mark.parametrize(("has_gpu", "threads"), [(False, 1), (True, 4)])

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dql.agents.sharing import first_conflict
 from dql.core.batch import Batch, RowStore
 from dql.core.noise import Draw, seeded_generator
 from dql.core.optimization import Adam
@@ -24,19 +25,6 @@ Metrics = dict[str, Tensor]
 Noise = dict[str, Tensor]
 Memory = dict[str, Tensor]
 """What a policy remembers of each episode, (R, E, ...) by name."""
-
-NUMERIC_SETTINGS = (
-    "q_coefficient",
-    "discount",
-    "max_gradient_norm",
-    "expectile",
-    "trust_region_coefficient",
-    "likelihood_coefficient",
-    "conservative_coefficient",
-    "penalty_coefficient",
-    "distillation_coefficient",
-)
-"""Settings in which the runs of one block may differ."""
 
 
 @dataclass(frozen=True)
@@ -203,14 +191,8 @@ def common_settings(settings: Sequence):
     """Return the settings of a block after checking that its runs may share it."""
     first = asdict(settings[0])
     for other in settings[1:]:
-        for key, value in asdict(other).items():
-            if key not in NUMERIC_SETTINGS and value != first[key]:
-                raise UserError(
-                    f"runs of one block differ in {key!r}: {first[key]!r} and"
-                    f" {value!r}; train them as separate jobs"
-                )
-            if key == "max_gradient_norm" and (value is None) != (first[key] is None):
-                raise UserError("one block mixes clipped and unclipped runs")
+        if conflict := first_conflict(first, asdict(other)):
+            raise UserError(f"{conflict}; train them as separate jobs")
     return settings[0]
 
 

@@ -86,6 +86,7 @@ def _run_again(
     json: bool,
 ) -> None:
     """Run a stored run again, print how it compares, leave with the exit code."""
+    from dql.config.blocks import block_size
     from dql.results.stored_runs import stored_scale
 
     if not scale and not any(change.startswith("scale=") for change in changes or []):
@@ -99,10 +100,8 @@ def _run_again(
         from dql.diagnostics.cell_rerun import rerun_cell
 
         console = plain_console(stderr=json)
-        block_size = project.suite(run.suite).seeds_per_job
-        comparison = rerun_cell(
-            run, address, console, num_steps=steps, block_size=block_size
-        )
+        size = block_size(project, run.task, run.method)
+        comparison = rerun_cell(run, address, console, num_steps=steps, block_size=size)
     if json:
         print_json(as_json(comparison))
     else:

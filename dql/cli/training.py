@@ -40,6 +40,10 @@ def train(
     method: Method,
     seed: Seeds,
     foreign_checkpoint: Foreign = "refuse",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another task of equal dimensions, trained beside it."),
+    ] = None,
     threads: Threads = 1,
     device: Device = "auto",
     scale: Scale = None,
@@ -52,8 +56,8 @@ def train(
 
     Example: dql train bandit-axes diffusion_ql --seed 0 --seed 1 --scale smoke
     """
-    project = load(scale, changes)
-    _train(project, (task, method), seed, foreign_checkpoint, threads, device)
+    cells = [(one, method) for one in dict.fromkeys([task, *(also or [])])]
+    _train(load(scale, changes), cells, seed, foreign_checkpoint, threads, device)
 
 
 def online(
@@ -77,22 +81,21 @@ def online(
     """
     from dql.config.online import online_method
 
-    project, variant = load(scale, changes), online_method(method, steps)
-    _train(project, (task, variant), seed, foreign_checkpoint, threads, device)
+    cells = [(task, online_method(method, steps))]
+    _train(load(scale, changes), cells, seed, foreign_checkpoint, threads, device)
 
 
 def _train(
     project: Project,
-    cell: tuple[str, str],
+    cells: list[tuple[str, str]],
     seed: list[int],
     foreign_checkpoint: ForeignCheckpoint,
     threads: int,
     device: str,
 ) -> None:
-    """Train seeds of a task's method, with a GPU of their own if they take one."""
-    task, method = cell
-    runs = project.run_configs(task, method, seed)
-    folders = [paths.run_directory(task, method, one) for one in seed]
+    """Train seeds of each cell together, with a GPU of their own if they take one."""
+    runs = [run for cell in cells for run in project.run_configs(*cell, seed)]
+    folders = [paths.run_directory(run.task, run.method, run.seed) for run in runs]
     refuse_restored(folders)
     from dql.training.gpus import leased_gpu
 

@@ -34,7 +34,7 @@ from dql.config.rows import (
     fill_methods,
     fill_tasks,
 )
-from dql.config.scale_schema import ScaleFile, SuiteScale, SuitesFile, give_way
+from dql.config.scale_schema import ScaleFile, SuiteScale, read_scale
 from dql.config.schema import (
     ProjectConfig,
     RunConfig,
@@ -228,7 +228,7 @@ def load_project(
         raise UserError(
             f"Unknown scale '{config.scale}'{nearest(config.scale, scales)}"
         )
-    scale_file = _read_scale(config_dir, config)
+    scale_file = read_scale(config_dir, config.scale, config.suites)
     rows = fill_tasks(_read(config_dir, TasksFile, "tasks.yaml"))
     methods = fill_methods(_read(config_dir, MethodsFile, "methods.yaml"))
     tasks = dict(resolve_tasks(config, scale_file, rows))
@@ -236,16 +236,6 @@ def load_project(
     project = Project(config, scale_file, rows, tasks, methods)
     check_references(project)
     return project
-
-
-def _read_scale(config_dir: Path, config: ProjectConfig) -> ScaleFile:
-    """Lay the scale over its suites' defaults, and what `config` changes over both."""
-    name = f"scales/{config.scale}.yaml"
-    defaults = read_yaml(config_dir / "suites.yaml")
-    validate(SuitesFile, defaults, "suites.yaml")
-    scale = read_yaml(config_dir / name)
-    values = merge({"suites": give_way(defaults["suites"], scale)}, scale)
-    return validate(ScaleFile, merge(values, {"suites": config.suites}), name)
 
 
 def _read(config_dir: Path, model: type[FileModel], name: str) -> FileModel:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from dql.config.fields import Count, Seed, Settings, Strict, Unique
 from dql.config.schema import BehaviorConfig, SuiteName, TrainingConfig
+from dql.config.validation import merge, validate
+from dql.config.yaml_text import read_yaml
 
 WHAT_RUNS = ("seeds", "tasks", "methods", "task_methods")
 """Keys of a suite that its stages stand for."""
@@ -48,6 +51,9 @@ class SuiteScale(Strict):
     seeds: Unique[Seed] = []
     stages: list[Stage] = []
     seeds_per_job: Count = 1
+    tasks_per_job: Count = Field(
+        1, description="tasks whose steps are alike, trained in one process"
+    )
     tasks: Unique[str] | Literal["all"] = "all"
     methods: Unique[str] = []
     task_methods: dict[str, Unique[str]] = Field(
@@ -72,6 +78,10 @@ class SuiteScale(Strict):
         for key in WHAT_RUNS:
             if key in values:
                 raise ValueError(f"stages and {key} cannot both say what runs")
+        if values.get("tasks_per_job", 1) != 1:
+            raise ValueError(
+                "stages want runs one by one, and tasks_per_job together; leave it off"
+            )
         stages = TypeAdapter(list[Stage]).validate_python(values["stages"])
         seeds = {seed for stage in stages for seed in stage.seeds}
         tasks = dict.fromkeys(task for stage in stages for task in stage.tasks)
@@ -128,7 +138,17 @@ class ScaleFile(Strict):
         return {name: suites[name] for name in get_args(SuiteName) if name in suites}
 
 
-def give_way(defaults: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
+def read_scale(folder: Path, scale: str, changes: Mapping[str, Any]) -> ScaleFile:
+    """Lay a scale over its suites' defaults, and changes of suites over both."""
+    name = f"scales/{scale}.yaml"
+    defaults = read_yaml(folder / "suites.yaml")
+    validate(SuitesFile, defaults, "suites.yaml")
+    own = read_yaml(folder / name)
+    values = merge({"suites": _give_way(defaults["suites"], own)}, own)
+    return validate(ScaleFile, merge(values, {"suites": changes}), name)
+
+
+def _give_way(defaults: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
     """Leave off the suites' defaults of what runs where a scale's stages say it."""
     return {
         suite: {k: v for k, v in values.items() if k not in WHAT_RUNS}

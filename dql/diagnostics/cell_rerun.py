@@ -44,7 +44,7 @@ def rerun_cell(
 ) -> CellComparison:
     """Train a run again, or its first `num_steps`, and return how it compares.
 
-    `block_size` seeds trained together in the workflow. Raises before anything is
+    `block_size` runs trained together in the workflow. Raises before anything is
     trained if the stored run is of other settings or data, or has nothing to compare.
     """
     rerun = rerun or paths.run_directory(*address.run, paths.RERUN)

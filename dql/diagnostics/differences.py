@@ -102,7 +102,7 @@ def maker_differences(
 ) -> Iterator[str]:
     """Yield a sentence for what made the stored run and is another now.
 
-    `made` are today's versions, machine and device; `block_size` the seeds that the
+    `made` are today's versions, machine and device; `block_size` the runs that the
     workflow trains together.
     """
     before = stored.provenance
@@ -120,7 +120,7 @@ def maker_differences(
             yield f"{name}: stored {then or 'unknown'}, now {now or 'unknown'}"
     if block_size > 1:
         yield (
-            f"company: the workflow trains {block_size} seeds together, a re-run is "
+            f"company: the workflow trains {block_size} runs together, a re-run is "
             "alone, and may round otherwise"
         )
 

@@ -18,6 +18,7 @@ import torch
 from dql.config.schema import RunConfig
 from dql.environments.batch import make_environments
 from dql.files import locked, remove_temporaries
+from dql.training.block_checks import check_block, check_devices, common_first_step
 from dql.training.checkpoint import promote, save_checkpoint, stack_states
 from dql.training.evaluators import make_evaluator
 from dql.training.gradient_steps import make_steps, training_streams
@@ -39,15 +40,7 @@ from dql.training.run_files import (
     write_records,
     write_start,
 )
-from dql.training.runs import (
-    Run,
-    check_block,
-    check_devices,
-    common_first_step,
-    make_agent,
-    make_store,
-    prepare_runs,
-)
+from dql.training.runs import Run, make_agent, make_store, prepare_runs
 
 logger = logging.getLogger(__name__)
 

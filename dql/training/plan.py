@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from dql import paths
-from dql.agents.agent import NUMERIC_SETTINGS, Agent, AgentSpec
+from dql.agents.agent import Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
+from dql.agents.sharing import NUMERIC_SETTINGS
+from dql.config.blocks import block_size
 from dql.config.project import Project
 from dql.config.schema import RunConfig
 from dql.core.batch import RowStore
@@ -77,15 +79,15 @@ def make_works(
     works: dict[tuple[str, str], Work] = {}
     for names in project.runs():
         run = project.run_config(*names)
-        suite = project.suite(run.suite)
         work = works.setdefault((run.suite, run.method), Work(run.suite, run.method))
         work.num_runs += 1
         if is_stored(run):
             work.num_finished += 1
             continue
-        kind = name_kind(run, suite.seeds_per_job)
+        size = block_size(project, run.task, run.method)
+        kind = name_kind(run, size)
         if kind not in costs:
-            costs[kind] = measure(run, suite.seeds_per_job, device)
+            costs[kind] = measure(run, size, device)
         steps = run.training.num_gradient_steps
         work.num_gradient_steps += steps
         work.hours += steps * costs[kind].seconds_per_step / 3600

@@ -170,11 +170,21 @@ def roughly(run: RunConfig, block_size: int) -> str:
 
 def _num_jobs(project: Project) -> int:
     """Return how many jobs the scale's runs are trained in."""
+    from dql.config.blocks import task_blocks
+
     blocks = Counter((task, method) for task, method, _ in project.runs())
     sizes = {task: project.suite(project.task(task).suite) for task, _ in blocks}
+    together = {
+        (task, method)
+        for suite in project.scale.suites
+        for block in task_blocks(project, suite)
+        for task in block.tasks[1:]
+        for method in block.methods
+    }
     return sum(
-        -(-num_seeds // sizes[task].seeds_per_job)
-        for (task, _), num_seeds in blocks.items()
+        -(-num_seeds // sizes[cell[0]].seeds_per_job)
+        for cell, num_seeds in blocks.items()
+        if cell not in together
     )
 
 

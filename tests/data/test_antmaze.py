@@ -138,7 +138,7 @@ def test_starts_and_goals_are_as_the_names_of_the_files_say(name):
 def test_ants_start_where_they_are_told():
     environment = AntMazeEnvironment("antmaze-umaze", 2, horizon=5)
     starts = np.array([[8.5, 4.5], [0.0, 8.0]])
-    observations = environment.reset([0, 1], starts)
+    observations = environment.reset([0, 1], starts=starts)
     np.testing.assert_array_equal(observations[:, :2], starts)
     at_the_start = environment.reset([0, 1])
     np.testing.assert_array_equal(observations[:, 2:], at_the_start[:, 2:])

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from dql.agents.agent import NUMERIC_SETTINGS, AgentSpec
+from dql.agents.agent import AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
+from dql.agents.sharing import NUMERIC_SETTINGS
 from dql.core.noise import Draw, NoiseStreams
 from dql.core.optimization import Adam
 from dql.core.windows import make_row_store

@@ -1,38 +1,83 @@
-"""What the training rules ask: blocks of seeds, data, resources, priorities."""
+"""What the training rules ask: blocks of runs, data, resources, priorities."""
+
+ANY_TASK = ("{task}",)
+"""Of a block whose rule trains one task, whichever is asked for."""
 
 
-def seed_blocks():
-    """Yield the blocks of seeds that one job trains together.
+def training_blocks():
+    """Yield the blocks of runs that one job trains together.
 
-    As (name, suite, seeds, tasks, methods), the last two regular expressions. A block
-    with restored runs trains the rest of its seeds.
+    As (name, suite, seeds, block, tasks, methods): the names of the tasks trained
+    together or `ANY_TASK`, and regular expressions. A block with restored runs trains
+    the rest of its seeds, task by task.
     """
     for suite, sizes in PROJECT.scale.suites.items():
         for start in range(0, len(sizes.seeds), sizes.seeds_per_job):
             seeds = sizes.seeds[start : start + sizes.seeds_per_job]
             block = "_".join(map(str, seeds))
             groups = without_restored(suite, tuple(seeds))
-            for number, (rest, tasks, methods) in enumerate(groups):
+            for number, (rest, *which) in enumerate(groups):
                 name = f"{suite}_seeds_{block}" + (f"_part_{number}" if number else "")
-                yield name, suite, list(rest), tasks, methods
+                yield name, suite, list(rest), *which
 
 
 def without_restored(suite, seeds):
-    """Yield (seeds, tasks, methods) of what is left of a block to train."""
+    """Yield (seeds, block, tasks, methods) of what is left of a block to train."""
     rest = {}
     for task, method, seed in RESTORED:
         if PROJECT.task(task).suite == suite and seed in seeds:
             left = rest.setdefault((task, method), seeds)
             rest[task, method] = tuple(one for one in left if one != seed)
     touched = {task for task, _ in rest}
-    whole = [task for task in PROJECT.suite(suite).tasks if task not in touched]
-    yield seeds, any_of(whole), r"[^/]+"
+    together = [
+        block for block in task_blocks(PROJECT, suite) if not touched & set(block.tasks)
+    ]
+    shared = {task for block in together for task in block.tasks}
+    alone = touched | shared
+    whole = [task for task in PROJECT.suite(suite).tasks if task not in alone]
+    yield seeds, ANY_TASK, any_of(whole), r"[^/]+"
+    for block in together:
+        yield seeds, block.tasks, any_of(block.tasks), any_of(block.methods)
+        yield seeds, ANY_TASK, any_of(block.tasks), none_of(block.methods)
     for task in sorted(touched):
         methods = [method for name, method in rest if name == task]
-        yield seeds, any_of([task]), none_of(methods)
+        yield seeds, ANY_TASK, any_of([task]), none_of(methods)
         for left in sorted({rest[task, method] for method in methods} - {()}):
             some = [method for method in methods if rest[task, method] == left]
-            yield left, any_of([task]), any_of(some)
+            yield left, ANY_TASK, any_of([task]), any_of(some)
+
+
+def tasks_of(block, wildcards):
+    """Return the tasks that a job trains together."""
+    return [wildcards.task] if block == ANY_TASK else block
+
+
+def of_block(block, files_of):
+    """Return the input function for the files of a block's tasks, by that of one."""
+    if block == ANY_TASK:
+        return files_of
+
+    def files(wildcards):
+        found = [
+            files_of(SimpleNamespace(task=task, method=wildcards.method))
+            for task in block
+        ]
+        return [file for file in found if file]
+
+    return files
+
+
+def cell_options(block):
+    """Return the parameter function for a job's tasks and method for `dql train`."""
+
+    def options(wildcards):
+        first, *others = tasks_of(block, wildcards)
+        words = [first, wildcards.method]
+        return shlex.join(
+            words + [word for task in others for word in ("--also", task)]
+        )
+
+    return options
 
 
 def training_manifest(wildcards):
@@ -92,21 +137,22 @@ def grows_by_attempt(megabytes):
     return memory
 
 
-def training_memory(suite):
+def training_memory(suite, block=ANY_TASK):
     """Return the resource function for the memory of a suite's training jobs, MB."""
-    return grows_by_attempt(TRAINING_MEMORY_MB.get(suite, OTHER_TRAINING_MEMORY_MB))
+    own = TRAINING_MEMORY_MB.get(suite, OTHER_TRAINING_MEMORY_MB)
+    return grows_by_attempt(own + (len(block) - 1) * own // 2)
 
 
-def training_threads(seeds):
-    """Return the threads of the job that trains a block of seeds."""
-    return min(len(seeds), MAX_EVALUATION_THREADS) if HAS_GPU else 1
+def training_threads(seeds, block=ANY_TASK):
+    """Return the threads of the job that trains a block of runs."""
+    return min(len(seeds) * len(block), MAX_EVALUATION_THREADS) if HAS_GPU else 1
 
 
-def training_minutes():
+def training_minutes(block=ANY_TASK):
     """Return the resource function for the time limit of training jobs."""
 
     def minutes(wildcards, attempt):
-        cell = wildcards.task, wildcards.method
+        cell = tasks_of(block, wildcards)[0], wildcards.method
         run = PROJECT.run_config(*cell, PROJECT.seeds(*cell)[0])
         steps = run.training.num_gradient_steps
         needed = 30 + steps * SECONDS_PER_STEP / 60
@@ -115,18 +161,24 @@ def training_minutes():
     return minutes
 
 
-def run_parameters(wildcards):
-    """Return what decides a run besides its data and seed: code and settings."""
-    try:
-        return fingerprint.run_parameters(
-            PROJECT.run_config(
-                wildcards.task,
-                wildcards.method,
-                PROJECT.seeds(wildcards.task, wildcards.method)[0],
-            )
-        )
-    except UserError as error:
-        raise WorkflowError(str(error))
+def run_parameters(block):
+    """Return the function for what decides runs besides data and seed.
+
+    That is code and settings, of each task.
+    """
+
+    def parameters(wildcards):
+        cells = [(task, wildcards.method) for task in tasks_of(block, wildcards)]
+        try:
+            runs = [
+                PROJECT.run_config(*cell, PROJECT.seeds(*cell)[0]) for cell in cells
+            ]
+        except UserError as error:
+            raise WorkflowError(str(error))
+        found = [fingerprint.run_parameters(run) for run in runs]
+        return found[0] if block == ANY_TASK else found
+
+    return parameters
 
 
 REMADE_CELLS = PROJECT.cells({"remade"} & PROJECT.scale.suites.keys())
@@ -141,7 +193,7 @@ CAMPAIGN_PRIORITY = 1000
 """Above all that has no stage."""
 
 
-def training_priority(seeds):
+def training_priority(seeds, block):
     """Return the function for a job's priority: stages, first figures, longer jobs.
 
     Long jobs that start first leave no core waiting for the last of them alone. The
@@ -149,15 +201,14 @@ def training_priority(seeds):
     """
 
     def priority(wildcards):
-        runs = [(wildcards.task, wildcards.method, seed) for seed in seeds]
-        position = max(CAMPAIGN.get(run, -1) for run in runs)
+        task, method = tasks_of(block, wildcards)[0], wildcards.method
+        position = max(CAMPAIGN.get((task, method, seed), -1) for seed in seeds)
         if position >= 0:
             return CAMPAIGN_PRIORITY + 2 * position
-        if PROJECT.task(wildcards.task).suite != "bandit":
+        if PROJECT.task(task).suite != "bandit":
             return 100
-        settings = PROJECT.settings(wildcards.task, wildcards.method)
-        length = settings.get("num_denoising_steps", 0)
-        return first_figure_priority(wildcards.task, wildcards.method) + length
+        length = PROJECT.settings(task, method).get("num_denoising_steps", 0)
+        return first_figure_priority(task, method) + length
 
     return priority
 

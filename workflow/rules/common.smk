@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 # The tree's own dql, installed or not, in this process and in every job.
 sys.path.insert(0, str(workflow.basedir))
@@ -31,6 +32,7 @@ try:
     from dql.training.gpus import is_gpu_here
     from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
+    from dql.config.blocks import task_blocks
     from dql.config.online import offline_method
     from dql.config.project import load_project
     from dql.data.d4rl_facts import STATES_FILE
