@@ -466,7 +466,8 @@ def cheaply(command: str) -> str:
         return f"{command} --dry"
     if rest[0] == "cell" and "--steps" in rest:  # a kept run, without its data
         return f"dql cell {rest[1]} {rest[2]}"
-    is_costly = "paper" in rest or rest[:2] in (["data", "fetch"], ["data", "roll-out"])
+    is_costly = "paper" in rest or rest[0] == "online"
+    is_costly |= rest[:2] in (["data", "fetch"], ["data", "roll-out"])
     if program == "dql" and not is_costly and rest[0] not in ("adopt", "cell", "keep"):
         return command
     verbs = rest[:2] if rest[0] in ("data", "bandit", "config", "remote") else rest[:1]
