@@ -11,6 +11,8 @@ from dql.cli.output import plain_console, print_json
 from dql.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dql.config.project import Project
     from dql.results.stored_runs import Address
 
@@ -58,14 +60,14 @@ def cell(
     found = find_runs(task, method, places)
     chosen = [one for one in found if seed in (None, one.run.seed)]
     if not chosen:
-        raise _nothing_stored(project, task, method, seed, found)
+        raise _nothing_stored(project, task, method, seed, found, places)
     if seed is None:
-        _list(chosen, json)
+        _list(chosen, stored, json)
         return
     _run_again(chosen[0], steps, scale, changes, json)
 
 
-def _list(addresses: list[Address], json: bool) -> None:
+def _list(addresses: list[Address], stored: str | None, json: bool) -> None:
     """Print the stored runs."""
     import dataclasses
 
@@ -75,7 +77,7 @@ def _list(addresses: list[Address], json: bool) -> None:
     if json:
         print_json([dataclasses.asdict(one) for one in seeds])
     else:
-        print_seeds(seeds, plain_console())
+        print_seeds(seeds, plain_console(), stored)
 
 
 def _run_again(
@@ -111,7 +113,12 @@ def _run_again(
 
 
 def _nothing_stored(
-    project: Project, task: str, method: str, seed: int | None, found: list[Address]
+    project: Project,
+    task: str,
+    method: str,
+    seed: int | None,
+    found: list[Address],
+    places: list[Path],
 ) -> UserError:
     """Return the error of a run that is nowhere stored, with the way to train it."""
     if found:
@@ -120,8 +127,13 @@ def _nothing_stored(
             f"seed {seed} of {task}, {method} is not stored; stored are "
             f"{', '.join(map(str, seeds))}: dql cell {task} {method}"
         )
-    run = project.run_config(task, method, 0 if seed is None else seed)
+    searched = ", ".join(map(str, places))
+    missing = f"no finished run of {task}, {method} is stored in {searched}"
+    try:
+        run = project.run_config(task, method, 0 if seed is None else seed)
+    except UserError as error:  # of another scale than the configuration's
+        return UserError(f"{missing}. {error}")
     return UserError(
-        f"no finished run of {task}, {method} is stored in results or results/kept; "
-        f"train it: dql train {task} {method} --seed {run.seed} --scale {run.scale}"
+        f"{missing}; train it: dql train {task} {method} --seed {run.seed} "
+        f"--scale {run.scale}"
     )

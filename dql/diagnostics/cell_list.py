@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,8 +75,13 @@ def _is_todays_code(run: StoredRun) -> bool:
     return run.provenance.get("code_fingerprint") == code
 
 
-def print_seeds(seeds: Sequence[StoredSeed], console: Console) -> None:
-    """Print a line for each stored run, and a command that checks one of them."""
+def print_seeds(
+    seeds: Sequence[StoredSeed], console: Console, stored: str | None = None
+) -> None:
+    """Print a line for each stored run, and a command that checks one of them.
+
+    `stored` is the store as it was asked for: the command asks for it too.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("seed", "stored in", "scale", "steps", "last score", "minutes"):
         table.add_column(heading, overflow="fold")
@@ -83,14 +89,17 @@ def print_seeds(seeds: Sequence[StoredSeed], console: Console) -> None:
     for one in seeds:
         table.add_row(*_cells(one))
     console.print(table)
+    for one in seeds:
+        if one.problem:
+            console.print(f"Seed {one.seed} cannot be read: {one.problem}")
     if sound := [one for one in seeds if one.problem is None]:
-        for line in _commands(sound[0]):
+        for line in _commands(sound[0], stored):
             console.print(line)
 
 
 def _cells(one: StoredSeed) -> tuple[str, ...]:
     if one.problem:
-        return str(one.seed), one.store, "-", "-", one.problem, "-", "-"
+        return str(one.seed), one.store, "-", "-", "damaged", "-", "-"
     score = "none" if one.score is None else f"{one.score:.1f}"
     return (
         str(one.seed),
@@ -103,9 +112,11 @@ def _cells(one: StoredSeed) -> tuple[str, ...]:
     )
 
 
-def _commands(one: StoredSeed) -> list[str]:
+def _commands(one: StoredSeed, stored: str | None) -> list[str]:
     """Return how to run a seed again, whole and, if there is more, in part."""
     command = f"dql cell {one.task} {one.method} --seed {one.seed}"
+    if stored is not None:
+        command += f" --stored {shlex.quote(stored)}"
     lines = [f"Run one again: {command}"]
     if one.evaluation_interval < one.num_gradient_steps:
         part = f"{command} --steps {one.evaluation_interval}"

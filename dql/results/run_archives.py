@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shlex
 import shutil
 import zipfile
 from pathlib import Path
@@ -85,13 +86,13 @@ def unpack(archive: Path, run: RunKey) -> dict[str, bytes]:
         foreign = [name for name in files if Path(name).name != name]
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{archive} is damaged ({error}); bring it back: git checkout {archive}"
+            f"{archive} is damaged ({error}); bring it back: {_checkout(archive)}"
         ) from None
     if missing or foreign or found != run:
         fault = f"lacks {missing[0]}" if missing else f"holds {found}, {foreign}"
         raise UserError(
             f"{archive} {fault}; it is no archive of {run.task}, {run.method}, seed "
-            f"{run.seed}: git checkout {archive}"
+            f"{run.seed}: {_checkout(archive)}"
         )
     return files
 
@@ -143,3 +144,7 @@ def finished_runs(root: Path) -> dict[RunKey, Path]:
         run = RunKey(config["task"], config["method"], config["seed"])
         found[run] = path.parent
     return found
+
+
+def _checkout(archive: Path) -> str:
+    return f"git checkout {shlex.quote(str(archive))}"

@@ -58,19 +58,32 @@ class RecordedRun:
 def stores(name: str | None = None) -> list[Path]:
     """Return the stores to look in: the named one, or results and all that is kept.
 
-    A name is a folder, as it stands or below results or results/kept.
+    A name is a folder, as it stands or below results or results/kept. What is kept
+    belongs to the source tree, wherever the workflow's own results are.
     """
-    kept = [path.parent for path in sorted(paths.KEPT.glob(f"*/{paths.RUNS.name}"))]
+    kept = [folder for root in _kept_roots() for folder in _with_runs(root)]
     if name is None:
         return [paths.RESULTS, *kept]
-    for folder in (Path(name), paths.RESULTS / name, paths.KEPT / name):
+    below = [top / name for root in _kept_roots() for top in (root.parent, root)]
+    for folder in (Path(name), *below):
         if (folder / paths.RUNS.name).is_dir():
             return [folder]
-    known = [str(path.relative_to(paths.RESULTS)) for path in kept]
+    own = [paths.RESULTS] if paths.RUNS.is_dir() else []
+    known = [*own, *(f"{paths.KEPT.name}/{path.name}" for path in kept)]
     raise UserError(
-        f"--stored {name}: no such folder with runs in it"
-        f"{nearest(name, [paths.RESULTS, *known])}"
+        f"--stored {name}: no such folder with runs in it{nearest(name, known)}"
     )
+
+
+def _kept_roots() -> list[Path]:
+    """Return the folders of kept results: the working directory's, the source's."""
+    source = paths.SOURCE / paths.KEPT
+    is_here = paths.KEPT.resolve() == source.resolve()
+    return [paths.KEPT] if is_here else [paths.KEPT, source]
+
+
+def _with_runs(kept: Path) -> list[Path]:
+    return [path.parent for path in sorted(kept.glob(f"*/{paths.RUNS.name}"))]
 
 
 def find_runs(task: str, method: str, places: Sequence[Path]) -> list[Address]:

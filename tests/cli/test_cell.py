@@ -60,6 +60,21 @@ def test_without_a_seed_the_stored_ones_are_listed(results, capsys):
     )
 
 
+def test_the_command_of_a_named_store_names_it_too(results, capsys):
+    shutil.move(results, "a folder")
+    assert cell("--stored", "a folder") == 0
+    printed = capsys.readouterr().out
+    assert f"dql cell {TASK} {METHOD} --seed 0 --stored 'a folder'" in printed
+
+
+def test_a_damaged_run_is_listed_with_what_is_wrong(results, capsys):
+    (FOLDER / paths.METRICS_FILE).write_text("gradient_step\n")
+    assert cell() == 0
+    printed = capsys.readouterr().out
+    assert "damaged" in printed and "Seed 0 cannot be read: " in printed
+    assert f"dql cell {TASK}" not in printed
+
+
 def test_a_run_again_is_the_same_bit_for_bit(results, capsys):
     before = run_files(FOLDER)
     assert cell("--seed", "0") == 0
@@ -118,6 +133,13 @@ def test_what_cannot_be_compared_is_exit_code_2(results, capsys, arguments, word
 def test_nothing_stored_comes_with_the_command_that_trains(results, capsys):
     assert call("cell", TASK, "bcq", "--seed", "1") == 2
     assert f"dql train {TASK} bcq --seed 1 --scale quick" in capsys.readouterr().err
+
+
+def test_nothing_stored_of_another_scale_is_still_said(results, capsys):
+    assert call("cell", "remade-walker2d-medium", "bc_mle") == 2
+    printed = capsys.readouterr().err
+    assert "no finished run of remade-walker2d-medium, bc_mle is stored" in printed
+    assert "remade data are of --scale evidence" in printed
 
 
 def test_a_kept_run_can_be_the_stored_side(results, capsys):

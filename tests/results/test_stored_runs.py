@@ -1,5 +1,7 @@
 """Finished runs of a cell are found in results and in what is kept, whole."""
 
+import shutil
+
 import pytest
 from stored_results import make_config, write_manifest, write_run
 
@@ -16,6 +18,7 @@ RUN = RunKey("local-hopper-medium-expert", "diffusion_ql", 0)
 def project(tmp_path, monkeypatch):
     """Work in a folder with seed 0 in results and seeds 0 and 2 in a kept campaign."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "SOURCE", tmp_path)
     write_run(paths.run_directory(*RUN), make_config())
     for seed in (0, 2):
         run = RUN._replace(seed=seed)
@@ -45,6 +48,24 @@ def test_a_store_may_be_named(project, name):
 def test_a_store_that_is_not_there_names_those_that_are(project):
     with pytest.raises(UserError, match="kept/campaig: .*Did you mean 'kept/campaign'"):
         stores("kept/campaig")
+
+
+def test_results_without_runs_are_no_suggestion_for_themselves(project):
+    shutil.rmtree(paths.RUNS)
+    with pytest.raises(UserError, match=r"no such folder .*Valid: kept/campaign\."):
+        stores("results")
+
+
+def test_what_is_kept_is_found_from_any_folder(project, tmp_path, monkeypatch):
+    """As `snakemake --directory elsewhere` has results of its own, but keeps none."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    kept = project / paths.KEPT / "campaign"
+    for name in ("campaign", "kept/campaign"):
+        assert stores(name) == [kept]
+    assert stores() == [paths.RESULTS, kept]
+    monkeypatch.chdir(project)
+    assert stores() == [paths.RESULTS, paths.KEPT / "campaign"]
 
 
 def test_an_archive_reads_as_the_folder_it_was_made_of(project):
