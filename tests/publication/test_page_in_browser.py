@@ -94,7 +94,10 @@ def test_the_filter_shows_claims_with_the_verdict(opened):
     failed = page.locator(".claims tr:has([data-verdict=fails])").count()
     assert 0 < failed == shown_rows(page) < everything
     said = page.get_by_role("status").text_content()
-    assert said == f"{failed} of {everything} claims shown"
+    verdicts = page.locator(".claims [data-verdict=fails]").count()
+    assert (
+        said == f"{failed} of {everything} claims shown, with {verdicts} such verdicts"
+    )
     assert page.locator(".group:visible").count() > 0
     page.get_by_label("all", exact=False).first.check()
     assert shown_rows(page) == everything
@@ -136,4 +139,5 @@ def test_on_paper_nothing_is_folded_or_cut(opened):
     assert page.locator("details[open]").count() == 0
     page.emulate_media(media="print")
     assert not page.get_by_role("group", name="Show claims by verdict").is_visible()
+    assert page.get_by_role("status").is_visible()  # that claims are left out, if so
     assert page.pdf()[:4] == b"%PDF"

@@ -14,8 +14,12 @@ function show(verdict) {
   for (const group of document.querySelectorAll(".group")) {
     group.hidden = !group.querySelector("tbody tr:not([hidden])");
   }
-  const count = rows.filter((row) => !row.hidden).length;
-  status.textContent = `${count} of ${rows.length} claims shown`;
+  const shown = rows.filter((row) => !row.hidden);
+  const kind = verdict === "" ? "" : `="${verdict}"`;
+  const found = shown.flatMap((row) => [...row.querySelectorAll(`[data-verdict${kind}]`)]);
+  status.textContent =
+    `${shown.length} of ${rows.length} claims shown, ` +
+    `with ${found.length} ${verdict === "" ? "" : "such "}verdicts`;
 }
 
 for (const choice of document.querySelectorAll("input[name=verdict]")) {
