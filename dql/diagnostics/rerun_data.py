@@ -62,8 +62,9 @@ def make_data(task: TaskConfig, address: Address, say: Callable[[str], None]) ->
     rows = task.dataset.num_transitions
     say(
         f"The data of {task.name} are not here and are made again from published "
-        f"clones: {rows:,} rows, about {max(1, round(rows / ROWS_PER_MINUTE))} minutes "
-        "on one slow core. They stay in results/datasets for the next time."
+        f"clones, downloaded where they are not here: {rows:,} rows, about "
+        f"{max(1, round(rows / ROWS_PER_MINUTE))} minutes on one slow core. "
+        "They stay in results/datasets for the next time."
     )
     for part in task.dataset.parts:
         store_weights(part.policy)
