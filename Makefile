@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  --constraint requirements.lock --editable '.[test,lint]'
 	@touch $@
 
-quick: setup  ## reproduce everything at scale quick (the default; 25 minutes)
+quick: setup  ## reproduce everything at scale quick (the default; 15 to 25 minutes)
 	@snakemake all --logger dql --cores $(CORES) --config scale=quick
 	@$(MAKE) record
 	@dql summary
