@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dql.config.project import load_project
 from dql.config.data_schema import PolicyPart
+from dql.config.project import load_project
 from dql.config.schema import DatasetConfig, TaskConfig
 from dql.data import remade
 from dql.data.checks import dataset_state, verify
