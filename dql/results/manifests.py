@@ -83,6 +83,12 @@ def remedy(task: TaskConfig) -> str:
 def refuse_source(task: TaskConfig, verb: str) -> UserError:
     """Return the error of a verb that does not make such a task's data."""
     source = task.dataset.source
+    if task.dataset.variant:
+        base = task.name.partition("@")[0]
+        return UserError(
+            f"dql data {verb}: '{task.name}' is a variant, of which no row is stored; "
+            f"name the task itself, {base}"
+        )
     if source == "bandit":
         how = "every run draws them"
     elif source == "file":

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dql.cli.main import main
 from dql.config.data_schema import DatasetConfig, DataVariant
 from dql.data import random_actions, variants
+from dql.data.checks import verify
 from dql.data.datasets import ARRAYS, Dataset, load_dataset
+from dql.data.description import describe
 from dql.data.variants import deviations, episode_starts, vary
 from dql.errors import UserError
 from tests.support.small_dataset import make_task, write
@@ -194,6 +197,30 @@ def test_a_variant_of_other_levels_or_of_other_rows_is_refused(tmp_path):
 def test_a_variant_without_its_base_names_the_base(tmp_path):
     with pytest.raises(UserError, match="'local-test' has no data yet"):
         variants.generate(variant_task(action_noise=0.1), tmp_path)
+
+
+def test_a_variant_is_verified_and_described_as_it_is_trained_on(tmp_path):
+    write(tmp_path)
+    task = variant_task(reward_noise=0.5)
+    manifest = variants.generate(task, tmp_path)
+    assert verify(task, tmp_path) == manifest
+    described = describe(task, tmp_path)
+    rows = variants.load_variant(task, tmp_path)
+    assert described.lengths.sum() == len(rows) == 7  # a truncated row is left out
+    assert described.lengths.tolist() == [3, 1, 3]
+    assert described.returns.sum() == pytest.approx(rows.rewards.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "verb", ["again {}", "fetch {}", "fetch {} --dry-run", "compare {}"]
+)
+def test_verbs_of_stored_rows_refuse_a_variant(verb, capsys):
+    name = "remade-hopper-medium@random_share=0.1"
+    words = verb.format(name).split()
+    with pytest.raises(SystemExit, match="2"):
+        main(["data", *words, "--scale", "evidence"])
+    found = " ".join(capsys.readouterr().err.split())
+    assert f"dql data {words[0]}: '{name}' is a variant, of which no row" in found
 
 
 def random_task(num_transitions=60, environment="hopper"):
