@@ -69,7 +69,11 @@ def bundle(version: str, scale: str) -> Path:
 
 
 def minari_id(task: str) -> str:
-    """Return the Minari id of a task: its own name, with a version if it has none."""
+    """Return the Minari id of a task: its own name, with a version if it has none.
+
+    A variant of a task, `TASK@KEY=VALUE`, reads the task's own data.
+    """
+    task = task.partition("@")[0]
     versioned = task.rpartition("-v")[2].isdigit()
     return task if versioned else f"{task}-v0"
 

@@ -113,6 +113,19 @@ def test_tasks_that_are_alike_train_in_one_job(bare):
     assert "Nothing to be done" in run(f"snakemake -n {target} {options}", bare)
 
 
+def test_variants_of_data_are_made_of_the_tasks_own_and_are_in_no_table(bare):
+    target = "figures/remade/remade_noise.png results/tables/remade.md"
+    printed = run(f"snakemake -n {target} --config scale=noise", bare)
+    jobs = jobs_of(printed)
+    assert jobs["vary_dataset"] == 6
+    assert jobs["generate_dataset"] == 2  # the task's, and random actions'
+    assert jobs["train_remade_seeds_0"] == jobs["train_remade_seeds_1"] == 7 * 4
+    assert jobs["aggregate_cell"] == 7 * 4
+    table = run("snakemake -n results/tables/remade.md --config scale=noise", bare)
+    assert jobs_of(table)["aggregate_cell"] == 4
+    assert "@random_share" not in table
+
+
 MEASURED = """\
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)

@@ -64,7 +64,9 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     """Roll out behavior policies into the task's dataset, in Minari's layout.
 
     Local tasks need the policies of dql data behavior; point mazes have a controller
-    instead. Remade tasks need those of dql data policies. Files go to results/datasets.
+    instead. Remade tasks need those of dql data policies. A variant, TASK@KEY=VALUE,
+    needs the task's data, and of it a manifest alone is written. Files go to
+    results/datasets.
 
     Example: dql data generate local-hopper-medium-expert --scale smoke
     """
@@ -83,7 +85,7 @@ def again(task: Task, scale: Scale = None, changes: Changes = None) -> None:
 
     Example: dql data again remade-hopper-medium --scale evidence
     """
-    chosen = load(scale, changes).task(task)
+    chosen = _with_rows(load(scale, changes).task(task), "again")
     from dql.data.again import fetcher, make_again, maker
 
     is_fetched = chosen.dataset.source in ("d4rl", "minari")
@@ -129,7 +131,7 @@ def fetch(
             "dql data fetch takes one of: a task, --suite SUITE (repeatable), --all"
         )
     if task is not None and folder is None and not dry_run:
-        chosen = project.task(task)
+        chosen = _with_rows(project.task(task), "fetch")
         from dql.data.again import fetcher
 
         fetcher(chosen)(chosen)
@@ -139,11 +141,20 @@ def fetch(
     if task is None:
         _fetch_many(published_tasks(project, suites), folder, at_once, dry_run)
     elif dry_run:
-        _fetch_many([project.task(task)], folder, at_once, dry_run)
+        _fetch_many([_with_rows(project.task(task), "fetch")], folder, at_once, dry_run)
     else:
         from dql.data.d4rl import fetch
 
-        fetch(project.task(task), folder=folder)
+        fetch(_with_rows(project.task(task), "fetch"), folder=folder)
+
+
+def _with_rows(task: TaskConfig, verb: str) -> TaskConfig:
+    """Return a task that has data on disk; a variant of one is refused."""
+    from dql.results.manifests import refuse_source
+
+    if task.dataset.variant:
+        raise refuse_source(task, verb)
+    return task
 
 
 def _fetch_many(

@@ -40,7 +40,8 @@ def figure(
     other suite, as SUITE_NAME: learning_curves, loss_against_score, selection_gap,
     performance_profiles, medium_expert (learning curves of these data alone),
     other_methods (those not run on every task), sweeps (three values of a setting),
-    online (runs that went on with fresh data) and, with three of eta, action_modes.
+    online (runs that went on with fresh data), noise (variants of a task's data) and,
+    with three of eta, action_modes.
     Files go to figures/SUITE.
 
     Example: dql figure local_learning_curves

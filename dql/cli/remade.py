@@ -145,6 +145,10 @@ def compare(
 
 def _comparing(task: TaskConfig) -> tuple[Callable, Callable]:
     """Return what compares a task's data, and what draws the comparison."""
+    if task.dataset.variant:
+        from dql.results.manifests import refuse_source
+
+        raise refuse_source(task, "compare")
     if task.dataset.multigoal is not None:
         from dql.data.maze_comparison import compare
         from dql.figures.remade_mazes import draw_comparison

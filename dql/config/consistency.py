@@ -39,17 +39,19 @@ def _faults(project: Project) -> Iterator[Fault]:
 
 def _suite_faults(project: Project, suite_name: str) -> Iterator[Fault]:
     scale = f"scales/{project.config.scale}.yaml"
-    suite = project.scale.suites[suite_name]
+    suite, known_tasks = project.scale.suites[suite_name], set()
     for task in (*suite.tasks, *suite.task_methods):
-        if task not in project.tasks:
-            message = f"Unknown task '{task}'{nearest(task, project.tasks)}"
-            yield Fault(task, scale, message)
-        elif project.tasks[task].suite != suite_name:
-            actual = project.tasks[task].suite
+        try:
+            actual = project.task(task).suite
+        except UserError as error:
+            yield Fault(task, scale, str(error))
+            continue
+        known_tasks.add(task)
+        if actual != suite_name:
             message = f"task '{task}' is of suite '{actual}', not '{suite_name}'"
             yield Fault(task, scale, message)
     for task, method in suite.cells():
-        if task in project.tasks:
+        if task in known_tasks:
             yield from _cell_faults(project, scale, task, method)
     rows = [project.methods.get(name.partition("@")[0]) for _, name in suite.cells()]
     known = {name for row in rows if row for name in setting_names(row.agent)}

@@ -51,3 +51,8 @@ class Strict(BaseModel):
                         f"unknown key '{key}'{nearest(key, cls.model_fields)}"
                     )
         return values
+
+
+def optional(**options: Any) -> Any:
+    """Return a field that is None by default, and then not in what a run stores."""
+    return Field(None, exclude_if=lambda value: value is None, **options)

@@ -18,6 +18,7 @@ from dql.config.consistency import check_references, unknown_seed
 from dql.config.fields import Settings
 from dql.config.online import OnlineConfig, split_variant
 from dql.config.resolution import (
+    find_task,
     lineage,
     online_training,
     resolve_all_tasks,
@@ -74,10 +75,11 @@ class Project:
     methods: Mapping[str, MethodConfig]
 
     def task(self, name: str) -> TaskConfig:
-        """Return a task's configuration with the scale's sizes; unknown names raise."""
-        if name not in self.tasks:
-            raise UserError(f"Unknown task '{name}'{nearest(name, self.tasks)}")
-        return self.tasks[name]
+        """Return a task's configuration with the scale's sizes; unknown names raise.
+
+        A variant, `task@key=value`, is the task with other rows.
+        """
+        return find_task(self.tasks, name)
 
     def suite(self, name: str) -> SuiteScale:
         """Return what the scale runs of a suite."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dql.config.data_schema import DataVariant, base_task, random_task
 from dql.config.fields import Settings
 from dql.config.online import OnlineConfig, check_start, split_variant
 from dql.config.rows import MethodConfig, TaskRow
@@ -14,8 +15,8 @@ from dql.config.schema import (
     TaskConfig,
     TrainingConfig,
 )
-from dql.config.validation import validate
-from dql.errors import UserError
+from dql.config.validation import parse_variant, validate
+from dql.errors import UserError, nearest
 
 RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
 """The physics of sources that have their own, whatever the configuration says.
@@ -25,7 +26,11 @@ What Minari publishes was recorded in today's; clones of D4RL's data belong to D
 
 
 def lineage(rows: Mapping[str, TaskRow], task: str) -> list[str]:
-    """Return the tasks whose settings hold for a task: its namesake, then itself."""
+    """Return the tasks whose settings hold for a task: its namesake, then itself.
+
+    A variant of a task is trained as the task is.
+    """
+    task = base_task(task)
     namesake = rows[task].namesake
     return [namesake, task] if namesake else [task]
 
@@ -41,7 +46,7 @@ def resolve_settings(
     layers = [
         method.settings,
         *(method.suites.get(rows[name].suite, {}) for name in names),
-        rows[task].taken_by(method),
+        rows[base_task(task)].taken_by(method),
         *(method.tasks.get(name, {}) for name in names),
     ]
     return {key: value for layer in layers for key, value in layer.items()}
@@ -73,6 +78,47 @@ def _num_transitions(task: TaskConfig, of_scale: int) -> int:
     """Return a scale's size of a dataset; remade data have D4RL's at most."""
     own = task.dataset.num_transitions
     return min(own, of_scale) if task.suite == "remade" and own else of_scale
+
+
+def find_task(tasks: Mapping[str, TaskConfig], name: str) -> TaskConfig:
+    """Return a task by name, or the variant of one; what it cannot be is refused."""
+    base, at, variant = name.partition("@")
+    if base not in tasks:
+        raise UserError(f"Unknown task '{base}'{nearest(base, tasks)}")
+    task, where = tasks[base], f"task '{name}'"
+    if not at:
+        return task
+    if not variant:
+        raise UserError(f"{where}: write task@key=value")
+    if task.suite == "bandit":
+        raise UserError(f"{where}: every run draws the bandit's data, none to vary")
+    try:
+        changes = parse_variant(variant)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    varied = validate(DataVariant, changes, where)
+    if varied.random_share:
+        _check_random_data(tasks, task, where)
+    dataset = task.dataset.model_copy(update={"variant": varied})
+    return task.model_copy(update={"name": name, "dataset": dataset})
+
+
+def _check_random_data(
+    tasks: Mapping[str, TaskConfig], task: TaskConfig, where: str
+) -> None:
+    """Raise unless random actions are rolled out in the task's own simulator."""
+    random = tasks.get(random_task(task.environment))
+    if random is None:
+        known = [t.environment for t in tasks.values() if t.dataset.quality == "random"]
+        raise UserError(
+            f"{where}: random_share: no data of random actions in "
+            f"'{task.environment}'; tasks.yaml has them of {', '.join(known)}"
+        )
+    if random.physics != task.physics:
+        raise UserError(
+            f"{where}: random_share: '{random.name}' is of physics {random.physics!r}, "
+            f"the task of {task.physics!r}; --set physics={task.physics} makes them one"
+        )
 
 
 def resolve_all_tasks(scale: ScaleFile, tasks: Mapping[str, TaskConfig]) -> ScaleFile:

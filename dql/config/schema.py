@@ -7,12 +7,22 @@ schema of Snakemake's `config` (`workflow/config/config.schema.json`).
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from dql.agents.ranges import Steps
-from dql.config.fields import Count, Name, Seed, Settings, Strict, Unique, Variant
+from dql.config.data_schema import DatasetConfig
+from dql.config.fields import (
+    Count,
+    Name,
+    Seed,
+    Settings,
+    Strict,
+    Unique,
+    Variant,
+    optional,
+)
 from dql.config.online import OnlineConfig
 
 SuiteName = Literal[
@@ -37,68 +47,6 @@ def check_score_range(low: float | None, high: float | None) -> None:
         )
 
 
-def _optional(**options: Any) -> Any:
-    """Return a field that is None by default, and then not in what a run stores."""
-    return Field(None, exclude_if=lambda value: value is None, **options)
-
-
-def _as_tuple(values: Any) -> Any:
-    """Return a list, which JSON and YAML make of a tuple, as one."""
-    return tuple(values) if isinstance(values, list) else values
-
-
-Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
-
-
-class PolicyPart(Strict):
-    """Transitions of one published policy, and how its actions are disturbed.
-
-    Each episode draws its own disturbances, uniform in the given ranges.
-    """
-
-    policy: Name
-    share: float = Field(gt=0, description="of the dataset's transitions")
-    noise_std: Range = Field((0.0, 0.0), description="of Gaussian noise on actions")
-    random_share: Range = Field((0.0, 0.0), description="of uniform random actions")
-
-
-class DatasetConfig(Strict):
-    """Where the transitions of a task come from."""
-
-    source: Literal["bandit", "local", "remade", "d4rl", "minari", "file"]
-    path: str | None = _optional(
-        pattern=r"^[^{}\x00-\x1f]+\.npz$",
-        description="of source file, from the folder that holds workflow/",
-    )
-    id: str | None = Field(None, description="of a dataset that Minari publishes")
-    url: str | None = Field(
-        None,
-        pattern=r"^https?://[^\s@?#]+/[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="kept in results and logs: no credentials, no query",
-    )
-    mirrors: Unique[Annotated[str, Field(pattern=r"^https?://[^\s@?#]+[^\s@?#/]$")]] = (
-        Field(
-            [],
-            exclude=True,  # where a copy was fetched from is no part of a run
-            description="folders of other hosts that have the file under its own name",
-        )
-    )
-    sha256: str | None = Field(None, description="None: the digest is not known")
-    num_bytes: Count | None = None
-    quality: Literal["medium", "medium-replay", "medium-expert"] | None = None
-    seed: Seed = 0
-    num_transitions: Count | None = Field(None, description="None: all there are")
-    parts: list[PolicyPart] | None = _optional(
-        description="of remade data: the published policies behind them",
-    )
-    multistart: bool | None = _optional(
-        description="of remade AntMaze data: walks begin anywhere, not in one cell",
-    )
-    multigoal: bool | None = _optional(
-        description="of remade AntMaze data: they lead anywhere, not to marked cells",
-    )
-
-
 class BehaviorConfig(Strict):
     """How much training the behavior policies of local data get."""
 
@@ -113,7 +61,7 @@ class TaskConfig(Strict):
     suite: SuiteName
     environment: Name
     layout: Literal["axes", "corners"] | None = None
-    namesake: Name | None = _optional(
+    namesake: Name | None = optional(
         description="the D4RL task whose settings of methods, checkpoint rank and "
         "published numbers go with remade data",
     )
@@ -229,7 +177,7 @@ class ProjectConfig(Strict):
 class RunConfig(Strict):
     """Everything that decides one run; written to its `config.json`."""
 
-    task: Name
+    task: Variant
     method: Variant
     label: str
     seed: Seed
@@ -238,7 +186,7 @@ class RunConfig(Strict):
     agent: str
     settings: Settings
     training: TrainingConfig
-    online: OnlineConfig | None = _optional()
+    online: OnlineConfig | None = optional()
     environment: TaskConfig
 
 

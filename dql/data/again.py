@@ -67,7 +67,11 @@ def make_again(
 
 def maker(task: TaskConfig) -> Callable[..., Mapping[str, Any]]:
     """Return the function that makes a task's data here, by its source."""
-    if task.dataset.source == "remade" and task.environment.startswith("antmaze"):
+    if task.dataset.variant:
+        from dql.data.variants import generate
+    elif task.dataset.quality == "random":
+        from dql.data.random_actions import generate
+    elif task.dataset.source == "remade" and task.environment.startswith("antmaze"):
         from dql.data.antmaze import generate
     elif task.dataset.source == "remade":
         from dql.data.remade import generate

@@ -16,6 +16,7 @@ from dql.data.episode_checks import check_episode
 from dql.data.local import LICENCE as LOCAL_LICENCE
 from dql.data.minari_files import Episode, stream_digest
 from dql.data.policy_weights import REMADE_LICENCE
+from dql.data.variants import load_variant
 from dql.errors import UserError
 from dql.files import locked
 from dql.results.manifests import check_asked_for, read_manifest, remedy
@@ -98,7 +99,8 @@ def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
 
     The manifest must be of the data that the configuration asks for. Checked are
     shapes, finiteness, the range of the actions, the flags, the counts and the digest
-    of the training rows. Returns the manifest.
+    of the training rows; of a variant, which has no rows of its own, the digest of
+    those made of its task's. Returns the manifest.
     """
     if task.dataset.source == "bandit":
         raise UserError(
@@ -106,6 +108,8 @@ def verify(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         )
     if task.dataset.source == "file":
         return load_dataset(task).manifest
+    if task.dataset.variant:
+        return load_variant(task, root).manifest
     folder = root / paths.minari_id(task.name)
     path = folder / DATA_FILE
     with locked(folder):

@@ -13,11 +13,13 @@ import numpy as np
 from dql import paths
 from dql.data.datasets import (
     DATA_FILE,
+    Dataset,
     load_dataset,
     read_manifest,
     remedy,
     stored_episodes,
 )
+from dql.data.variants import episode_starts, load_variant
 from dql.errors import UserError
 from dql.files import locked
 
@@ -54,12 +56,14 @@ class Description:
 
 
 def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
-    """Read a task's data and count; the bandit's are drawn first."""
+    """Read a task's data and count; the bandit's are drawn, a variant's made, first."""
     if task.environment == "bandit":
         dataset = load_dataset(task)
         lengths = np.ones(len(dataset), dtype=np.int64)
         parts = dataset.rewards.astype(np.float64), lengths, dataset.actions
         return _describe(dataset.manifest, *parts)
+    if task.dataset.variant:
+        return _describe_rows(load_variant(task, root))
     path = root / paths.minari_id(task.name) / DATA_FILE
     with locked(path.parents[1]):
         manifest = read_manifest(task, root)
@@ -75,6 +79,14 @@ def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
     return _describe(
         manifest, np.array(returns)[~is_cut], np.array(lengths), np.concatenate(actions)
     )
+
+
+def _describe_rows(dataset: Dataset) -> Description:
+    """Describe rows in memory: without truncated ones, which none is trained on."""
+    starts = np.flatnonzero(episode_starts(dataset))
+    lengths = np.diff(starts, append=len(dataset))
+    returns = np.add.reduceat(dataset.rewards.astype(np.float64), starts)
+    return _describe(dataset.manifest, returns, lengths, dataset.actions)
 
 
 def _episode_numbers(path: Path) -> Iterator[tuple[float, int, np.ndarray]]:

@@ -26,7 +26,8 @@ from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.results.manifests import refuse_source
 
 if TYPE_CHECKING:
-    from dql.config.schema import PolicyPart, TaskConfig
+    from dql.config.data_schema import PolicyPart
+    from dql.config.schema import TaskConfig
 
 logger = logging.getLogger(__name__)
 
@@ -83,16 +84,17 @@ def roll_out_parts(
     for index, (part, policy) in enumerate(zip(parts, policies, strict=True)):
         stream = zlib.crc32(f"{index} {part.policy}".encode())
         generator = np.random.default_rng([task.dataset.seed, stream])
-        yield from _roll_out_part(task, part, policy, sizes[index], generator)
+        yield from roll_out_part(task, part, policy, sizes[index], generator)
 
 
-def _roll_out_part(
+def roll_out_part(
     task: TaskConfig,
     part: PolicyPart,
     policy: Policy,
     num_rows: int,
     generator: np.random.Generator,
 ) -> Iterator[Episode]:
+    """Yield exactly `num_rows` rows of a policy, disturbed as its part says."""
     environment = None
     while num_rows > 0:
         # Whole batches, in the order they began: what ends early is not favoured.

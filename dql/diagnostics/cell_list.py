@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dql.diagnostics.curves import episode_scores, score_unit
 from dql.errors import UserError
-from dql.results.fingerprint import training_fingerprint
+from dql.results.fingerprint import code_of_run
 from dql.results.runs import StoredRun
 from dql.results.stored_runs import Address, read_stored
 
@@ -67,9 +67,8 @@ def _stored_seed(address: Address) -> StoredSeed:
 
 
 def _is_todays_code(run: StoredRun) -> bool:
-    environment = run.config["environment"]["environment"]
     try:
-        code = training_fingerprint(run.config["agent"], environment)
+        code = code_of_run(run.config)
     except OSError:  # an agent that is no more
         return False
     return run.provenance.get("code_fingerprint") == code

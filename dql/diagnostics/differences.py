@@ -11,7 +11,7 @@ from typing import Any
 
 from dql.config.schema import RunConfig
 from dql.errors import UserError
-from dql.results.fingerprint import training_fingerprint
+from dql.results.fingerprint import code_of_run
 from dql.results.runs import StoredRun, config_differences, evaluation_problems
 from dql.results.stored_runs import Address, RecordedRun
 
@@ -106,7 +106,7 @@ def maker_differences(
     workflow trains together.
     """
     before = stored.provenance
-    code = training_fingerprint(run.agent, run.environment.environment)
+    code = code_of_run(run.model_dump(mode="json"))
     versions = before.get("versions") or {}
     processors = [(one.get("machine") or {}).get("processor") for one in (before, made)]
     pairs = [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
+from dql.config.data_schema import base_task
 from dql.data.again import check_sibling, make_again, maker
 from dql.data.datasets import load_dataset
 from dql.data.policy_weights import store_weights
@@ -39,12 +40,13 @@ def check_data(task: TaskConfig, stored: StoredRun, address: Address) -> None:
         manifest = read_manifest(task)
         check_asked_for(task, manifest)
         _compare(manifest, stored, address)
-    if not is_there(task) and task.dataset.source != "remade":
-        manifest = read_manifest(task)  # says how to get them if there is none
+    is_made_here = task.dataset.source == "remade" and not task.dataset.variant
+    if not is_there(task) and not is_made_here:
+        read_manifest(task)  # says how to get them if there is none
         raise UserError(
             f"the data of '{task.name}' are not here "
             f"({paths.dataset_file(task.name)} is missing); make the same again with: "
-            f"dql data again {manifest['task']}"
+            f"dql data again {base_task(task.name)}"
         )
 
 

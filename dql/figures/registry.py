@@ -7,7 +7,6 @@ library is loaded when drawing.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,14 @@ from typing import get_args
 from dql.config.schema import SuiteName
 from dql.errors import UserError, nearest
 from dql.figures.suite_selection import (
+    MIN_ETAS,
     compared_cells,
+    eta_cells,
     expert_cells,
     online_cells,
     other_cells,
     swept_cells,
+    varied_cells,
 )
 
 CLONING_METHODS = ("bc_mle", "bc_cvae", "bc_mmd", "bc_diffusion")
@@ -50,13 +52,12 @@ SUITE_FIGURES = {
     "other_methods": SuiteFigure("learning_curves", other_cells),
     "sweeps": SuiteFigure("sweeps", swept_cells),
     "online": SuiteFigure("learning_curves", online_cells),
+    "noise": SuiteFigure("noise", varied_cells),
 }
 """Kinds of figures of a suite; it has those for which it has cells."""
 
 ACTION_MODES = "action_modes"
 """One more kind, for suites where a task has enough values of eta: `eta_cells`."""
-
-MIN_ETAS = 3
 
 
 @dataclass(frozen=True)
@@ -175,17 +176,6 @@ def suite_figures(suite: str, cells: Sequence[tuple[str, str]]) -> list[str]:
     kinds = [kind for kind, figure in SUITE_FIGURES.items() if figure.cells(cells)]
     kinds += [ACTION_MODES] if eta_cells(cells) else []
     return [suite_figure(suite, kind) for kind in kinds]
-
-
-def eta_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return Diffusion-QL's cells that differ in eta alone, three of a task or more."""
-    shown = [
-        (task, method)
-        for task, method in cells
-        if re.fullmatch(r"diffusion_ql(@eta=[^,]+)?", method)
-    ]
-    counts = Counter(task for task, _ in shown)
-    return [cell for cell in shown if counts[cell[0]] >= MIN_ETAS]
 
 
 def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from dql import paths
+from dql.config.data_schema import is_varied
 from dql.config.project import Project
 from dql.config.schema import SuiteName
 from dql.figures.registry import FIGURES, all_figures, split_suite_figure
@@ -100,6 +101,7 @@ def _names(project: Project) -> list[str]:
         for suite, name in described.items()
         if suite in project.scale.suites
         for task in project.suite(suite).tasks
+        if not is_varied(task)
     ]
     return [*of_bandit, *others, *tasks]
 

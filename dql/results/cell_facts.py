@@ -145,10 +145,11 @@ def describe_namesake(
 ) -> dict[str, Any] | None:
     """Return the D4RL task that remade data are named after, with the paper's number.
 
-    The data differ, so there is no comparison and no verdict; None for other data.
+    The data differ, so there is no comparison and no verdict; None for other data, and
+    for variants, which are no set of that name.
     """
     task = config["environment"].get("namesake")
-    if task is None:
+    if task is None or config["environment"]["dataset"].get("variant"):
         return None
     number = find_score(task, cell["method"], directory)
     return {"task": task, "published": _describe_published(number) if number else None}

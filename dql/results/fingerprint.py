@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dql.config.schema import RunConfig
 
@@ -30,6 +31,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.agents.settings",
         "dql.cli.main",
         "dql.config.consistency",
+        "dql.config.data_schema",
         "dql.config.fields",
         "dql.config.online",
         "dql.config.project",
@@ -69,6 +71,8 @@ ONLINE_MODULES = frozenset(
     }
 )
 """Modules that only an online continuation executes."""
+VARIED_MODULES = frozenset({"dql.data.variants"})
+"""Modules that only a run on a variant of a task's data executes."""
 LOCOMOTION_MODULE = "dql.environments.locomotion"
 
 
@@ -90,16 +94,33 @@ def _fingerprint(modules: frozenset[str], without: frozenset[str]) -> str:
 
 
 def training_fingerprint(
-    agent: str, environment: str | None = None, *, online: bool = False
+    agent: str,
+    environment: str | None = None,
+    *,
+    online: bool = False,
+    varied: bool = False,
 ) -> str:
     """Return the code fingerprint of a run of `agent`.
 
     With the environment named, the code of other environment families does not count,
-    and without `online` that of online continuation.
+    without `online` that of online continuation, without `varied` that of variants of
+    data.
     """
     others = other_families(environment) if environment else set()
     others |= set() if online else ONLINE_MODULES
+    others |= set() if varied else VARIED_MODULES
     return code_fingerprint("dql.training.loop", f"dql.agents.{agent}", without=others)
+
+
+def code_of_run(config: Mapping[str, Any]) -> str:
+    """Return the code fingerprint of a run today, from what its config.json holds."""
+    environment = config["environment"]
+    return training_fingerprint(
+        config["agent"],
+        environment["environment"],
+        online=config.get("online") is not None,
+        varied=(environment.get("dataset") or {}).get("variant") is not None,
+    )
 
 
 def other_families(environment: str) -> set[str]:
@@ -112,10 +133,7 @@ def run_parameters(run: RunConfig) -> str:
     """Return what decides a run besides data and seed: digests of code, settings."""
     values = run.model_dump(mode="json", exclude=set(SHARED_RUN_KEYS))
     settings = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    code = training_fingerprint(
-        run.agent, run.environment.environment, online=run.online is not None
-    )
-    return f"{code}-{settings.hexdigest()[:16]}"
+    return f"{code_of_run(values)}-{settings.hexdigest()[:16]}"
 
 
 def import_closure(modules: Iterable[str], without: Collection[str] = ()) -> set[str]:

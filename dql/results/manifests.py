@@ -75,12 +75,20 @@ class Manifest(BaseModel):
 
 def remedy(task: TaskConfig) -> str:
     """Return the command that makes the task's data."""
+    if task.dataset.variant:
+        return f"dql data generate {task.name}"
     return f"{REMEDIES[task.dataset.source]} {task.name}"
 
 
 def refuse_source(task: TaskConfig, verb: str) -> UserError:
     """Return the error of a verb that does not make such a task's data."""
     source = task.dataset.source
+    if task.dataset.variant:
+        base = task.name.partition("@")[0]
+        return UserError(
+            f"dql data {verb}: '{task.name}' is a variant, of which no row is stored; "
+            f"name the task itself, {base}"
+        )
     if source == "bandit":
         how = "every run draws them"
     elif source == "file":
@@ -140,6 +148,12 @@ def _compared(
         keys = wanted[0]
         found = made.get("parts")
         yield "parts", found and [{k: p.get(k) for k in keys} for p in found], wanted
+    if dataset.variant:
+        yield (
+            "variant",
+            manifest.get("variant"),
+            dataset.variant.model_dump(mode="json"),
+        )
     if task.behavior:
         yield "behavior", made.get("budget"), task.behavior.model_dump()
 
@@ -147,6 +161,8 @@ def _compared(
 def _num_rows(task: TaskConfig, manifest: Mapping[str, Any]) -> int | None:
     """Return how many rows the task's data should have."""
     asked = task.dataset.num_transitions
+    if task.dataset.variant:  # as many as the recorded rows leave
+        return manifest.get("num_transitions")
     if task.dataset.source in ("local", "remade"):
         return asked or DEFAULT_NUM_TRANSITIONS
     published = manifest.get("num_published_transitions")

@@ -21,6 +21,7 @@ NOT_OF_THE_RECIPE = frozenset(
         "digest",
         "episode_length",
         "episode_return",
+        "made_from",
         "num_cut_episodes",
         "num_episodes",
         "num_training_transitions",

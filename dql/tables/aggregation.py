@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
-from dql.config.online import is_online
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
 
@@ -37,11 +36,11 @@ def aggregate_all(project: Project) -> int:
 
     A cell that is refused does not stop the others; all refusals are raised at the end.
     """
-    from dql.tables.registry import table_cells
+    from dql.tables.registry import comparable_cells, table_cells
 
     cells = {cell for name in project.tables for cell in table_cells(project, name)}
-    suites = project.scale.suites.keys() - {"bandit"}
-    cells |= {cell for cell in project.cells(suites) if is_online(cell[1])}
+    others = project.cells(project.scale.suites.keys() - {"bandit"})
+    cells |= {*others} - {*comparable_cells(others)}  # figures alone read these
     refused = []
     for task, method in sorted(cells):
         try:

@@ -5,11 +5,12 @@ Importing this module costs nothing: the writers are loaded when they are called
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dql import paths
+from dql.config.data_schema import is_varied
 from dql.config.online import is_online
 from dql.errors import UserError, nearest
 
@@ -44,9 +45,10 @@ def check_name(project: Project, name: str) -> None:
 
 
 def table_cells(project: Project, name: str) -> list[tuple[str, str]]:
-    """Return the (task, method) pairs whose cells a table reads, no online ones.
+    """Return the (task, method) pairs whose cells a table reads.
 
-    Of the bandit, `mixture` reads the summary instead.
+    None that went on online or learned from a variant of a task's data. Of the bandit,
+    `mixture` reads the summary instead.
     """
     check_name(project, name)
     suites = project.table_suites(name)
@@ -55,9 +57,14 @@ def table_cells(project: Project, name: str) -> list[tuple[str, str]]:
     methods = METHODS[name]
     return [
         (task, method)
-        for task, method in project.cells(suites)
-        if not is_online(method) and (methods is None or method in methods)
+        for task, method in comparable_cells(project.cells(suites))
+        if methods is None or method in methods
     ]
+
+
+def comparable_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the cells that learned from a task's recorded data, as they are, alone."""
+    return [cell for cell in cells if not is_online(cell[1]) and not is_varied(cell[0])]
 
 
 def make_table(project: Project, name: str) -> Table:
@@ -137,8 +144,7 @@ def table_runs(project: Project, name: str) -> list[tuple[str, str]]:
     """Return the (task, method) pairs whose runs a table reads itself."""
     if name not in ("compute", "stability"):
         return []
-    cells = project.cells(project.table_suites(name))
-    return [cell for cell in cells if not is_online(cell[1])]
+    return comparable_cells(project.cells(project.table_suites(name)))
 
 
 def measured_cells(project: Project, name: str) -> list[tuple[str, str]]:

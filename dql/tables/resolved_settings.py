@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
+from dql.config.data_schema import is_varied
 from dql.config.yaml_text import parse_yaml
 from dql.errors import UserError
 from dql.results.published import read_rows
@@ -63,8 +64,11 @@ def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any
 
 
 def resolved_table(project: Project, table: str) -> Iterator[tuple[str, str, dict]]:
-    """Yield task, method and resolved settings of a table's suites, run or not."""
+    """Yield task, method and resolved settings of a table's suites, run or not.
+
+    A variant of a task's data has the task's settings, and no rows of its own.
+    """
     for name in project.table_suites(table):
-        suite = project.suite(name)
-        for task, method in suite.cells():
-            yield task, method, resolved_settings(project, task, method)
+        for task, method in project.suite(name).cells():
+            if not is_varied(task):
+                yield task, method, resolved_settings(project, task, method)

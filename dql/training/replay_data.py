@@ -15,6 +15,7 @@ from dql.core.batch import RowStore
 from dql.core.replay import ReplayStore
 from dql.core.windows import WindowSpec, make_row_store
 from dql.data.datasets import Dataset, load_dataset
+from dql.data.variants import load_variant
 from dql.environments.batch import make_environments
 from dql.errors import UserError
 from dql.results.manifests import read_manifest
@@ -22,8 +23,10 @@ from dql.results.manifests import read_manifest
 
 def load_data(config: RunConfig) -> Dataset:
     """Load the task's data; a run that reads none goes without them."""
-    reads_data = config.online is None or config.online.needs_data
-    return (load_dataset if reads_data else no_data)(config.environment)
+    if config.online and not config.online.needs_data:
+        return no_data(config.environment)
+    is_varied = config.environment.dataset.variant is not None
+    return (load_variant if is_varied else load_dataset)(config.environment)
 
 
 def no_data(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:

@@ -22,7 +22,7 @@ from dql.core.windows import WindowSpec, check_episodes
 from dql.data.datasets import Dataset, transform_rewards
 from dql.errors import UserError
 from dql.files import remove
-from dql.results.fingerprint import training_fingerprint
+from dql.results.fingerprint import code_of_run
 from dql.training.checkpoint import (
     Checkpoint,
     DamagedCheckpointError,
@@ -106,11 +106,10 @@ def run_identity(
     config: RunConfig, dataset: Dataset, start: Checkpoint | None = None
 ) -> dict[str, Any]:
     """Return what a run's checkpoint must share with the run that goes on from it."""
-    environment, is_online = config.environment.environment, config.online is not None
     identity = {
         "config": config.model_dump(mode="json", exclude=IDENTITY_EXCLUDES),
         "dataset": dataset.manifest["digest"],
-        "code": training_fingerprint(config.agent, environment, online=is_online),
+        "code": code_of_run(config.model_dump(mode="json")),
     }
     if start:
         identity["start"] = {"weights": start.digest, "num_gradient_steps": start.step}

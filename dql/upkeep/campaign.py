@@ -18,7 +18,7 @@ from dql.config.project import Project, RunKey, load_project
 from dql.config.scale_schema import Stage
 from dql.errors import UserError
 from dql.results.files import UnusableRunError, read_csv, read_json
-from dql.results.fingerprint import training_fingerprint
+from dql.results.fingerprint import code_of_run
 from dql.results.run_archives import finished_runs
 from dql.results.runs import config_differences
 
@@ -104,7 +104,7 @@ def _describe(project: Project, run: RunKey, directory: Path) -> Finished:
     try:
         wanted = project.run_config(*run)
         differences = config_differences(config, wanted.model_dump(mode="json"))
-        code = training_fingerprint(wanted.agent, wanted.environment.environment)
+        code = code_of_run(wanted.model_dump(mode="json"))
     except UserError as error:
         differences, code = [str(error)], ""
     on_gpu = made["device"] != "cpu"

@@ -97,16 +97,16 @@ def was_made_by_other_code(folder: Path) -> bool:
     """Tell whether a run's code fingerprint is another than today's code has."""
     from dql.agents.registry import SETTINGS
     from dql.results.files import UnusableRunError, read_json
-    from dql.results.fingerprint import training_fingerprint
+    from dql.results.fingerprint import code_of_run
 
     try:
         config = read_json(folder / paths.CONFIG_FILE)
         made = read_json(folder / paths.PROVENANCE_FILE)
-        agent, environment = config["agent"], config["environment"]["environment"]
-        made_by = made["code_fingerprint"]
-    except (UnusableRunError, KeyError, TypeError):
+        if config["agent"] not in SETTINGS:
+            return True
+        return made["code_fingerprint"] != code_of_run(config)
+    except (UnusableRunError, KeyError, TypeError, AttributeError):
         return True
-    return agent not in SETTINGS or made_by != training_fingerprint(agent, environment)
 
 
 def check_gpu_leases() -> Iterator[Finding]:

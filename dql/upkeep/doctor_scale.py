@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dql import paths
+from dql.config.data_schema import base_task
 from dql.upkeep.findings import Finding, ok, problem, warning
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def missing_bytes(project: Project) -> float:
         if not (folder / paths.PROVENANCE_FILE).is_file():
             suite = project.task(task).suite
             needed += RUN_BYTES.get(suite, OTHER_RUN_BYTES)
-        tasks.add(task)
+        tasks.add(base_task(task))  # of a variant no row is stored
     for task in tasks:
         dataset = project.task(task).dataset
         if dataset.source == "bandit" or paths.dataset_manifest(task).is_file():
@@ -87,7 +88,7 @@ def check_d4rl_files(scale: str | None = None) -> Iterator[Finding]:
     project = load_project(scale=scale)
     tasks = [n for n, task in project.tasks.items() if task.dataset.source == "d4rl"]
     here = {n for n in tasks if paths.dataset_manifest(n).is_file()}
-    trained = {task for task, _, _ in project.runs()}
+    trained = {base_task(task) for task, _, _ in project.runs()}
     absent = [project.task(name) for name in tasks if name in trained - here]
     text = f"{len(here)} of {len(tasks)} datasets here"
     if not absent:

@@ -19,7 +19,7 @@ from dql.config.project import RunKey
 from dql.errors import UserError
 from dql.files import locked, write_bytes, write_json
 from dql.results.files import read_json
-from dql.results.fingerprint import training_fingerprint
+from dql.results.fingerprint import code_of_run
 from dql.results.manifests import check_manifest
 from dql.results.restored import digests, is_restored, recipe_difference
 from dql.results.run_archives import (
@@ -102,9 +102,8 @@ def is_of_other_code(files: Mapping[str, bytes]) -> bool:
     """Tell whether a run was trained by other code than today's."""
     config = json.loads(files[paths.CONFIG_FILE])
     made = json.loads(files[paths.PROVENANCE_FILE])
-    environment = config["environment"]["environment"]
     try:
-        code = training_fingerprint(config["agent"], environment)
+        code = code_of_run(config)
     except OSError:  # an agent that is no more
         return True
     return made["code_fingerprint"] != code

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from dql.config.data_schema import PolicyPart
 from dql.config.project import load_project
-from dql.config.schema import DatasetConfig, PolicyPart, TaskConfig
+from dql.config.schema import DatasetConfig, TaskConfig
 from dql.data import remade
 from dql.data.checks import dataset_state, verify
 from dql.data.d4rl_facts import published_moments, return_facts, state_moments

@@ -23,10 +23,13 @@ from dql.figures.registry import SUITE_FIGURES, draw_suite_figure
 from dql.figures.suite_cells import SuiteCells, curve_interval
 from dql.figures.suite_selection import (
     compared_cells,
+    data_series,
+    eta_cells,
     expert_cells,
     online_cells,
     other_cells,
     sweeps,
+    varied_cells,
 )
 from dql.results.cells import aggregate_cell
 
@@ -35,7 +38,11 @@ METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
 LOSSES = (0.2, 0.1, 0.3)
 """Stop at the third; the second lowest is the first: step 100."""
 
-COMPARING = [k for k, figure in SUITE_FIGURES.items() if k == figure.module != "sweeps"]
+COMPARING = [
+    kind
+    for kind, figure in SUITE_FIGURES.items()
+    if kind == figure.module and kind not in ("sweeps", "noise")
+]
 """Kinds that any suite with cells has."""
 
 
@@ -446,3 +453,67 @@ def test_online_continuations_have_a_figure_of_their_own():
     assert other_cells(cells) == [] and sweeps(cells) == {}
     assert "local_online" in figures.suite_figures("local", cells)
     assert "local_online" not in figures.suite_figures("local", offline)
+
+
+VARIANTS = [
+    f"{TASKS[0]}@{variant}"
+    for variant in ("random_share=0.1", "random_share=0.5", "episode_share=0.01")
+]
+
+
+def test_variants_of_the_data_are_in_one_figure_and_in_no_other():
+    plain = [(task, name) for task in TASKS for name in ("td3_bc", "iql", "awr")]
+    varied = [(task, name) for task in VARIANTS for name in ("td3_bc", "iql")]
+    other = [(f"{VARIANTS[0]},seed=1", "td3_bc")]
+    etas = [(VARIANTS[0], f"diffusion_ql@eta={eta}") for eta in (0, 1, 2)]
+    cells = [*plain, *varied, *other, *etas]
+    assert compared_cells(cells) == plain
+    assert other_cells(cells) == [] and sweeps(cells) == {} and eta_cells(cells) == []
+    # The task itself is the level without noise, of the methods that a variant has.
+    base = [cell for cell in plain if cell[0] == TASKS[0] and cell[1] != "awr"]
+    assert varied_cells(cells) == [*base, *varied, *etas]
+    assert data_series(cells) == {
+        (TASKS[0], "random_share"): {TASKS[0]: 0, VARIANTS[0]: 0.1, VARIANTS[1]: 0.5},
+        (TASKS[0], "episode_share"): {TASKS[0]: 1, VARIANTS[2]: 0.01},
+    }
+    assert "local_noise" in figures.suite_figures("local", cells)
+    assert "local_noise" not in figures.suite_figures("local", plain)
+
+
+def test_one_level_alone_is_no_series():
+    cells = [(TASKS[1], "iql"), (VARIANTS[0], "iql"), (VARIANTS[2], "iql")]
+    assert data_series(cells) == {} and varied_cells(cells) == []
+
+
+def test_noise_is_drawn_with_seeds_means_and_intervals_at_each_level(tmp_path):
+    tasks = [TASKS[0], *VARIANTS]
+    files = [write_cell(tmp_path, task, name, 2) for task in tasks for name in METHODS]
+    figure = drawn("noise", files)
+    shares, sizes = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == [TASKS[0]] * 2
+    assert "random actions, %" in shares.get_xlabel()
+    labels = [[tick.get_text() for tick in a.get_xticklabels()] for a in figure.axes]
+    assert labels == [["0", "10", "50"], ["1", "100"]]
+    lines = [line for line in shares.get_lines() if len(line.get_xdata()) == 3]
+    assert len(lines) == len(METHODS)
+    # The last evaluation of a method is 1.5 times its number of 1,000, in per cent.
+    for line, best in zip(lines, METHODS.values(), strict=True):
+        assert line.get_ydata() == pytest.approx([0.15 * best] * 3, abs=1e-3)
+        assert line.get_xdata() == pytest.approx([0, 0.1, 0.5], abs=0.01)
+    dots = [line for line in shares.get_lines() if line.get_marker() == "."]
+    assert len(dots) == 3 * len(METHODS) and len(dots[0].get_xdata()) == 2
+    assert "without noise" in printed(figure)
+    assert sorted(sizes.get_xticks()) == [-2, 0]
+
+
+def test_noise_of_short_runs_is_titled_too_short_and_none_says_so(
+    tmp_path, monkeypatch
+):
+    files = [write_cell(tmp_path, task, "iql") for task in (TASKS[0], *VARIANTS)]
+    titles = []
+    monkeypatch.setattr(style, "add_title", lambda _, title: titles.append(title))
+    for min_steps in (50_000, 300):
+        draw_suite_figure("noise", files, [tmp_path / "noise.png"], min_steps)
+    assert ["too short to rank" in title for title in titles] == [True, False]
+    none = drawn("noise", [write_cell(tmp_path, TASKS[1], "iql")])
+    assert "No kind of variant has runs of two levels." in printed(none)

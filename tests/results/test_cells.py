@@ -7,9 +7,11 @@ import shutil
 import pytest
 from stored_results import make_config, write_manifest, write_run
 
+from dql import paths
 from dql.config.schema import TaskConfig
 from dql.config.validation import validate
 from dql.errors import UserError
+from dql.results.cell_facts import describe_namesake
 from dql.results.cells import aggregate_cell
 from dql.tables.cells import exclusion_notes
 
@@ -361,3 +363,14 @@ def test_runs_on_the_same_recipes_data_of_two_processors_are_one_cell(tmp_path):
     cell = aggregate_cell(configs, folders, tmp_path / "cell.json", **options)
     assert cell["seeds"] == [0]
     assert "trained on other data" in cell["left_out"][0]["reason"]
+
+
+def test_a_variant_of_remade_data_has_no_paper_number_beside_it():
+    dataset = {"source": "remade"}
+    config = {"environment": {"namesake": "hopper-medium-v2", "dataset": dataset}}
+    plain = describe_namesake({"method": "diffusion_ql"}, config, paths.PUBLISHED)
+    assert plain["published"]["score"] == 90.5
+    dataset["variant"] = {"random_share": 0.3}
+    assert (
+        describe_namesake({"method": "diffusion_ql"}, config, paths.PUBLISHED) is None
+    )

@@ -9,6 +9,7 @@ from dql.config.project import load_project
 from dql.results import fingerprint
 from dql.results.fingerprint import (
     code_fingerprint,
+    code_of_run,
     import_closure,
     run_parameters,
     training_fingerprint,
@@ -100,6 +101,20 @@ def test_run_parameters_tell_settings_apart_but_not_seeds_and_labels():
 def test_modules_of_the_configuration_do_not_count_the_resolved_run_does():
     modules = import_closure(["dql.training.loop", "dql.agents.diffusion_ql"])
     assert not {name for name in modules if name.startswith("dql.config.")}
+
+
+def test_the_code_of_variants_counts_for_runs_on_variants_alone(edit):
+    project = load_project(scale="quick")
+    name = "local-hopper-medium-expert"
+    runs = [
+        project.run_config(task, "td3_bc", 0).model_dump(mode="json")
+        for task in (name, f"{name}@episode_share=0.1")
+    ]
+    before = [code_of_run(run) for run in runs]
+    edit("data/variants.py", lambda text: f"{text}\nCHANGED = 1\n")
+    after = [code_of_run(run) for run in runs]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 def test_the_code_of_interaction_counts_for_online_runs_alone(edit):

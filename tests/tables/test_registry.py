@@ -15,7 +15,7 @@ from dql.results.cells import aggregate_cell
 from dql.tables.d4rl import write_d4rl_table
 from dql.tables.files import Block, Table, escape_latex, write_table
 from dql.tables.local import write_local_table
-from dql.tables.registry import METHODS, make_table
+from dql.tables.registry import METHODS, make_table, table_cells, table_runs
 
 
 @pytest.fixture
@@ -254,3 +254,13 @@ def test_columns_of_words_stand_to_the_left_in_every_format(tmp_path):
     assert "| :-- | :-- | --: |" in outputs[0].read_text()
     assert r"\begin{tabular}{llr}" in outputs[1].read_text()
     assert '<td class="words">BC</td><td>1.0</td>' in outputs[2].read_text()
+
+
+@pytest.mark.parametrize("name", ["remade", "mixture", "ablation", "selection"])
+def test_variants_of_data_are_in_no_table(name):
+    """The paper's numbers stand in tables; a variant's data are none of that name."""
+    project = load_project(scale="noise")
+    tasks = {task for task, _ in table_cells(project, name)}
+    assert tasks == {"remade-hopper-medium-expert"}
+    tasks = {task for task, _ in table_runs(project, "stability")}
+    assert tasks == {"remade-hopper-medium-expert"}

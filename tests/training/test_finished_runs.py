@@ -55,7 +55,7 @@ def older(trained, tmp_path, monkeypatch):
 def change_code(monkeypatch):
     """Let today's code have another fingerprint than the run's."""
     module = "dql.training.runs"
-    monkeypatch.setattr(f"{module}.training_fingerprint", lambda *_, **__: "today")
+    monkeypatch.setattr(f"{module}.code_of_run", lambda _: "today")
 
 
 def test_a_run_of_code_that_acts_alike_is_taken_with_its_own_code(older):

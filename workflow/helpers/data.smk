@@ -5,6 +5,8 @@ def behavior_policies(wildcards):
     """Return the policies that a task's data are rolled out with, if any."""
     task = PROJECT.task(wildcards.task)
     environment = task.environment
+    if task.dataset.quality == "random":
+        return []
     if task.dataset.parts:
         names = [part.policy for part in task.dataset.parts]
         return [str(published_weights(name).stored) for name in names]
@@ -79,7 +81,9 @@ def dataset_parameters(wildcards):
         "d4rl": "dql.data.d4rl",
         "minari": "dql.data.minari_remote",
     }[task.dataset.source]
-    if task.environment.startswith("pointmaze"):
+    if task.dataset.quality == "random":
+        maker = "dql.data.random_actions"
+    elif task.environment.startswith("pointmaze"):
         maker = "dql.data.pointmaze"
     if task.dataset.multigoal is not None:
         maker = "dql.data.antmaze"
@@ -93,6 +97,25 @@ def dataset_parameters(wildcards):
         }
         decided += f"-{file_sha256(paths.PUBLISHED / STATES_FILE)[:16]}"
     return f"{fingerprint.code_fingerprint(maker, without=others)}-{decided}"
+
+
+def sources_of_variant(task):
+    """Return the tasks whose rows a variant is made of."""
+    variant = PROJECT.task(task).dataset.variant
+    random = random_task(PROJECT.task(task).environment)
+    return [base_task(task), *([random] if variant and variant.random_share else [])]
+
+
+def variant_manifests(wildcards):
+    """Return the manifests of the data that a variant is made of."""
+    sources = sources_of_variant(wildcards.task)
+    return [str(paths.dataset_manifest(task)) for task in sources]
+
+
+def variant_parameters(wildcards):
+    """Return what decides a variant besides the rows it is made of: code and levels."""
+    variant = PROJECT.task(wildcards.task).dataset.variant.model_dump()
+    return f"{fingerprint.code_fingerprint('dql.data.variants')}-{digest(variant)}"
 
 
 def weights_parameters(wildcards):
@@ -110,6 +133,7 @@ def data_figure_parameters(wildcards):
 DATA_FIGURE_TARGETS = [
     str(paths.figure_file(paths.data_figure(task), extension))
     for task in PROJECT.suite("local").tasks
+    if not is_varied(task)
     if not is_data_gone(task) or is_figure_there(paths.data_figure(task))
     for extension in ("pdf", "png")
 ]
@@ -120,6 +144,7 @@ REMADE = PROJECT.scale.suites.get("remade")
 REMADE_TASKS = [
     task
     for task in (REMADE.tasks if REMADE else [])
+    if not is_varied(task)
     if not is_data_gone(task) or paths.comparison_file(task).is_file()
 ]
 COMPARISON_TARGETS = (

@@ -58,11 +58,10 @@ def of_block(block, files_of):
         return files_of
 
     def files(wildcards):
-        found = [
-            files_of(SimpleNamespace(task=task, method=wildcards.method))
-            for task in block
-        ]
-        return [file for file in found if file]
+        cells = [SimpleNamespace(task=task, method=wildcards.method) for task in block]
+        found = [files_of(cell) for cell in cells]
+        listed = [[one] if isinstance(one, str) else one for one in found]
+        return [file for files in listed for file in files]
 
     return files
 
@@ -87,14 +86,18 @@ def training_manifest(wildcards):
 
 
 def training_data(wildcards):
-    """Return a task's big data file, which must exist but whose date means nothing.
+    """Return a task's big data files, which must exist but whose dates mean nothing.
 
-    A user's own file stands for itself: there is no manifest that changes with it.
+    A variant's are those of the tasks it is made of. A user's own file stands for
+    itself: there is no manifest that changes with it.
     """
     task = PROJECT.task(wildcards.task)
     if task.dataset.source == "file":
         return os.path.relpath(paths.own_file(task.dataset.path))
-    return [] if task.suite == "bandit" else ancient(str(paths.dataset_file(task.name)))
+    if task.suite == "bandit":
+        return []
+    files = map(paths.dataset_file, sources_of_variant(task.name))
+    return [ancient(str(file)) for file in files]
 
 
 def offline_run_files(seeds):
@@ -216,6 +219,8 @@ def training_priority(seeds, block):
 def data_priority(wildcards):
     """Return the priority of making a task's data: just above its first run's."""
     positions = [
-        place for (task, *_), place in CAMPAIGN.items() if task == wildcards.task
+        place
+        for (task, *_), place in CAMPAIGN.items()
+        if wildcards.task in (task, *sources_of_variant(task))
     ]
     return CAMPAIGN_PRIORITY + 2 * max(positions) + 1 if positions else 200

@@ -33,6 +33,7 @@ try:
     from dql.results.restored import is_held, lacks_checkpoint, restored_runs
     from dql.tables import registry as tables
     from dql.config.blocks import task_blocks
+    from dql.config.data_schema import base_task, is_varied, random_task
     from dql.config.online import offline_method
     from dql.config.project import load_project
     from dql.data.d4rl_facts import STATES_FILE
@@ -81,8 +82,15 @@ RUN_FILES = [
     paths.PROVENANCE_FILE,
 ]
 # These are made by no job any more, like files of the source tree.
-RESTORED = {run for run in restored_runs() if run.task in PROJECT.tasks}
-HELD_TASKS = {task for task in PROJECT.tasks if is_held(task)}
+RESTORED = {run for run in restored_runs() if base_task(run.task) in PROJECT.tasks}
+VARIED_TASKS = [
+    task
+    for suite in PROJECT.scale.suites.values()
+    for task in suite.tasks
+    if is_varied(task)
+]
+"""The variants of tasks' data that the scale trains on."""
+HELD_TASKS = {task for task in [*PROJECT.tasks, *VARIED_TASKS] if is_held(task)}
 SUITE_RUN_FILES = {
     suite: RUN_FILES + ([paths.SAMPLES_FILE] if suite == "bandit" else [])
     for suite in PROJECT.scale.suites

@@ -72,6 +72,31 @@ rule generate_dataset:
         "dql data generate {wildcards.task:q} {params.options} > {log:q} 2>&1"
 
 
+rule vary_dataset:
+    input:
+        variant_manifests,
+        training_data,
+    output:
+        "results/datasets/{task}.json",
+    log:
+        "results/logs/datasets/{task}.log",
+    wildcard_constraints:
+        task=any_of([task for task in VARIED_TASKS if task not in HELD_TASKS]),
+    priority: data_priority
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=grows_by_attempt(4000),
+        runtime=30,
+    params:
+        made_by=variant_parameters,
+        options=scale_options,
+    message:
+        "Describe the variant {wildcards.task}, of which no row is stored"
+    shell:
+        "dql data generate {wildcards.task:q} {params.options} > {log:q} 2>&1"
+
+
 rule fetch_dataset:
     output:
         "results/datasets/{task}.json",

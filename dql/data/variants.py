@@ -1,0 +1,208 @@
+"""Variants of a task's data: fewer episodes, random actions among them, noise on them.
+
+The rows are made of the task's own whenever they are loaded. On disk a variant is a
+manifest, whose digest every load is held to. All is drawn by addresses, as in training:
+a variant's seed and the name of what is drawn. So levels of one kind share their draws,
+a smaller share is a part of a larger one, and runs of all seeds see the same rows.
+
+What can be changed in recorded rows without a simulator is their labels, and that is
+what the noise does. Noise on an action stays without effect: reward and next
+observation are those that the recorded action led to. What another action would have
+led to cannot be known, so transitions of random actions are not made of recorded ones:
+they replace them and come from random actions' own episodes in the same simulator
+(`dql.data.random_actions`), each as often as the share asks for where those are fewer.
+Policies are evaluated without any of it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dql import paths
+from dql.config.data_schema import DatasetConfig, DataVariant, base_task, random_task
+from dql.data.datasets import ARRAYS, Dataset, check_digest, digest, load_dataset
+from dql.results.manifests import check_asked_for, read_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from dql.config.schema import TaskConfig
+
+DIGITS = 6
+"""Of a deviation: processors differ in the order of sums, rows should not."""
+OF_THE_BASE = (
+    "source", "licence", "reference_scores", "environment", "horizon", "physics",
+    "generator", "minari_id", "file_sha256", "url",
+)  # fmt: skip
+"""Keys that a variant's manifest repeats from its base's."""
+
+
+def load_variant(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
+    """Load a variant's transitions: those that its manifest describes."""
+    manifest = read_manifest(task, root)
+    check_asked_for(task, manifest)
+    dataset = replace(_made_rows(task, root), manifest=manifest)
+    check_digest(dataset, task, root / paths.minari_id(task.name))
+    return dataset
+
+
+def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
+    """Write the manifest of a variant, of which no row is stored; return it.
+
+    The base's data, and random actions' where the variant has some, must be there.
+    """
+    made, sources = _made_rows(task, root), _sources(task, root)
+    base, variant = sources[0], task.dataset.variant
+    changes = ", ".join(
+        f"{key} {value:g}"
+        for key, value in variant.model_dump(exclude_defaults=True).items()
+    )
+    manifest = {
+        "task": task.name,
+        "digest": digest(made),
+        "description": f"{base_task(task.name)} with {changes}",
+        "variant": variant.model_dump(mode="json"),
+        "made_from": {one["task"]: one["digest"] for one in sources},
+        "num_transitions": len(made),
+        "num_training_transitions": len(made),
+        "num_episodes": int(episode_starts(made).sum()),
+        **{key: base[key] for key in OF_THE_BASE if key in base},
+    }
+    write_manifest(manifest, root)
+    return manifest
+
+
+def vary(dataset: Dataset, variant: DataVariant, random: Dataset | None) -> Dataset:
+    """Return the rows of a variant; `random` are those of random actions, if needed."""
+    if variant.episode_share < 1:
+        dataset = _with_fewer_episodes(dataset, variant)
+    if variant.random_share > 0:
+        dataset = _with_random_actions(dataset, variant, random)
+    if variant.observation_noise > 0:
+        dataset = _with_observation_noise(dataset, variant)
+    if variant.action_noise > 0:
+        noise = _normal(variant, "action", dataset.actions.shape)
+        noisy = dataset.actions + np.float32(variant.action_noise) * noise
+        dataset = replace(dataset, actions=np.clip(noisy, -1.0, 1.0))
+    if variant.reward_noise > 0:
+        noise = _normal(variant, "reward", dataset.rewards.shape)
+        scale = variant.reward_noise * deviations(dataset.rewards)
+        noisy = dataset.rewards + scale.astype(np.float32) * noise
+        dataset = replace(dataset, rewards=noisy)
+    return dataset
+
+
+def episode_starts(dataset: Dataset) -> np.ndarray:
+    """Tell at which rows an episode begins, (n,).
+
+    Flat rows do not say. One goes on where the row before is not terminal and leads to
+    this row's observation.
+    """
+    starts = np.ones(len(dataset), dtype=bool)
+    leads_on = dataset.next_observations[:-1] == dataset.observations[1:]
+    starts[1:] = (dataset.terminations[:-1] > 0) | ~leads_on.all(axis=1)
+    return starts
+
+
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each column, (n, d) to (d,), to `DIGITS`."""
+    found = np.atleast_1d(values.std(axis=0, dtype=np.float64))
+    return np.array([float(f"{one:.{DIGITS}g}") for one in found])
+
+
+def _with_fewer_episodes(dataset: Dataset, variant: DataVariant) -> Dataset:
+    """Keep a share of the episodes, at least one, in their order."""
+    order, lengths = _shuffled_episodes(dataset, variant, "episode")
+    chosen = order[: max(1, round(variant.episode_share * len(order)))]
+    quota = np.zeros_like(lengths)
+    quota[chosen] = lengths[chosen]
+    return _first_rows(dataset, lengths, quota)
+
+
+def _with_random_actions(
+    dataset: Dataset, variant: DataVariant, random: Dataset
+) -> Dataset:
+    """Replace a share of the rows, episode by episode, by those of random actions."""
+    num_random = round(variant.random_share * len(dataset))
+    order, lengths = _shuffled_episodes(dataset, variant, "random")
+    # The share that a row limit leaves of each episode: all, the last one's rest, none.
+    before = np.cumsum(lengths[order]) - lengths[order]
+    left = np.clip(len(dataset) - num_random - before, 0, lengths[order])
+    quota = np.zeros_like(lengths)
+    quota[order] = left
+    kept = _first_rows(dataset, lengths, quota)
+    rows = np.arange(num_random) % len(random)
+    joined = {
+        name: np.concatenate([getattr(kept, name), getattr(random, name)[rows]])
+        for name in ARRAYS
+    }
+    return Dataset(**joined)
+
+
+def _shuffled_episodes(
+    dataset: Dataset, variant: DataVariant, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the episodes in random order, and the length of each, both (E,)."""
+    starts = np.flatnonzero(episode_starts(dataset))
+    lengths = np.diff(starts, append=len(dataset))
+    return _generator(variant, name).permutation(len(starts)), lengths
+
+
+def _first_rows(dataset: Dataset, lengths: np.ndarray, quota: np.ndarray) -> Dataset:
+    """Keep the first `quota` rows of each episode, (E,)."""
+    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    is_kept = np.arange(len(dataset)) - begins < np.repeat(quota, lengths)
+    return Dataset(**{name: getattr(dataset, name)[is_kept] for name in ARRAYS})
+
+
+def _with_observation_noise(dataset: Dataset, variant: DataVariant) -> Dataset:
+    """Disturb what was observed; an observation that two rows share stays one."""
+    scale = variant.observation_noise * deviations(dataset.observations)
+    scale, shape = scale.astype(np.float32), dataset.observations.shape
+    goes_on = np.flatnonzero(~episode_starts(dataset)[1:])
+    observations = dataset.observations + scale * _normal(variant, "now", shape)
+    following = dataset.next_observations + scale * _normal(variant, "next", shape)
+    following[goes_on] = observations[goes_on + 1]
+    return replace(dataset, observations=observations, next_observations=following)
+
+
+def _normal(variant: DataVariant, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return _generator(variant, name).standard_normal(shape, dtype=np.float32)
+
+
+def _generator(variant: DataVariant, name: str) -> np.random.Generator:
+    return np.random.default_rng([variant.seed, zlib.crc32(name.encode())])
+
+
+def _made_rows(task: TaskConfig, root: Path) -> Dataset:
+    """Load what a variant is made of, and make it."""
+    base, *random = [load_dataset(one, root) for one in _source_tasks(task, root)]
+    return vary(base, task.dataset.variant, *(random or [None]))
+
+
+def _sources(task: TaskConfig, root: Path) -> list[dict[str, Any]]:
+    return [read_manifest(one, root) for one in _source_tasks(task, root)]
+
+
+def _source_tasks(task: TaskConfig, root: Path) -> list[TaskConfig]:
+    """Return the task that a variant is of, and that of random actions if it has some.
+
+    Of these any number will do, so the manifest's is asked for.
+    """
+    recorded = task.dataset.model_copy(update={"variant": None})
+    changes = {"name": base_task(task.name), "dataset": recorded}
+    found = [task.model_copy(update=changes)]
+    if task.dataset.variant.random_share > 0:
+        changes = {
+            "name": random_task(task.environment),
+            "dataset": DatasetConfig(source="local", quality="random"),
+            "behavior": None,
+        }
+        random = task.model_copy(update=changes)
+        size = read_manifest(random, root).get("num_transitions")
+        dataset = random.dataset.model_copy(update={"num_transitions": size})
+        found.append(random.model_copy(update={"dataset": dataset}))
+    return found
