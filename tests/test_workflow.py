@@ -99,16 +99,16 @@ def test_an_online_run_waits_for_the_offline_run_it_goes_on_from(bare):
     assert jobs["train_local_seeds_0"] == jobs["train_local_seeds_1"] == 11
 
 
-def test_tasks_that_are_alike_train_in_one_job(bare):
+def test_tasks_that_are_alike_train_in_one_job(bare, tmp_path):
     target = "results/runs/bandit-corners/bc_mle/seed0/evaluations.csv"
-    sizes = "suites={bandit: {tasks_per_job: 2}}"
-    options = f"--config scale=smoke {shlex.quote(sizes)}"
+    sizes = shlex.quote("suites={bandit: {tasks_per_job: 2}}")
+    options = f"--directory {tmp_path} --config scale=smoke {sizes}"
     printed = run(f"snakemake -n -p {target} {options}", bare)
     assert "Train bc_mle on bandit-axes and bandit-corners, seeds 0_1_2" in printed
     assert "dql train bandit-axes bc_mle --also bandit-corners --seed 0" in printed
     run(f"snakemake --cores 2 {target} {options}", bare)
     for task in ("bandit-axes", "bandit-corners"):
-        found = sorted((bare / "results" / "runs" / task / "bc_mle").glob("*/e*.csv"))
+        found = sorted((tmp_path / "results" / "runs" / task).glob("bc_mle/*/e*.csv"))
         assert [file.parent.name for file in found] == ["seed0", "seed1", "seed2"]
     assert "Nothing to be done" in run(f"snakemake -n {target} {options}", bare)
 
