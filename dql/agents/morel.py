@@ -8,9 +8,9 @@ In the pessimistic MDP an unknown state-action leads to HALT, where an episode e
 others go where one of the models says, each rollout in a model of its own, until the
 horizon. The policy begins as a clone of the data and is then trained in that MDP alone.
 
-Three substitutes: soft actor-critic (`sac.py`) optimises the policy, in place of natural
-policy gradient: each step of the rollouts is one of its batches. Rewards and ends are
-outputs of the models; the released code is given the environment's own functions.
+Three substitutes: soft actor-critic (`sac.py`) optimises the policy in place of natural
+policy gradients, each step of all rollouts one of its batches. Rewards and ends are
+outputs of the models, where the released code is given the environment's functions.
 Rollouts begin in any state of the data, an option there, not in first states only.
 """
 
@@ -167,7 +167,7 @@ class MoReL(SAC):
         return self.temperature * mean_per_run(sample.log_density) - likelihood
 
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
-        """Learn the models, or measure them, or play in them; step actor and critics."""
+        """Fit the models, measure them or play in them; then step actor and critics."""
         outputs = self.actor(batch.observations)
         likelihood = mean_per_run(log_density(*outputs, batch.actions))
         metrics = {"actor/bc_loss": -likelihood.detach()}
