@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dql.agents.ranges import Interval, NonNegative, Number, Size, Steps, StepSize
+from dql.agents.ranges import (
+    Expectile,
+    Interval,
+    LogScale,
+    NonNegative,
+    Number,
+    Size,
+    Steps,
+    StepSize,
+)
 from dql.agents.regularized_settings import SACSettings
 
 
@@ -30,3 +39,32 @@ class MoReLSettings(SACSettings):
     to -kappa discount / (1 - discount)."""
     horizon: Size = 700
     num_rollouts: Size = 200  # 50 in each model
+
+
+@dataclass(frozen=True, kw_only=True)
+class DOSERSettings(SACSettings):
+    """DOSER (Wang et al., 2026); its release's values for hopper-medium.
+
+    What differs by task there stands in `workflow/config/methods.yaml`.
+    """
+
+    actor_num_hidden_layers: Size = 3
+    log_std_min: LogScale = -5.0
+    policy_interval: Interval = 2
+    """Gradient steps between two of the policy and of all targets."""
+    model_learning_rate: StepSize = 3e-4  # both denoisers and the dynamics
+    pretraining_steps: Steps = 100_000  # of the same three
+    survey_steps: Interval = 4_000
+    """Then steps in which both thresholds are found: a pass over a million rows."""
+    threshold_quantile: Expectile = 0.99  # percentile / 100, of the data's errors
+    num_action_levels: Size = 1
+    num_state_levels: Size = 10
+    """Levels of noise over which an error is averaged."""
+    num_action_samples: Size = 10
+    """Of the behaviour in every state: its best is what an action is held to."""
+    num_sampling_steps: Size = 100
+    expectile: Expectile = 0.9  # of V
+    smallest_q: Number = -125.0  # Q_min, by environment
+    suppression_coefficient: NonNegative = 0.001  # beta
+    compensation_coefficient: NonNegative = 0.001  # lambda
+    compensation_scale: NonNegative = 0.9  # eta

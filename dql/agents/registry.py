@@ -55,6 +55,7 @@ SETTINGS: dict[str, type] = {
     "brac": regularized_settings.BRACSettings,
     "fisher_decorator": generative_settings.FisherDecoratorSettings,
     "pcbf": generative_settings.PCBFSettings,
+    "doser": model_settings.DOSERSettings,
     "fql": regularized_settings.FQLSettings,
     "decision_transformer": sequence_settings.DecisionTransformerSettings,
     "diffuser": sequence_settings.DiffuserSettings,

@@ -29,6 +29,7 @@ from dql.agents.squashed_actor_critic import (
 from dql.core.batch import Batch
 from dql.core.losses import mean_per_run, twin_critic_loss
 from dql.core.noise import Draw
+from dql.core.policy_networks import GaussianActor
 
 
 class SAC(SquashedActorCritic):
@@ -51,10 +52,15 @@ class SAC(SquashedActorCritic):
         """Return what an entropy of 1 is worth, (R,)."""
         return self.log_temperature.value[:, 0].detach().exp()
 
+    @property
+    def backup_actor(self) -> GaussianActor:
+        """Return the policy that the target's next action is drawn from."""
+        return self.actor
+
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
         """Return min_j Q'_j(s', a') - temperature log pi(a' | s'), (R, B)."""
         observations = batch.next_observations
-        sample = sample_policy(self.actor, observations, noise["backup_action"])
+        sample = sample_policy(self.backup_actor, observations, noise["backup_action"])
         value = self.target_critic(observations, sample.actions).amin(dim=1)
         return value - self.temperature[:, None] * sample.log_density
 

@@ -63,6 +63,7 @@ class SquashedActorCritic(Agent):
 
     log_std_rule: Literal["clamp", "tanh"] = "clamp"
     """How a policy's deviations keep to their range."""
+    num_critics = 2
 
     def __init__(
         self, spec: AgentSpec, settings: Sequence[SquashedActorCriticSettings]
@@ -76,6 +77,7 @@ class SquashedActorCritic(Agent):
             hidden_dim=self.critic_hidden_dim,
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
+            members=self.num_critics,
         )
         self.actor = self.add_module("actor", actor)
         self.critic = self.add_module("critic", critic)
@@ -91,6 +93,11 @@ class SquashedActorCritic(Agent):
         """Return the width of the critics' layers."""
         return self.settings.hidden_dim
 
+    @property
+    def actor_num_hidden_layers(self) -> int:
+        """Return the depth of a policy."""
+        return self.settings.num_hidden_layers
+
     def make_policy(self) -> GaussianActor:
         """Build a Gaussian of the action before the hyperbolic tangent."""
         return GaussianActor(
@@ -98,7 +105,7 @@ class SquashedActorCritic(Agent):
             self.spec.action_dim,
             self.generators,
             hidden_dim=self.settings.hidden_dim,
-            num_hidden_layers=self.settings.num_hidden_layers,
+            num_hidden_layers=self.actor_num_hidden_layers,
             activation=self.settings.activation,
             log_std_range=(self.settings.log_std_min, self.settings.log_std_max),
             log_std_rule=self.log_std_rule,

@@ -134,7 +134,7 @@ class MLP(nn.Module):
 
 
 class TwinCritic(nn.Module):
-    """Two Q networks per run."""
+    """Two Q networks per run, or as many as `members` says."""
 
     def __init__(
         self,
@@ -146,12 +146,12 @@ class TwinCritic(nn.Module):
         num_hidden_layers: int,
         activation: str,
         layer_norm: bool = False,
+        members: int = 2,
     ) -> None:
         super().__init__()
         dims = [observation_dim + action_dim, *[hidden_dim] * num_hidden_layers, 1]
-        self.mlp = MLP(
-            dims, generators, activation=activation, members=2, layer_norm=layer_norm
-        )
+        extras = {"members": members, "layer_norm": layer_norm}
+        self.mlp = MLP(dims, generators, activation=activation, **extras)
 
     def forward(
         self, observations: Tensor, actions: Tensor, *, frozen: bool = False
@@ -162,7 +162,20 @@ class TwinCritic(nn.Module):
         """
         num_runs, batch_size, _ = observations.shape
         inputs = torch.cat([observations, actions], dim=-1)
-        return self.mlp(inputs, frozen=frozen).view(num_runs, 2, batch_size)
+        q_values = self.mlp(inputs, frozen=frozen)
+        return q_values.view(num_runs, self.mlp.members, batch_size)
+
+
+class TwinValue(nn.Module):
+    """Two networks of V per run, of ReLU layers."""
+
+    def __init__(self, dims: Sequence[int], generators: Generators) -> None:
+        super().__init__()
+        self.mlp = MLP([*dims, 1], generators, activation="relu", members=2)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return V1 and V2 of (R, B, O), (R, 2, B)."""
+        return self.mlp(observations)[..., 0].unflatten(0, (-1, 2))
 
 
 class LogMultiplier(nn.Module):

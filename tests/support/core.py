@@ -115,6 +115,14 @@ SMALL = {
         "num_flow_steps": 3,
         "num_candidates": 3,
     },
+    "doser": {
+        "hidden_dim": 16,
+        "pretraining_steps": 4,
+        "survey_steps": 3,
+        "num_state_levels": 2,
+        "num_action_samples": 3,
+        "num_sampling_steps": 3,
+    },
     "fql": {"hidden_dim": 16, "num_hidden_layers": 2, "num_flow_steps": 4},
     "decision_transformer": {
         "context_length": 4,
