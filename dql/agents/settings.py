@@ -3,7 +3,7 @@
 One frozen dataclass per agent; the defaults are the method's own D4RL values, with
 their source, and their types the ranges (`ranges.py`). A run states only what differs
 (`workflow/config/methods.yaml`). Modules beside it hold those of advantage-weighted, of
-regularised and of diffusion agents.
+regularised, of diffusion and of model-based agents.
 """
 
 from __future__ import annotations
