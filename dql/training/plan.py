@@ -1,6 +1,6 @@
 """What a scale would train, and what that costs on this machine, before it is spent.
 
-Gradient steps of every distinct kind of run are timed here, up to 80 of each:
+Gradient steps of every distinct kind of run are timed here, up to the last 80 of each:
 same agent, dimensions, block size and device as the run itself, on random transitions.
 Evaluation is not in the estimate; neither are downloads and the local datasets.
 """
@@ -127,7 +127,10 @@ def cost_key(run: RunConfig, block_size: int) -> str:
 def measure(
     run: RunConfig, block_size: int, device: torch.device, clock: Clock = perf_counter
 ) -> Cost:
-    """Time steps of a block of such runs; cost is of one run of it."""
+    """Time the last steps of a block of such runs; cost is of one run of it.
+
+    By then an agent that clones or learns models first is through with that.
+    """
     environment = make_environments(run.environment, 1)
     dims = environment.observation_dim, environment.action_dim
     ends = run.environment.horizon == 1
@@ -140,7 +143,8 @@ def measure(
     size = sum(tensor.numel() * tensor.element_size() for tensor in state)
     steps = make_steps(agent, store)
     streams = training_streams(agent, store, run.training.batch_size)
-    seconds = seconds_per_step(steps.take, streams, device, clock)
+    first = run.training.num_gradient_steps // BLOCK_STEPS - NUM_BLOCKS
+    seconds = seconds_per_step(steps.take, streams, device, clock, max(first, 0))
     return Cost(seconds / block_size, size // block_size)
 
 
@@ -174,14 +178,14 @@ def build_agent(
 
 
 def seconds_per_step(
-    take, streams: NoiseStreams, device: torch.device, clock: Clock
+    take, streams: NoiseStreams, device: torch.device, clock: Clock, first: int = 0
 ) -> float:
-    """Return the best mean of a few blocks of noise, the first one left out.
+    """Return the best mean of a few blocks of noise, from `first` on, that left out.
 
     Long ones are as exact in smaller number, and a start is little of a long first one.
     """
     means: list[float] = []
-    for block in range(NUM_BLOCKS):
+    for block in range(first, first + NUM_BLOCKS):
         if sum(means) * BLOCK_STEPS > ENOUGH_SECONDS:
             break
         start = clock()

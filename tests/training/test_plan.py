@@ -79,6 +79,19 @@ def test_cost_is_of_one_run(project):
     assert 0 < company.seconds_per_step < 1
 
 
+@pytest.mark.parametrize(("num_steps", "first"), [(6010, 5920), (30, 0)])
+def test_the_last_steps_of_a_run_are_timed(project, monkeypatch, num_steps, first):
+    """An agent that clones first does not in most of its steps."""
+    taken = []
+    makes = SimpleNamespace(take=lambda step, noise: taken.append(step))
+    monkeypatch.setattr(plan, "make_steps", lambda agent, store: makes)
+    run = project.run_config("bandit-axes", "bc_mle", 0)
+    training = run.training.model_copy(update={"num_gradient_steps": num_steps})
+    plan.measure(run.model_copy(update={"training": training}), 1, CPU)
+    count = plan.NUM_BLOCKS * plan.BLOCK_STEPS
+    assert taken == list(range(first, first + count))
+
+
 def test_it_is_printed(project, fixed_cost, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     plan.print_plan(make_works(project, CPU), CPU)
