@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from dql.agents.agent import AgentSpec, Metrics, Noise, choose_rows
 from dql.agents.model_settings import MoReLSettings
 from dql.agents.sac import SAC
-from dql.agents.squashed_actor_critic import PolicySample, log_density, sample_policy
+from dql.agents.squashed_actor_critic import log_density, sample_policy
 from dql.core.batch import Batch
 from dql.core.dynamics import DynamicsEnsemble, largest_discrepancy
 from dql.core.losses import mean_per_run
@@ -162,10 +162,6 @@ class MoReL(SAC):
             "rollout/end_share": mean_per_run(played.terminations),
         }
 
-    def cloning_loss(self, sample: PolicySample, likelihood: Tensor) -> Tensor:
-        """Return the actor's loss before there is a model to act in, (R,)."""
-        return self.temperature * mean_per_run(sample.log_density) - likelihood
-
     def update(self, batch: Batch, noise: Noise, phase: str) -> Metrics:
         """Fit the models, measure them or play in them; then step actor and critics."""
         outputs = self.actor(batch.observations)
@@ -180,10 +176,7 @@ class MoReL(SAC):
         rows = batch.rewards.shape[1]
         noise = {name: values[:, :rows] for name, values in noise.items()}
         sample = sample_policy(self.actor, batch.observations, noise["action"])
-        if phase == "step":
-            actor_loss = self.actor_loss(batch, sample)
-        else:
-            actor_loss = self.cloning_loss(sample, likelihood)
+        actor_loss = self.actor_loss(batch, sample) if phase == "step" else -likelihood
         critic_loss, found = self.critic_loss(batch, noise)
         metrics |= more | found | self.step_actor_and_critic(actor_loss, critic_loss)
         densities = sample.log_density.detach()
