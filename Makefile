@@ -68,7 +68,7 @@ evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .eviden
 	else $(MAKE) evidence-so-far; exit 1; fi
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
-	@cd .evidence && for verb in aggregate action-samples stability table figure; do \
+	@cd .evidence && for verb in aggregate action-samples stability episode table figure; do \
 	  dql $$verb --all --scale evidence || exit; done && dql claims && \
 	  dql page --scale evidence
 	@dql keep evidence --from .evidence

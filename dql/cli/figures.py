@@ -40,8 +40,8 @@ def figure(
     other suite, as SUITE_NAME: learning_curves, loss_against_score, selection_gap,
     performance_profiles, medium_expert (learning curves of these data alone),
     other_methods (those not run on every task), sweeps (three values of a setting),
-    online (runs that went on with fresh data) and, with three of eta, action_modes.
-    Files go to figures/SUITE.
+    online (runs that went on with fresh data), stills_TASK (what the policies do on a
+    task) and, with three of eta, action_modes. Files go to figures/SUITE.
 
     Example: dql figure local_learning_curves
     """
@@ -71,6 +71,11 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
     if not kind:
         figures.figure_content(name)
         figures.draw_figure(name, bandit_folders(project), outputs)
+    elif kind == figures.STILLS:
+        task = figures.stills_task(name)
+        files = episode_files(project, task, partly=partly)
+        title = f"{suite_name(suite)}: {task}" if suite_name(suite) else task
+        figures.draw_stills(files, outputs, title)
     elif kind == figures.ACTION_MODES:
         samples = action_sample_files(project, suite, partly=partly)
         figures.draw_action_modes(samples, outputs, suite_name(suite))
@@ -127,11 +132,54 @@ def action_sample_files(
     return _present(files, "action samples", partly=partly)
 
 
+def film(
+    task: Annotated[str, typer.Argument(help="A task of tasks.yaml.")],
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Make an animated GIF of what the policies trained on a task do.
+
+    From the episodes that dql episode has recorded, a row a method. Of hopper, walker2d
+    and halfcheetah; figures/films/TASK.gif.
+
+    Example: dql film local-hopper-medium-expert
+    """
+    project = load(scale, changes)
+    from dql.figures.film import write_film
+    from dql.results.episodes import read_episode
+
+    files = episode_files(project, task, partly=True)
+    write_film(list(map(read_episode, files)), paths.film_file(task))
+    logger.info("%s", paths.film_file(task))
+
+
+def episode_files(project: Project, task: str, *, partly: bool = False) -> list[Path]:
+    """List the recorded episodes of a task's figure; `partly`, those there."""
+    from dql.figures.registry import stills_cells
+    from dql.results.restored import lacks_checkpoint
+
+    cells = stills_cells(task, project.cells([project.task(task).suite]))
+    if not cells:
+        raise UserError(
+            f"no method that is compared runs on task '{task}' at scale "
+            f"'{project.config.scale}'; another scale may: --scale paper"
+        )
+    runs = [(*cell, min(project.seeds(*cell))) for cell in cells]
+    files = [
+        paths.episode_file(*run)
+        for run in runs
+        if paths.episode_file(*run).is_file() or not lacks_checkpoint(run)
+    ]
+    return _present(files, "recorded episodes", partly=partly)
+
+
 def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:
     """Return the files; where some (`partly`: all) are missing, say so."""
     missing = [str(file) for file in files if not file.is_file()]
     if partly and len(missing) < len(files):
         return [file for file in files if file.is_file()]
+    if not files:
+        raise UserError(f"no run has a checkpoint of which {what} could be made")
     if missing:
         raise UserError(
             f"{len(missing)} of {len(files)} {what} are not there; make them with: "

@@ -22,6 +22,7 @@ TITLES = {
     "medium_expert": "0 learning curves on medium-expert data",
     "other_methods": "6 learning curves of methods not run on every task",
     "online": "8 going on with fresh data",
+    "stills": "9 what the policies do",
     "sweeps": "7 eta, N and other settings, one at a time",
 }
 """A bandit's figure, or a kind of a suite's figures, by name."""

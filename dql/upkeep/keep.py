@@ -32,6 +32,7 @@ KEPT_FOLDERS = (
     paths.BANDIT,
     paths.ACTION_SAMPLES,
     paths.STABILITY,
+    paths.EPISODES,
     paths.TABLES,
     paths.CELLS,
     paths.COMPARISONS,

@@ -23,6 +23,7 @@ VERBS = [
     "aggregate",
     "table",
     "figure",
+    "film",
     "plan",
     "keep",
     "record",
@@ -36,6 +37,7 @@ VERBS = [
     "adopt",
     "restore",
     "stability",
+    "episode",
     "action-samples",
 ]
 GROUPS = {
