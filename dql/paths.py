@@ -29,6 +29,7 @@ BANDIT = RESULTS / "bandit"
 ACTION_SAMPLES = RESULTS / "action_samples"
 STABILITY = RESULTS / "stability"
 EPISODES = RESULTS / "episodes"
+WAYS = RESULTS / "ways"
 RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
@@ -108,6 +109,11 @@ def stability_file(task: str, method: str, seed: int) -> Path:
 def episode_file(task: str, method: str, seed: int) -> Path:
     """Return the recorded median episode of a run's last evaluation."""
     return EPISODES / task / method / f"seed{seed}.npz"
+
+
+def ways_file(task: str, method: str, seed: int) -> Path:
+    """Return which of several ways the last policy of a run takes, by episode."""
+    return WAYS / task / method / f"seed{seed}.csv"
 
 
 def table_file(name: str, extension: str) -> Path:

@@ -1,4 +1,4 @@
-"""What is asked of finished policies: action-samples, stability, episode."""
+"""What is asked of finished policies: action-samples, stability, episode, ways."""
 
 from __future__ import annotations
 
@@ -128,6 +128,40 @@ def episode(
         return
     run = project.run_config(task, method, seed)
     store_episode(run, paths.run_directory(task, method, seed))
+
+
+def ways(
+    task: OneTask = None,
+    method: OneMethod = None,
+    seed: Seed = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that the figures of ways show.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Count which of two equally good ways a finished run's last policy takes.
+
+    Ten starts, ten episodes from each, with one candidate and as many as the run was
+    evaluated with. Writes results/ways/TASK/METHOD/seedS.csv, a row per episode, for
+    the figure SUITE_ways. --all takes the runs that have finished.
+
+    Example: dql ways local-pointmaze-twoways diffusion_ql --scale twoways
+    """
+    check_one_or_all("ways", task, method, every)
+    project = load(scale, changes)
+    import torch
+
+    from dql.diagnostics.ways import store_ways
+    from dql.figures.registry import way_cells
+
+    torch.set_num_threads(1)
+    if every:
+        cells = way_cells(project.cells(project.scale.suites))
+        _measure_finished(project, cells, paths.ways_file, store_ways)
+        return
+    run = project.run_config(task, method, seed)
+    store_ways(run, paths.run_directory(task, method, seed))
 
 
 def _measure_finished(

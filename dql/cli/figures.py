@@ -41,7 +41,8 @@ def figure(
     performance_profiles, medium_expert (learning curves of these data alone),
     other_methods (those not run on every task), sweeps (three values of a setting),
     online (runs that went on with fresh data), stills_TASK (what the policies do on a
-    task) and, with three of eta, action_modes. Files go to figures/SUITE.
+    task), ways (kept of two, in pointmaze-twoways) and, with three of eta,
+    action_modes. Files go to figures/SUITE.
 
     Example: dql figure local_learning_curves
     """
@@ -76,6 +77,8 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
         files = episode_files(project, task, partly=partly)
         title = f"{suite_name(suite)}: {task}" if suite_name(suite) else task
         figures.draw_stills(files, outputs, title)
+    elif kind == figures.WAYS:
+        _draw_ways(project, suite, outputs, partly=partly)
     elif kind == figures.ACTION_MODES:
         samples = action_sample_files(project, suite, partly=partly)
         figures.draw_action_modes(samples, outputs, suite_name(suite))
@@ -83,6 +86,27 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
         cells = cell_files(project, suite, kind, partly=partly)
         min_steps = project.config.min_steps_to_rank
         figures.draw_suite_figure(kind, cells, outputs, min_steps)
+
+
+def _draw_ways(
+    project: Project, suite: str, outputs: list[Path], *, partly: bool
+) -> None:
+    """Draw how many of a task's equally good ways a suite's policies keep."""
+    from dql.figures import registry as figures
+    from dql.tables.suite_titles import suite_name
+
+    cells = figures.way_cells(project.cells([suite]))
+    if not cells:
+        raise UserError(
+            f"suite '{suite}' has no task with equally good ways at scale "
+            f"'{project.config.scale}'; --scale twoways has"
+        )
+    runs = [(*cell, seed) for cell in cells for seed in project.seeds(*cell)]
+    files = _present([paths.ways_file(*run) for run in runs], "ways", partly=partly)
+    steps = project.suite(suite).training.num_gradient_steps
+    labels = {method: project.label(method) for _, method in cells}
+    title = f"{suite_name(suite)}: two equally good ways, {steps:,} gradient steps"
+    figures.draw_ways(files, labels, outputs, title)
 
 
 def cell_files(

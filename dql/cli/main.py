@@ -60,6 +60,7 @@ for verb in (
     results.provenance,
     diagnostics.stability,
     diagnostics.episode,
+    diagnostics.ways,
     upkeep.doctor,
     upkeep.gc,
     upkeep.record,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dql import paths
-from dql.config.schema import RunConfig
+from dql.config.schema import RunConfig, Settings
 from dql.environments.batch import BatchEnvironment, make_environments
 from dql.environments.views import is_maze, is_runner
 from dql.errors import UserError
@@ -34,12 +34,13 @@ class RecordedEnvironments:
     """A batch of environments that remembers where every episode's bodies were.
 
     `tracks[e]` lists the generalised positions (Q,) of episode e, the start first.
+    `num_repeats` episodes in a row begin alike, as the first of them would.
     """
 
     is_shareable = False
 
-    def __init__(self, environments: BatchEnvironment) -> None:
-        self._environments = environments
+    def __init__(self, environments: BatchEnvironment, num_repeats: int = 1) -> None:
+        self._environments, self._num_repeats = environments, num_repeats
         self.observation_dim = environments.observation_dim
         self.action_dim = environments.action_dim
         self.num_environments = environments.num_environments
@@ -52,7 +53,8 @@ class RecordedEnvironments:
         """Start episodes, and their tracks; all of them (see `BatchEnvironment`)."""
         if chosen is not None:
             raise ValueError("recorded episodes start together")
-        observations = self._environments.reset(seeds)
+        first = [seeds[n - n % self._num_repeats] for n in range(len(seeds))]
+        observations = self._environments.reset(first)
         self.tracks = [[place] for place in self._positions().copy()]
         return observations
 
@@ -101,11 +103,17 @@ def store_episode(config: RunConfig, directory: Path) -> Path:
     return output
 
 
-def play_recorded(run: Run, count: int) -> tuple[Evaluation, RecordedEnvironments]:
-    """Let a run's last policy play its evaluation's first `count` episodes."""
+def play_recorded(
+    run: Run, count: int, changes: Settings | None = None, *, num_repeats: int = 1
+) -> tuple[Evaluation, RecordedEnvironments]:
+    """Let a run's last policy play its evaluation's first `count` episodes.
+
+    With some settings changed, and each start played several times in a row.
+    """
     store = make_store([run], torch.device("cpu"))
-    recorded = RecordedEnvironments(make_environments(run.config.environment, count))
-    agent = policy(run, {}, store)
+    environments = make_environments(run.config.environment, count)
+    recorded = RecordedEnvironments(environments, num_repeats)
+    agent = policy(run, changes or {}, store)
     played = evaluate(agent, [recorded], run.first_step + run.step)[0]
     return played, recorded
 

@@ -54,6 +54,11 @@ STILLS = "stills"
 STILLS_SUITES = ("local", "remade", "gym", "antmaze", "minari")
 """Suites of environments that are drawn from positions: runners and mazes."""
 
+WAYS = "ways"
+"""One more kind, for suites with a task of `WAYS_ENDING`: `way_cells`."""
+
+WAYS_ENDING = "-twoways"
+
 ACTION_MODES = "action_modes"
 """One more kind, for suites where a task has enough values of eta: `eta_cells`."""
 
@@ -77,7 +82,7 @@ def split_suite_figure(name: str) -> tuple[str, str] | None:
     suites = set(get_args(SuiteName)) - {"bandit"}
     if kind.startswith(f"{STILLS}_") and suite in STILLS_SUITES:
         return suite, STILLS
-    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES)
+    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES, WAYS)
     return (suite, kind) if suite in suites and is_kind else None
 
 
@@ -99,10 +104,16 @@ def suite_figures(suite: str, cells: Sequence[tuple[str, str]]) -> list[str]:
     """Return the figures that a suite with these cells has."""
     kinds = [kind for kind, figure in SUITE_FIGURES.items() if figure.cells(cells)]
     kinds += [ACTION_MODES] if eta_cells(cells) else []
+    kinds += [WAYS] if way_cells(cells) else []
     names = [suite_figure(suite, kind) for kind in kinds]
     tasks = dict.fromkeys(task for task, _ in compared_cells(cells))
     shown = tasks if suite in STILLS_SUITES else ()
     return names + [stills_figure(suite, task) for task in shown]
+
+
+def way_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the cells of tasks with several equally good ways."""
+    return [cell for cell in cells if cell[0].endswith(WAYS_ENDING)]
 
 
 def stills_cells(task: str, cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -168,6 +179,16 @@ def draw_action_modes(
 ) -> None:
     """Draw the modes kept as eta grows from action samples; suffixes decide formats."""
     _draw(ACTION_MODES, outputs, samples, title=title)
+
+
+def draw_ways(
+    files: Sequence[Path],
+    labels: Mapping[str, str],
+    outputs: Sequence[Path],
+    title: str = "",
+) -> None:
+    """Draw the ways that policies keep from what runs stored; suffixes set formats."""
+    _draw(WAYS, outputs, files, labels, title=title)
 
 
 def draw_stills(

@@ -22,6 +22,7 @@ TITLES = {
     "medium_expert": "0 learning curves on medium-expert data",
     "other_methods": "6 learning curves of methods not run on every task",
     "online": "8 going on with fresh data",
+    "ways": "5 two equally good ways: how many are kept",
     "stills": "9 what the policies do",
     "sweeps": "7 eta, N and other settings, one at a time",
 }

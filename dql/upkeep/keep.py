@@ -33,6 +33,7 @@ KEPT_FOLDERS = (
     paths.ACTION_SAMPLES,
     paths.STABILITY,
     paths.EPISODES,
+    paths.WAYS,
     paths.TABLES,
     paths.CELLS,
     paths.COMPARISONS,

@@ -35,6 +35,7 @@ MEASURED_FOLDERS = {
     paths.ACTION_SAMPLES: "csv",
     paths.STABILITY: "csv",
     paths.EPISODES: "npz",
+    paths.WAYS: "csv",
 }
 """What was measured with checkpoints, a file a run: it cannot be made again."""
 

@@ -38,6 +38,7 @@ VERBS = [
     "restore",
     "stability",
     "episode",
+    "ways",
     "action-samples",
 ]
 GROUPS = {

@@ -168,6 +168,12 @@ def film_parameters(wildcards):
     return figure_parameters("film", [])
 
 
+def way_files(wildcards):
+    """Return the ways that a suite's figure of them shows."""
+    cells = figures.way_cells(PROJECT.cells([wildcards.suite]))
+    return measured_files(cells, paths.ways_file)
+
+
 def action_sample_files(wildcards):
     """Return the action samples of a suite's sweep of eta."""
     cells = figures.eta_cells(PROJECT.cells([wildcards.suite]))

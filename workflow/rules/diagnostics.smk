@@ -69,6 +69,29 @@ rule record_episode:
         " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
 
 
+rule count_ways:
+    input:
+        one_run_files,
+    output:
+        "results/ways/{task}/{method}/seed{seed}.csv",
+    log:
+        "results/logs/ways/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=with_checkpoints(ROLLED_OUT_TASKS),
+        seed=r"\d+",
+    priority: MEASURING_PRIORITY
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=ways_parameters,
+        options=scale_options,
+    message:
+        "Count the ways of {wildcards.method} on {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "dql ways {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
 rule measure_stability:
     input:
         one_run_files,

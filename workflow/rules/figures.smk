@@ -141,3 +141,29 @@ rule draw_action_modes:
         "Draw figures/{wildcards.suite}/{wildcards.suite}_action_modes"
     shell:
         "dql figure {wildcards.suite:q}_action_modes {params.options} > {log:q} 2>&1"
+
+
+rule draw_ways:
+    input:
+        way_files,
+    output:
+        "figures/{suite}/{suite}_ways.pdf",
+        report(
+            "figures/{suite}/{suite}_ways.png",
+            caption="../report/ways.rst",
+            category="4 Figures",
+            labels={"suite": "{suite}", "what": FIGURE_TITLES["ways"]},
+        ),
+    log:
+        "results/logs/figures/{suite}_ways.log",
+    wildcard_constraints:
+        suite=any_of(suites_with("ways")),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=suite_figure_parameters("ways"),
+        options=scale_options,
+    message:
+        "Draw figures/{wildcards.suite}/{wildcards.suite}_ways"
+    shell:
+        "dql figure {wildcards.suite:q}_ways {params.options} > {log:q} 2>&1"
