@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report bundle docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer twoways evidence evidence-so-far report bundle docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -59,6 +59,10 @@ methods: setup  ## every method on two more datasets made here, below .methods (
 longer: setup  ## a few methods for 40,000 steps on data made here, below .longer (an hour; resumes)
 	@snakemake all --logger dql --cores $(CORES) --directory .longer --config scale=longer
 	@dql keep longer --from .longer
+
+twoways: setup  ## do policies keep two equally good ways? below .twoways (half an hour; resumes)
+	@snakemake all --logger dql --cores $(CORES) --directory .twoways --config scale=twoways
+	@dql keep twoways --from .twoways
 
 # Finished runs are kept in Git: the next machine goes on where this one stopped.
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)
