@@ -75,7 +75,7 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
     elif kind == figures.STILLS:
         task = figures.stills_task(name)
         files = episode_files(project, task, partly=partly)
-        title = f"{suite_name(suite)}: {task}" if suite_name(suite) else task
+        title = f"{suite_name(suite)}; {task}" if suite_name(suite) else task
         figures.draw_stills(files, outputs, title)
     elif kind == figures.WAYS:
         _draw_ways(project, suite, outputs, partly=partly)
@@ -105,7 +105,7 @@ def _draw_ways(
     files = _present([paths.ways_file(*run) for run in runs], "ways", partly=partly)
     steps = project.suite(suite).training.num_gradient_steps
     labels = {method: project.label(method) for _, method in cells}
-    title = f"{suite_name(suite)}: two equally good ways, {steps:,} gradient steps"
+    title = f"{suite_name(suite)}; two equally good ways, {steps:,} gradient steps"
     figures.draw_ways(files, labels, outputs, title)
 
 
