@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer evidence evidence-so-far report bundle docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer twoways evidence evidence-so-far report bundle docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -60,6 +60,10 @@ longer: setup  ## a few methods for 40,000 steps on data made here, below .longe
 	@snakemake all --logger dql --cores $(CORES) --directory .longer --config scale=longer
 	@dql keep longer --from .longer
 
+twoways: setup  ## do policies keep two equally good ways? below .twoways (half an hour; resumes)
+	@snakemake all --logger dql --cores $(CORES) --directory .twoways --config scale=twoways
+	@dql keep twoways --from .twoways
+
 # Finished runs are kept in Git: the next machine goes on where this one stopped.
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)
 	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .evidence; fi
@@ -68,7 +72,7 @@ evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .eviden
 	else $(MAKE) evidence-so-far; exit 1; fi
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
-	@cd .evidence && for verb in aggregate action-samples stability table figure; do \
+	@cd .evidence && for verb in aggregate action-samples stability episode table figure; do \
 	  dql $$verb --all --scale evidence || exit; done && dql claims && \
 	  dql page --scale evidence
 	@dql keep evidence --from .evidence

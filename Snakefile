@@ -81,6 +81,11 @@ rule local_datasets:
         [str(paths.dataset_manifest(task)) for task in PROJECT.suite("local").tasks],
 
 
+rule local_episodes:
+    input:
+        recorded_episodes("local"),
+
+
 rule local_figures:
     input:
         DATA_FIGURE_TARGETS,

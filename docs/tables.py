@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 import bandit_tables
+import mode_tables
 import pandas as pd
 import remade_tables
 from bandit_tables import LAYOUTS
@@ -198,6 +199,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "local-methods": partial(two_tasks, "methods"),
     "local-longer": partial(every_selection, "longer"),
     "action-modes": action_modes,
+    "evidence-modes": mode_tables.evidence,
+    "ways": mode_tables.ways,
     "recorded": recorded,
     "remade-data": remade_tables.nearness,
     "remade-mazes": remade_tables.mazes,

@@ -28,6 +28,8 @@ TABLES = RESULTS / "tables"
 BANDIT = RESULTS / "bandit"
 ACTION_SAMPLES = RESULTS / "action_samples"
 STABILITY = RESULTS / "stability"
+EPISODES = RESULTS / "episodes"
+WAYS = RESULTS / "ways"
 RESTORED_DATASETS = DATASETS / "restored"
 FIGURES = Path("figures")
 PROVENANCE = RESULTS / "provenance"
@@ -108,6 +110,16 @@ def stability_file(task: str, method: str, seed: int) -> Path:
     return STABILITY / task / method / f"seed{seed}.csv"
 
 
+def episode_file(task: str, method: str, seed: int) -> Path:
+    """Return the recorded median episode of a run's last evaluation."""
+    return EPISODES / task / method / f"seed{seed}.npz"
+
+
+def ways_file(task: str, method: str, seed: int) -> Path:
+    """Return which of several ways the last policy of a run takes, by episode."""
+    return WAYS / task / method / f"seed{seed}.csv"
+
+
 def table_file(name: str, extension: str) -> Path:
     """Return a table in one of its formats: csv, md or tex."""
     return TABLES / f"{name}.{extension}"
@@ -131,6 +143,16 @@ def comparison_file(task: str) -> Path:
 def comparison_figure(task: str) -> str:
     """Return the name of the figure that shows the same."""
     return f"remade_data_{task}"
+
+
+def stills_figure(suite: str, task: str) -> str:
+    """Return the name of the figure of what the policies trained on a task do."""
+    return f"{suite}_stills_{task}"
+
+
+def film_file(task: str) -> Path:
+    """Return the animated GIF of what policies do on a task."""
+    return FIGURES / "films" / f"{task}.gif"
 
 
 def figure_file(name: str, extension: str) -> Path:

@@ -439,6 +439,14 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
             ),
         ),
         (
+            "local_episodes",
+            closure(
+                "dql.diagnostics.episodes",
+                *(f"dql.agents.{a}" for a in SETTINGS),
+                environment="hopper",
+            ),
+        ),
+        (
             "bandit",
             closure(
                 "dql.results.bandit_summary",
@@ -450,6 +458,7 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
             "local_figures",
             closure(
                 "dql.figures.dataset",
+                "dql.figures.stills",
                 *(f"dql.figures.{f.module}" for f in figures.SUITE_FIGURES.values()),
             ),
         ),

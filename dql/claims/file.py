@@ -22,8 +22,10 @@ CLAIMS = paths.CLAIMS
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested here"
 TOO_FEW = "too few seeds"
 VERDICTS = (HOLDS, FAILS, TOO_FEW, UNTESTED)
-SECTIONS = ("bandit", "d4rl", "settings")
-METHOD_KEYS = ("method", "methods", "lower", "higher", "others", "step_time_rises")
+SECTIONS = ("bandit", "d4rl", "settings", "ways")
+METHOD_KEYS = (
+    "method", "methods", "lower", "higher", "others", "step_time_rises", "scores_below",
+)  # fmt: skip
 """Keys of rules that hold names of methods."""
 
 Section = TypeVar("Section", bound=Strict)

@@ -1,7 +1,8 @@
 """Judge every claim of `workflow/claims.yaml`, each with reason, target and cost.
 
 The bandit's claims are judged by its summary, those about D4RL by the paper's printed
-numbers and by cells made here, those about settings by the configuration.
+numbers and by cells made here, those about settings by the configuration, those about
+modes by the ways that policies keep in a maze with two.
 `dql.claims.page` writes what is found.
 """
 
@@ -27,6 +28,7 @@ from dql.claims.records import (
     verdict_of,
 )
 from dql.claims.setting_rules import EveryTask
+from dql.claims.ways import judge_ways
 from dql.config.fields import Strict
 from dql.config.project import Project, load_project
 from dql.results.bandit_summary import COLUMNS, read_summary
@@ -47,6 +49,7 @@ def judge_all(
         *_judge_bandit(root / paths.BANDIT_SUMMARY, path),
         *judge_scores(project, root, path, published),
         *_judge_settings(project, path),
+        *judge_ways(root, path),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is asked of finished policies: `dql action-samples`, `dql stability`."""
+"""What is asked of finished policies: action-samples, stability, episode, ways."""
 
 from __future__ import annotations
 
@@ -93,17 +93,91 @@ def stability(
     store_stability(run, paths.run_directory(task, method, seed))
 
 
+def episode(
+    task: OneTask = None,
+    method: OneMethod = None,
+    seed: Seed = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that the figures of stills show.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Record the median episode of a finished run's last evaluation, to be drawn.
+
+    Writes results/episodes/TASK/METHOD/seedS.npz, the bodies' positions at every step,
+    for the figures SUITE_stills_TASK and dql film. Runners and mazes are drawn. --all
+    takes the lowest seeds' runs that have finished.
+
+    Example: dql episode local-hopper-medium-expert diffusion_ql
+    """
+    check_one_or_all("episode", task, method, every)
+    project = load(scale, changes)
+    import torch
+
+    from dql.diagnostics.episodes import store_episode
+    from dql.figures.registry import STILLS_SUITES, compared_cells
+
+    torch.set_num_threads(1)
+    if every:
+        suites = [suite for suite in project.scale.suites if suite in STILLS_SUITES]
+        cells = [c for suite in suites for c in compared_cells(project.cells([suite]))]
+        _measure_finished(
+            project, cells, paths.episode_file, store_episode, lowest_seed=True
+        )
+        return
+    run = project.run_config(task, method, seed)
+    store_episode(run, paths.run_directory(task, method, seed))
+
+
+def ways(
+    task: OneTask = None,
+    method: OneMethod = None,
+    seed: Seed = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that the figures of ways show.")
+    ] = False,
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Count which of two equally good ways a finished run's last policy takes.
+
+    Ten starts, ten episodes from each, with one candidate and as many as the run was
+    evaluated with. Writes results/ways/TASK/METHOD/seedS.csv, a row per episode, for
+    the figure SUITE_ways. --all takes the runs that have finished.
+
+    Example: dql ways local-pointmaze-twoways diffusion_ql --scale twoways
+    """
+    check_one_or_all("ways", task, method, every)
+    project = load(scale, changes)
+    import torch
+
+    from dql.diagnostics.ways import store_ways
+    from dql.figures.registry import way_cells
+
+    torch.set_num_threads(1)
+    if every:
+        cells = way_cells(project.cells(project.scale.suites))
+        _measure_finished(project, cells, paths.ways_file, store_ways)
+        return
+    run = project.run_config(task, method, seed)
+    store_ways(run, paths.run_directory(task, method, seed))
+
+
 def _measure_finished(
     project: Project,
     cells: Iterable[tuple[str, str]],
     file_of: Callable[..., Path],
     store: Callable[[RunConfig, Path], Path],
+    *,
+    lowest_seed: bool = False,
 ) -> None:
     """Measure the cells' finished runs that have a checkpoint and no newer file."""
     from dql.results.restored import lacks_checkpoint
 
     for task, method in cells:
-        for seed in project.seeds(task, method):
+        seeds = sorted(project.seeds(task, method))
+        for seed in seeds[:1] if lowest_seed else seeds:
             file = file_of(task, method, seed)
             directory = paths.run_directory(task, method, seed)
             end = directory / paths.PROVENANCE_FILE

@@ -40,8 +40,9 @@ def figure(
     other suite, as SUITE_NAME: learning_curves, loss_against_score, selection_gap,
     performance_profiles, medium_expert (learning curves of these data alone),
     other_methods (those not run on every task), sweeps (three values of a setting),
-    online (runs that went on with fresh data), noise (variants of a task's data) and,
-    with three of eta, action_modes.
+    online (runs that went on with fresh data), noise (variants of a task's data),
+    stills_TASK (what the policies do on a task), ways (kept of two, in
+    pointmaze-twoways) and, with three of eta, action_modes.
     Files go to figures/SUITE.
 
     Example: dql figure local_learning_curves
@@ -72,6 +73,13 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
     if not kind:
         figures.figure_content(name)
         figures.draw_figure(name, bandit_folders(project), outputs)
+    elif kind == figures.STILLS:
+        task = figures.stills_task(name)
+        files = episode_files(project, task, partly=partly)
+        title = f"{suite_name(suite)}; {task}" if suite_name(suite) else task
+        figures.draw_stills(files, outputs, title)
+    elif kind == figures.WAYS:
+        _draw_ways(project, suite, outputs, partly=partly)
     elif kind == figures.ACTION_MODES:
         samples = action_sample_files(project, suite, partly=partly)
         figures.draw_action_modes(samples, outputs, suite_name(suite))
@@ -79,6 +87,27 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
         cells = cell_files(project, suite, kind, partly=partly)
         min_steps = project.config.min_steps_to_rank
         figures.draw_suite_figure(kind, cells, outputs, min_steps)
+
+
+def _draw_ways(
+    project: Project, suite: str, outputs: list[Path], *, partly: bool
+) -> None:
+    """Draw how many of a task's equally good ways a suite's policies keep."""
+    from dql.figures import registry as figures
+    from dql.tables.suite_titles import suite_name
+
+    cells = figures.way_cells(project.cells([suite]))
+    if not cells:
+        raise UserError(
+            f"suite '{suite}' has no task with equally good ways at scale "
+            f"'{project.config.scale}'; --scale twoways has"
+        )
+    runs = [(*cell, seed) for cell in cells for seed in project.seeds(*cell)]
+    files = _present([paths.ways_file(*run) for run in runs], "ways", partly=partly)
+    steps = project.suite(suite).training.num_gradient_steps
+    labels = {method: project.label(method) for _, method in cells}
+    title = f"{suite_name(suite)}; two equally good ways, {steps:,} gradient steps"
+    figures.draw_ways(files, labels, outputs, title)
 
 
 def cell_files(
@@ -128,11 +157,54 @@ def action_sample_files(
     return _present(files, "action samples", partly=partly)
 
 
+def film(
+    task: Annotated[str, typer.Argument(help="A task of tasks.yaml.")],
+    scale: Scale = None,
+    changes: Changes = None,
+) -> None:
+    """Make an animated GIF of what the policies trained on a task do.
+
+    From the episodes that dql episode has recorded, a row a method. Of hopper, walker2d
+    and halfcheetah; figures/films/TASK.gif.
+
+    Example: dql film local-hopper-medium-expert
+    """
+    project = load(scale, changes)
+    from dql.figures.film import write_film
+    from dql.results.episodes import read_episode
+
+    files = episode_files(project, task, partly=True)
+    write_film(list(map(read_episode, files)), paths.film_file(task))
+    logger.info("%s", paths.film_file(task))
+
+
+def episode_files(project: Project, task: str, *, partly: bool = False) -> list[Path]:
+    """List the recorded episodes of a task's figure; `partly`, those there."""
+    from dql.figures.registry import stills_cells
+    from dql.results.restored import lacks_checkpoint
+
+    cells = stills_cells(task, project.cells([project.task(task).suite]))
+    if not cells:
+        raise UserError(
+            f"no method that is compared runs on task '{task}' at scale "
+            f"'{project.config.scale}'; another scale may: --scale paper"
+        )
+    runs = [(*cell, min(project.seeds(*cell))) for cell in cells]
+    files = [
+        paths.episode_file(*run)
+        for run in runs
+        if paths.episode_file(*run).is_file() or not lacks_checkpoint(run)
+    ]
+    return _present(files, "recorded episodes", partly=partly)
+
+
 def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:
     """Return the files; where some (`partly`: all) are missing, say so."""
     missing = [str(file) for file in files if not file.is_file()]
     if partly and len(missing) < len(files):
         return [file for file in files if file.is_file()]
+    if not files:
+        raise UserError(f"no run has a checkpoint of which {what} could be made")
     if missing:
         raise UserError(
             f"{len(missing)} of {len(files)} {what} are not there; make them with: "

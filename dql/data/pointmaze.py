@@ -3,12 +3,15 @@
 As for D4RL's maze2d, the walks have nothing to do with the task's goal: the reward
 tells when one happens to be there, and a learner has to join pieces of walks. The
 controller pulls the ball to the next cell of a shortest way, with noise on the force.
+
+In a maze with two equally good ways every episode leads to the goal, one after another
+by the one way and the other, and stays there.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,7 @@ from dql.environments.pointmaze import (
     centers,
     free_cells,
     next_cells,
+    ways_to_goal,
 )
 from dql.errors import UserError
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
@@ -48,32 +52,68 @@ ARRIVAL_RADIUS = 0.25
 NUM_REFERENCE_EPISODES = 50
 
 
+Control = Callable[[np.ndarray], np.ndarray]
+"""From observations (E, 4) to the controller's actions (E, 2), without noise."""
+
+
+def pull(maze: str, observations: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return the force (E, 2) that draws balls to the centres of cells (E, 2)."""
+    positions, velocities = observations[:, :2], observations[:, 2:]
+    force = STIFFNESS * (centers(maze, cells) - positions)
+    return np.clip(force - DAMPING * velocities, -1.0, 1.0)
+
+
 def controls(maze: str, observations: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the controller's actions (E, 2) towards target cells (E, 2), no noise."""
-    positions, velocities = observations[:, :2], observations[:, 2:]
-    here = cells_at(maze, positions)
-    following = next_cells(maze)[(*targets.T, *here.T)]
-    pull = STIFFNESS * (centers(maze, following) - positions)
-    return np.clip(pull - DAMPING * velocities, -1.0, 1.0)
+    here = cells_at(maze, observations[:, :2])
+    return pull(maze, observations, next_cells(maze)[(*targets.T, *here.T)])
+
+
+def random_walks(maze: str, num_balls: int, generator: np.random.Generator) -> Control:
+    """Return a controller that sends each ball from one random cell to another."""
+    cells = free_cells(maze)
+    targets = cells[generator.integers(len(cells), size=num_balls)]
+
+    def control(observations: np.ndarray) -> np.ndarray:
+        nonlocal targets
+        offsets = observations[:, :2] - centers(maze, targets)
+        arrived = np.linalg.norm(offsets, axis=1) < ARRIVAL_RADIUS
+        fresh = cells[generator.integers(len(cells), size=num_balls)]
+        targets = np.where(arrived[:, None], fresh, targets)
+        return controls(maze, observations, targets)
+
+    return control
+
+
+def walks_to_goal(maze: str, num_balls: int) -> Control:
+    """Return a controller that sends balls to the goal, by each way in turn."""
+    ways = np.arange(num_balls) % len(POINT_MAZES[maze].gates)
+    tables = ways_to_goal(maze)
+
+    def control(observations: np.ndarray) -> np.ndarray:
+        here = cells_at(maze, observations[:, :2])
+        return pull(maze, observations, tables[(ways, *here.T)])
+
+    return control
 
 
 def walk(
     environment: PointMazeEnvironment, maze: str, generator: np.random.Generator
 ) -> Episodes:
-    """Run one episode per ball, each on walks to random cells of its own."""
-    num_balls, cells = environment.num_environments, free_cells(maze)
+    """Run one episode per ball, to the goal where ways to it are compared."""
+    num_balls = environment.num_environments
     seeds = generator.integers(2**31, size=num_balls)
     observations = [environment.reset([int(seed) for seed in seeds])]
     actions, rewards = [], []
-    targets = cells[generator.integers(len(cells), size=num_balls)]
+    control = (
+        walks_to_goal(maze, num_balls)
+        if POINT_MAZES[maze].gates
+        else random_walks(maze, num_balls, generator)
+    )
     for _ in range(environment.horizon):
-        offsets = observations[-1][:, :2] - centers(maze, targets)
-        arrived = np.linalg.norm(offsets, axis=1) < ARRIVAL_RADIUS
-        fresh = cells[generator.integers(len(cells), size=num_balls)]
-        targets = np.where(arrived[:, None], fresh, targets)
+        force = control(observations[-1])
         noise = NOISE_STD * generator.standard_normal((num_balls, 2))
-        action = np.clip(controls(maze, observations[-1], targets) + noise, -1, 1)
-        action = action.astype(np.float32)
+        action = np.clip(force + noise, -1, 1).astype(np.float32)
         outcome = environment.step(action, np.ones(num_balls, dtype=bool))
         observations.append(outcome[0])
         actions.append(action)
@@ -154,10 +194,13 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
 
 
 def _describe(task: TaskConfig) -> dict[str, Any]:
+    walks = "between random cells of"
+    if POINT_MAZES[task.environment].gates:
+        walks = "to the goal, by each of the equally good ways in turn, of"
     return {
         "source": "local",
-        "description": f"walks between random cells of {task.environment} by a "
-        "waypoint controller with noise; not D4RL's",
+        "description": f"walks {walks} {task.environment} by a waypoint controller "
+        "with noise; not D4RL's",
         "algorithm_name": "waypoint controller",
         "licence": LICENCE,
         "reference_scores": reference_returns(task),

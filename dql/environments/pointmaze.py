@@ -3,6 +3,7 @@
 Maze, ball and dynamics are Gymnasium-Robotics' PointMaze (equal step for step, tested).
 As in D4RL's maze2d the goal is one cell, the observation is the ball's position and
 velocity alone, and an episode goes on at the goal: its return counts the steps there.
+Three maps are D4RL's; one is this project's own: two equally good ways to the goal.
 """
 
 from __future__ import annotations
@@ -29,18 +30,34 @@ WALL_HEIGHT = 0.4
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
+Cell = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class PointMaze:
-    """A map of Gymnasium-Robotics and the row and column of D4RL's goal."""
+    """A map, by Gymnasium-Robotics' name or in rows, and cells by row and column.
 
-    map_name: str
-    goal: tuple[int, int]
+    Balls start in `start`; None: in any free cell but the goal. `gates` holds a cell on
+    each of the ways of equal length from there to the goal, which no other has.
+    """
+
+    layout: str | tuple[str, ...]
+    goal: Cell
+    start: Cell | None = None
+    gates: tuple[Cell, ...] = ()
 
 
 POINT_MAZES = {
     "pointmaze-umaze": PointMaze("U_MAZE", (1, 1)),
     "pointmaze-medium": PointMaze("MEDIUM_MAZE", (6, 6)),
     "pointmaze-large": PointMaze("LARGE_MAZE", (7, 9)),
+    # Not D4RL's: two equally good ways around a pillar, above and below.
+    "pointmaze-twoways": PointMaze(
+        ("#####", "#   #", "# # #", "#   #", "#####"),
+        goal=(2, 3),
+        start=(2, 1),
+        gates=((1, 2), (3, 2)),
+    ),
 }
 
 
@@ -49,9 +66,12 @@ def maze_map(maze: str) -> np.ndarray:
     """Return where the walls are, (rows, columns); an unknown maze raises."""
     if maze not in POINT_MAZES:
         raise UserError(f"unknown maze {maze!r}{nearest(maze, POINT_MAZES)}")
+    layout = POINT_MAZES[maze].layout
+    if not isinstance(layout, str):
+        return np.array([list(row) for row in layout]) == "#"
     from gymnasium_robotics.envs.maze import maps
 
-    return np.array(getattr(maps, POINT_MAZES[maze].map_name)) == 1
+    return np.array(getattr(maps, layout)) == 1
 
 
 def centers(maze: str, cells: np.ndarray) -> np.ndarray:
@@ -76,10 +96,42 @@ def free_cells(maze: str) -> np.ndarray:
     return np.argwhere(~maze_map(maze))
 
 
+def start_cells(maze: str) -> np.ndarray:
+    """Return the row and column of every cell where a ball may start, (n, 2)."""
+    if POINT_MAZES[maze].start:
+        return np.array([POINT_MAZES[maze].start])
+    cells = free_cells(maze)
+    return cells[(cells != POINT_MAZES[maze].goal).any(axis=1)]
+
+
 @cache
 def next_cells(maze: str) -> np.ndarray:
     """Return the next cell on a shortest way, (R, C, R, C, 2): [goal][cell]."""
     return shortest_ways(maze_map(maze), MOVES)
+
+
+@cache
+def ways_to_goal(maze: str) -> np.ndarray:
+    """Return the next cell on each of the ways to the goal, (W, R, C, 2).
+
+    A way is the shortest one where the other ways' gates are walls.
+    """
+    goal, gates = POINT_MAZES[maze].goal, POINT_MAZES[maze].gates
+    tables = []
+    for own in gates:
+        walls = maze_map(maze).copy()
+        for gate in set(gates) - {own}:
+            walls[gate] = True
+        tables.append(shortest_ways(walls, MOVES)[goal])
+    return np.stack(tables)
+
+
+def way_taken(maze: str, positions: np.ndarray) -> int | None:
+    """Return which way a path (T, 2) goes: whose gate it enters first; None: none's."""
+    cells = cells_at(maze, positions)
+    entered = [(cells == gate).all(axis=1) for gate in POINT_MAZES[maze].gates]
+    first = [int(inside.argmax()) if inside.any() else len(cells) for inside in entered]
+    return int(np.argmin(first)) if min(first) < len(cells) else None
 
 
 def point_maze_xml(maze: str) -> str:
@@ -111,16 +163,14 @@ class PointMazeEnvironment:
         self.num_environments = num_environments
         self.horizon = horizon
         self.goal = centers(maze, np.array(POINT_MAZES[maze].goal))
-        cells = free_cells(maze)
-        starts = cells[(cells != POINT_MAZES[maze].goal).any(axis=1)]
-        self._starts = centers(maze, starts)
+        self._starts = centers(maze, start_cells(maze))
         self._simulations = Simulations(model, num_environments, frame_skip=1)
         self._elapsed = np.zeros(num_environments, dtype=np.int64)
 
     def reset(
         self, seeds: Sequence[int], chosen: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Put balls at rest near the centre of a free cell other than the goal."""
+        """Put balls at rest near the centre of a start cell."""
         pairs = with_seeds(seeds, self.num_environments, chosen)
         for index, seed in pairs:
             generator = np.random.default_rng(seed)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from dql.errors import UserError
 from dql.figures import scatter, style
+from dql.figures.bandit_content import RELEASED_METHODS, FigureContent
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import RELEASED_METHODS, FigureContent
 
 NUM_POINTS = 100
 COLUMNS = {

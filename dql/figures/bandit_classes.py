@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dql.figures import scatter, style
+from dql.figures.bandit_content import CLASS_METHODS, FigureContent
 from dql.figures.bandit_panels import TITLES, cloning_note, improvement_note
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import CLASS_METHODS, FigureContent
 
 CLASS_TITLES = {
     "bet": "BeT",

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from dql.errors import UserError
 from dql.figures import scatter, style
+from dql.figures.bandit_content import DIFFUSION_METHODS, LAYOUT_NAMES, FigureContent
 from dql.figures.bandit_curves import LINE_STYLES, Curve, draw_curve
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import DIFFUSION_METHODS, LAYOUT_NAMES, FigureContent
 
 NUM_POINTS = 1000
 CURVES = (

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dql.figures import scatter, style
+from dql.figures.bandit_content import FigureContent
 from dql.figures.bandit_panels import TITLES, improvement_note
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import FigureContent
 
 NUM_POINTS = 1000
 MAX_ETAS = 3

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 
 from dql.errors import UserError
 from dql.figures import panels, style
+from dql.figures.bandit_content import FigureContent
 from dql.figures.bandit_curves import LINE_STYLES, Curve, draw_curve
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import FigureContent
 from dql.results.bandit_summary import COVERED_SHARE
 
 METHOD = "diffusion_ql"

@@ -13,8 +13,12 @@ from matplotlib.figure import Figure
 
 from dql.environments import bandit
 from dql.figures import scatter, style
+from dql.figures.bandit_content import (
+    CLONING_METHODS,
+    IMPROVEMENT_METHODS,
+    FigureContent,
+)
 from dql.figures.bandit_runs import BanditRuns, spread
-from dql.figures.registry import CLONING_METHODS, IMPROVEMENT_METHODS, FigureContent
 
 TITLES = {
     "bc_mle": "BC-MLE",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dql import paths
 from dql.errors import UserError
-from dql.figures.registry import FigureContent
+from dql.figures.bandit_content import FigureContent
 from dql.results.bandit_summary import read_samples, summarize_runs
 from dql.results.files import has_diverged
 from dql.results.runs import read_run_config

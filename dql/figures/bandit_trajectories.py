@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from dql.environments import bandit
 from dql.errors import UserError
 from dql.figures import panels, scatter, style
+from dql.figures.bandit_content import FigureContent
 from dql.figures.bandit_panels import TITLES
 from dql.figures.bandit_runs import BanditRuns
-from dql.figures.registry import FigureContent
 
 SHARES_DONE = (0.0, 0.5, 0.8, 0.9, 1.0)
 """Parts of the chain after which the samples are drawn."""

@@ -16,8 +16,8 @@ from typing import get_args
 
 from dql.config.schema import SuiteName
 from dql.errors import UserError, nearest
+from dql.figures.bandit_content import FIGURES, FigureContent
 from dql.figures.suite_selection import (
-    MIN_ETAS,
     compared_cells,
     eta_cells,
     expert_cells,
@@ -26,13 +26,7 @@ from dql.figures.suite_selection import (
     swept_cells,
     varied_cells,
 )
-
-CLONING_METHODS = ("bc_mle", "bc_cvae", "bc_mmd", "bc_diffusion")
-IMPROVEMENT_METHODS = ("td3_bc", "bcq", "bear_mmd", "diffusion_ql")
-RELEASED_METHODS = ("td3_bc_as_released", "bcq_as_released")
-DIFFUSION_METHODS = ("bc_diffusion", "diffusion_ql")
-CLASS_METHODS = ("bet", "cvae_ql", "flow_ql", "consistency_ql", "diffusion_ql")
-LAYOUT_NAMES = ("axes", "corners")
+from dql.paths import stills_figure
 
 
 @dataclass(frozen=True)
@@ -56,90 +50,19 @@ SUITE_FIGURES = {
 }
 """Kinds of figures of a suite; it has those for which it has cells."""
 
+STILLS = "stills"
+"""One more kind, a figure a task: what the compared methods' policies do there."""
+
+STILLS_SUITES = ("local", "remade", "gym", "antmaze", "minari")
+"""Suites of environments that are drawn from positions: runners and mazes."""
+
+WAYS = "ways"
+"""One more kind, for suites with a task of `WAYS_ENDING`: `way_cells`."""
+
+WAYS_ENDING = "-twoways"
+
 ACTION_MODES = "action_modes"
 """One more kind, for suites where a task has enough values of eta: `eta_cells`."""
-
-
-@dataclass(frozen=True)
-class FigureContent:
-    """What a figure of the bandit shows: layouts, methods, the setting that may vary.
-
-    It needs `min_values` values of that setting on a layout, the default's included,
-    and one of the methods `required`, if there are any. `common` is the variant that
-    all its methods are of, such as N=5.
-    """
-
-    module: str
-    layouts: tuple[str, ...]
-    methods: tuple[str, ...]
-    varied: str | None = None
-    min_values: int = 1
-    common: str = ""
-    required: tuple[str, ...] = ()
-
-    def uses(self, task: str, method: str) -> bool:
-        """Return whether the figure shows a method (with its variant) on a task."""
-        if task not in {f"bandit-{layout}" for layout in self.layouts}:
-            return False
-        base, _, variant = method.partition("@")
-        if base not in self.methods:
-            return False
-        if variant == self.common:
-            return True
-        common = f"{self.common}," if self.common else ""
-        key, _, _ = variant.removeprefix(common).partition("=")
-        num_commas = common.count(",")
-        return (
-            variant.startswith(common)
-            and key == self.varied
-            and variant.count(",") == num_commas
-        )
-
-
-PANEL_METHODS = CLONING_METHODS + IMPROVEMENT_METHODS
-
-FIGURES: dict[str, FigureContent] = {
-    "bandit_axes": FigureContent("bandit_panels", ("axes",), PANEL_METHODS),
-    "bandit_corners": FigureContent("bandit_panels", ("corners",), PANEL_METHODS),
-    "bandit_denoising_steps": FigureContent(
-        "bandit_denoising_steps",
-        LAYOUT_NAMES,
-        DIFFUSION_METHODS,
-        varied="N",
-        min_values=2,
-    ),  # fmt: skip
-    "bandit_eta": FigureContent(
-        "bandit_eta",
-        LAYOUT_NAMES,
-        ("diffusion_ql", "bc_diffusion"),
-        varied="eta",
-        min_values=2,
-    ),  # fmt: skip
-    "bandit_as_released": FigureContent(
-        "bandit_as_released",
-        LAYOUT_NAMES,
-        ("td3_bc", "bcq", *RELEASED_METHODS),
-        required=RELEASED_METHODS,
-    ),  # fmt: skip
-    "bandit_modes": FigureContent(
-        "bandit_modes",
-        LAYOUT_NAMES,
-        ("diffusion_ql",),
-        varied="eta",
-        min_values=MIN_ETAS,
-        common="N=5",
-    ),  # fmt: skip
-    "bandit_classes": FigureContent(
-        "bandit_classes",
-        LAYOUT_NAMES,
-        CLASS_METHODS,
-        varied="eta",
-        required=("flow_ql", "consistency_ql"),
-    ),  # fmt: skip
-    "bandit_trajectories": FigureContent(
-        "bandit_trajectories", LAYOUT_NAMES, DIFFUSION_METHODS
-    ),
-}
 
 
 def figure_content(name: str) -> FigureContent:
@@ -159,8 +82,16 @@ def split_suite_figure(name: str) -> tuple[str, str] | None:
     """Return the suite and the kind of a suite's figure, None for any other name."""
     suite, _, kind = name.partition("_")
     suites = set(get_args(SuiteName)) - {"bandit"}
-    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES)
+    if kind.startswith(f"{STILLS}_") and suite in STILLS_SUITES:
+        return suite, STILLS
+    is_kind = kind in (*SUITE_FIGURES, ACTION_MODES, WAYS)
     return (suite, kind) if suite in suites and is_kind else None
+
+
+def stills_task(name: str) -> str | None:
+    """Return the task of a figure of stills by its name, None for any other name."""
+    suite, kind = split_suite_figure(name) or ("", "")
+    return name.removeprefix(stills_figure(suite, "")) if kind == STILLS else None
 
 
 def all_figures(cells: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
@@ -175,7 +106,21 @@ def suite_figures(suite: str, cells: Sequence[tuple[str, str]]) -> list[str]:
     """Return the figures that a suite with these cells has."""
     kinds = [kind for kind, figure in SUITE_FIGURES.items() if figure.cells(cells)]
     kinds += [ACTION_MODES] if eta_cells(cells) else []
-    return [suite_figure(suite, kind) for kind in kinds]
+    kinds += [WAYS] if way_cells(cells) else []
+    names = [suite_figure(suite, kind) for kind in kinds]
+    tasks = dict.fromkeys(task for task, _ in compared_cells(cells))
+    shown = tasks if suite in STILLS_SUITES else ()
+    return names + [stills_figure(suite, task) for task in shown]
+
+
+def way_cells(cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the cells of tasks with several equally good ways."""
+    return [cell for cell in cells if cell[0].endswith(WAYS_ENDING)]
+
+
+def stills_cells(task: str, cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those of a suite's cells whose policies are shown on a task."""
+    return [cell for cell in compared_cells(cells) if cell[0] == task]
 
 
 def figure_cells(name: str, cells: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -225,6 +170,23 @@ def draw_action_modes(
 ) -> None:
     """Draw the modes kept as eta grows from action samples; suffixes decide formats."""
     _draw(ACTION_MODES, outputs, samples, title=title)
+
+
+def draw_ways(
+    files: Sequence[Path],
+    labels: Mapping[str, str],
+    outputs: Sequence[Path],
+    title: str = "",
+) -> None:
+    """Draw the ways that policies keep from what runs stored; suffixes set formats."""
+    _draw(WAYS, outputs, files, labels, title=title)
+
+
+def draw_stills(
+    episodes: Sequence[Path], outputs: Sequence[Path], title: str = ""
+) -> None:
+    """Draw what policies do on a task from recorded episodes; suffixes set formats."""
+    _draw(STILLS, outputs, episodes, title=title)
 
 
 def _draw(

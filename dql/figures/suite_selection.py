@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 
 from dql.config.data_schema import DataVariant, base_task, is_varied
 from dql.config.online import is_online
+from dql.figures.bandit_content import MIN_ETAS
 
 Pair = tuple[str, str]
 """A task and a method, with or without variant."""
 
 SWEPT = re.compile(r"(?P<base>\w+)@(?P<key>\w+)=(?P<value>[^,=]+)")
 VARIED = re.compile(r"(?P<base>[^@]+)@(?P<key>\w+)=(?P<value>[^,=]+)")
-MIN_ETAS = 3
 MIN_VALUES = 3
 """Values of a setting, the default's included, that make a sweep."""
 EXPERT = "-medium-expert"

@@ -23,6 +23,8 @@ TITLES = {
     "other_methods": "6 learning curves of methods not run on every task",
     "online": "8 going on with fresh data",
     "noise": "9 noise on the data, and fewer of them",
+    "ways": "5 two equally good ways: how many are kept",
+    "stills": "9 what the policies do",
     "sweeps": "7 eta, N and other settings, one at a time",
 }
 """A bandit's figure, or a kind of a suite's figures, by name."""

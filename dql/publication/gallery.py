@@ -21,7 +21,7 @@ from dql import paths
 from dql.config.data_schema import is_varied
 from dql.config.project import Project
 from dql.config.schema import SuiteName
-from dql.figures.registry import FIGURES, all_figures, split_suite_figure
+from dql.figures.registry import FIGURES, all_figures, split_suite_figure, stills_task
 from dql.figures.titles import TITLES
 from dql.tables.suite_titles import suite_name
 
@@ -116,6 +116,8 @@ def _title(name: str) -> tuple[str, str]:
     found = split_suite_figure(name)
     kind = found[1] if found else name
     title = TITLES.get(kind, kind.replace("_", " "))
+    task = stills_task(name)
+    title += f" on {task}" if task else ""
     words = re.sub(r"^\d+ ", "", title)
     return title, f"{words[0].upper()}{words[1:]}"
 
@@ -133,7 +135,8 @@ def _figure(project: Project, name: str, image: bytes) -> PageFigure:
     suite, kind = split_suite_figure(name) or ("bandit", name)
     known = {"bandit": "2-D bandit"}
     section = known.get(suite) or suite_name(suite) or f"D4RL, {suite}"
-    caption = _caption(project, kind, suite=suite)
+    wildcards = {"suite": suite, "task": stills_task(name)}
+    caption = _caption(project, kind, **wildcards)
     return PageFigure(name, section, _title(name)[1], caption, file, image)
 
 

@@ -32,6 +32,8 @@ KEPT_FOLDERS = (
     paths.BANDIT,
     paths.ACTION_SAMPLES,
     paths.STABILITY,
+    paths.EPISODES,
+    paths.WAYS,
     paths.TABLES,
     paths.CELLS,
     paths.COMPARISONS,

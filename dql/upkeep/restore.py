@@ -31,7 +31,12 @@ from dql.results.run_archives import (
 )
 from dql.upkeep.locks import has_snakemake_lock
 
-MEASURED_FOLDERS = (paths.ACTION_SAMPLES, paths.STABILITY)
+MEASURED_FOLDERS = {
+    paths.ACTION_SAMPLES: "csv",
+    paths.STABILITY: "csv",
+    paths.EPISODES: "npz",
+    paths.WAYS: "csv",
+}
 """What was measured with checkpoints, a file a run: it cannot be made again."""
 
 
@@ -158,8 +163,8 @@ def _other_data(here: Path, kept: Mapping[str, Any]) -> str:
 
 def _restore_measured(run: RunKey, source: Path, root: Path) -> None:
     """Copy what was measured with the run's checkpoint, unless it is there."""
-    for folder in MEASURED_FOLDERS:
-        name = Path(run.task) / run.method / f"seed{run.seed}.csv"
+    for folder, suffix in MEASURED_FOLDERS.items():
+        name = Path(run.task) / run.method / f"seed{run.seed}.{suffix}"
         kept, here = source / folder.name / name, root / folder / name
         if kept.is_file() and not here.is_file():
             write_bytes(here, kept.read_bytes())

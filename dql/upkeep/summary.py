@@ -18,7 +18,7 @@ from dql import paths
 from dql.claims.file import FAILS, UNTESTED
 from dql.claims.words import in_words, readable
 from dql.config.project import load_project
-from dql.figures.registry import CLONING_METHODS, IMPROVEMENT_METHODS
+from dql.figures.bandit_content import CLONING_METHODS, IMPROVEMENT_METHODS
 from dql.results.bandit_summary import mean_by_method, read_summary
 from dql.results.cell_facts import size_differences
 from dql.results.files import read_json

@@ -23,6 +23,7 @@ VERBS = [
     "aggregate",
     "table",
     "figure",
+    "film",
     "plan",
     "keep",
     "record",
@@ -36,6 +37,8 @@ VERBS = [
     "adopt",
     "restore",
     "stability",
+    "episode",
+    "ways",
     "action-samples",
 ]
 GROUPS = {

@@ -12,7 +12,12 @@ from dql.config.schema import DatasetConfig, TaskConfig
 from dql.data import checks as dataset_checks
 from dql.data import datasets
 from dql.data import pointmaze as pointmaze_data
-from dql.environments.pointmaze import POINT_MAZES, PointMazeEnvironment, centers
+from dql.environments.pointmaze import (
+    POINT_MAZES,
+    PointMazeEnvironment,
+    centers,
+    way_taken,
+)
 from dql.errors import UserError
 
 
@@ -75,6 +80,16 @@ def test_walks_lead_all_over_the_maze() -> None:
     assert len(visited) >= 7
 
 
+def test_where_there_are_two_ways_half_of_the_episodes_take_each_and_all_arrive() -> (
+    None
+):
+    task = make_task("twoways", 1500)
+    episodes = list(pointmaze_data.roll_out_walks(task, 1500))
+    ways = [way_taken(task.environment, e.observations[:, :2]) for e in episodes]
+    assert ways == [0, 1] * 5
+    assert all(episode.rewards[-1] == 1 for episode in episodes)
+
+
 def test_only_point_mazes_made_here_are_generated(tmp_path: Path) -> None:
     hopper = make_task().model_copy(update={"environment": "hopper"})
     with pytest.raises(UserError, match="no point maze"):
@@ -85,5 +100,5 @@ def test_the_rows_of_tasks_yaml_are_in_no_scale() -> None:
     for scale in ("smoke", "quick", "paper"):
         project = load_project(scale=scale)
         names = {name for name in project.tasks if name.startswith("local-pointmaze")}
-        assert len(names) == 3
+        assert len(names) == 4
         assert not names & set(project.suite("local").tasks)

@@ -29,8 +29,10 @@ def test_steps_equal_gymnasium_robotics(maze: str, monkeypatch, tmp_path) -> Non
     maps = pytest.importorskip("gymnasium_robotics.envs.maze.maps")
     # Gymnasium-Robotics leaves its model in the temporary folder.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    name = pointmaze.POINT_MAZES[maze].map_name
-    reference = point_maze.PointMazeEnv(maze_map=getattr(maps, name))
+    layout = pointmaze.POINT_MAZES[maze].layout
+    own = pointmaze.maze_map(maze).astype(int).tolist()
+    known = getattr(maps, layout) if isinstance(layout, str) else own
+    reference = point_maze.PointMazeEnv(maze_map=known)
     reference.reset(seed=0)
     reference.goal = make(maze, 1).goal
     batch, active = make(maze, 2), np.ones(2, dtype=bool)
@@ -100,3 +102,29 @@ def test_the_goal_pays_every_step_and_the_horizon_truncates() -> None:
 def test_unknown_mazes_are_named() -> None:
     with pytest.raises(UserError, match="'pointmaze-umace'.*pointmaze-umaze"):
         pointmaze.maze_map("pointmaze-umace")
+
+
+def test_two_ways_are_equally_long_and_each_goes_through_its_own_gate() -> None:
+    maze = "pointmaze-twoways"
+    own = pointmaze.POINT_MAZES[maze]
+    tables = pointmaze.ways_to_goal(maze)
+    paths = []
+    for table in tables:
+        path = [own.start]
+        while path[-1] != own.goal:
+            path.append(tuple(int(i) for i in table[path[-1]]))
+        paths.append(path)
+    assert [len(path) for path in paths] == [5, 5]
+    for number, path in enumerate(paths):
+        assert [gate in path for gate in own.gates] == [number == 0, number == 1]
+        positions = pointmaze.centers(maze, np.array(path))
+        assert pointmaze.way_taken(maze, positions) == number
+        turned = np.concatenate((positions, positions[::-1], positions))
+        assert pointmaze.way_taken(maze, turned) == number
+    assert pointmaze.way_taken(maze, positions[:2]) is None
+
+
+def test_two_ways_begin_in_their_one_start_cell() -> None:
+    batch = make("pointmaze-twoways", 20)
+    cells = pointmaze.cells_at("pointmaze-twoways", batch.reset(range(20))[:, :2])
+    np.testing.assert_array_equal(cells, np.tile((2, 1), (20, 1)))

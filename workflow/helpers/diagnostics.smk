@@ -54,6 +54,20 @@ def action_sample_parameters(wildcards):
     )
 
 
+def episode_parameters(wildcards):
+    """Return what decides a recorded episode besides its run: code."""
+    environment = PROJECT.task(wildcards.task).environment
+    others = fingerprint.other_families(environment)
+    return fingerprint.code_fingerprint("dql.diagnostics.episodes", without=others)
+
+
+def ways_parameters(wildcards):
+    """Return what decides a policy's ways besides its run: code."""
+    environment = PROJECT.task(wildcards.task).environment
+    others = fingerprint.other_families(environment)
+    return fingerprint.code_fingerprint("dql.diagnostics.ways", without=others)
+
+
 def stability_parameters(wildcards):
     """Return what decides a policy's episodes besides its run: code."""
     environment = PROJECT.task(wildcards.task).environment

@@ -18,10 +18,45 @@ SUITES_WITH_CELLS = [
     for suite in PROJECT.scale.suites
     if suite != "bandit" and PROJECT.cells([suite])
 ]
+
+
+def episode_runs(task):
+    """Return the runs whose episodes a task's stills show: of the lowest seeds.
+
+    A restored run without a recorded episode has no checkpoint to record one with.
+    """
+    cells = figures.stills_cells(task, PROJECT.cells([PROJECT.task(task).suite]))
+    runs = [(*cell, min(PROJECT.seeds(*cell))) for cell in cells]
+    return [
+        run
+        for run in runs
+        if paths.episode_file(*run).is_file() or not lacks_checkpoint(run)
+    ]
+
+
+def can_be_drawn(name):
+    """Return whether anything is there, or can be made, that a figure shows."""
+    task = figures.stills_task(name)
+    return task is None or bool(episode_runs(task))
+
+
 SUITE_FIGURES = {
-    suite: figures.suite_figures(suite, PROJECT.cells([suite]))
+    suite: list(
+        filter(can_be_drawn, figures.suite_figures(suite, PROJECT.cells([suite])))
+    )
     for suite in SUITES_WITH_CELLS
 }
+STILLS_TASKS = [
+    task
+    for names in SUITE_FIGURES.values()
+    for task in map(figures.stills_task, names)
+    if task
+]
+
+
+def episode_files(wildcards):
+    """Return the recorded episodes that a task's stills show."""
+    return [str(paths.episode_file(*run)) for run in episode_runs(wildcards.task)]
 
 
 def suites_with(kind):
@@ -118,6 +153,25 @@ def suite_figure_parameters(kind):
         return figure_parameters(drawn_by, PROJECT.cells([wildcards.suite]))
 
     return parameters
+
+
+def recorded_episodes(suite):
+    """Return the recorded episodes of all stills of a suite."""
+    tasks = [task for task in STILLS_TASKS if PROJECT.task(task).suite == suite]
+    return [
+        str(paths.episode_file(*run)) for task in tasks for run in episode_runs(task)
+    ]
+
+
+def film_parameters(wildcards):
+    """Return what decides a film besides the recorded episodes."""
+    return figure_parameters("film", [])
+
+
+def way_files(wildcards):
+    """Return the ways that a suite's figure of them shows."""
+    cells = figures.way_cells(PROJECT.cells([wildcards.suite]))
+    return measured_files(cells, paths.ways_file)
 
 
 def action_sample_files(wildcards):

@@ -64,6 +64,9 @@ OTHER_DATA = ("bandit", "local", "remade")
 D4RL_SUITES = [name for name in PROJECT.scale.suites if name not in OTHER_DATA]
 CLAIM_SUITES = [*D4RL_SUITES, *({"remade"} & PROJECT.scale.suites.keys())]
 CLAIM_CELLS = [str(paths.cell_file(*cell)) for cell in PROJECT.cells(CLAIM_SUITES)]
+CLAIM_WAYS = measured_files(
+    figures.way_cells(PROJECT.cells(PROJECT.scale.suites)), paths.ways_file
+)
 CLAIM_TARGETS = [
     str(paths.ALL_CLAIMS.with_suffix(suffix)) for suffix in (".json", ".md")
 ]
@@ -81,6 +84,11 @@ def claims_parameters(wildcards):
         if task.suite in (*D4RL_SUITES, "remade")
         for path in sorted((paths.CELLS / task.name).glob("*.json"))
         if str(path) not in CLAIM_CELLS
+    }
+    others |= {
+        str(path): path.read_text("utf-8")
+        for path in sorted(paths.WAYS.glob("*/*/*.csv"))
+        if str(path) not in CLAIM_WAYS
     }
     files = [
         paths.CLAIMS,

@@ -5,6 +5,7 @@ rule check_claims:
     input:
         ["results/bandit/summary.csv"] if BANDIT_CELLS else [],
         CLAIM_CELLS,
+        CLAIM_WAYS,
     output:
         "results/claims.json",
         "results/claims.md",

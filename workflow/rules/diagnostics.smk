@@ -46,6 +46,52 @@ rule sample_actions:
         " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
 
 
+rule record_episode:
+    input:
+        one_run_files,
+    output:
+        "results/episodes/{task}/{method}/seed{seed}.npz",
+    log:
+        "results/logs/episodes/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=with_checkpoints(ROLLED_OUT_TASKS),
+        seed=r"\d+",
+    priority: MEASURING_PRIORITY
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=episode_parameters,
+        options=scale_options,
+    message:
+        "Record an episode of {wildcards.method} on {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "dql episode {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
+rule count_ways:
+    input:
+        one_run_files,
+    output:
+        "results/ways/{task}/{method}/seed{seed}.csv",
+    log:
+        "results/logs/ways/{task}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        task=with_checkpoints(ROLLED_OUT_TASKS),
+        seed=r"\d+",
+    priority: MEASURING_PRIORITY
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=ways_parameters,
+        options=scale_options,
+    message:
+        "Count the ways of {wildcards.method} on {wildcards.task}, seed {wildcards.seed}"
+    shell:
+        "dql ways {wildcards.task:q} {wildcards.method:q}"
+        " --seed {wildcards.seed:q} {params.options} > {log:q} 2>&1"
+
+
 rule measure_stability:
     input:
         one_run_files,

@@ -66,6 +66,57 @@ for kind in figures.SUITE_FIGURES:
             " > {log:q} 2>&1"
 
 
+rule draw_stills:
+    input:
+        episode_files,
+    output:
+        "figures/{suite}/{suite}_stills_{task}.pdf",
+        report(
+            "figures/{suite}/{suite}_stills_{task}.png",
+            caption="../report/stills.rst",
+            category="4 Figures",
+            labels={
+                "suite": "{suite}",
+                "what": FIGURE_TITLES["stills"] + " on {task}",
+            },
+        ),
+    log:
+        "results/logs/figures/{suite}_stills_{task}.log",
+    wildcard_constraints:
+        suite=any_of(figures.STILLS_SUITES),
+        task=any_of(STILLS_TASKS),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=suite_figure_parameters("stills"),
+        options=scale_options,
+    message:
+        "Draw figures/{wildcards.suite}/{wildcards.suite}_stills_{wildcards.task}"
+    shell:
+        "dql figure {wildcards.suite:q}_stills_{wildcards.task:q} {params.options}"
+        " > {log:q} 2>&1"
+
+
+rule make_film:
+    input:
+        episode_files,
+    output:
+        "figures/films/{task}.gif",
+    log:
+        "results/logs/figures/film_{task}.log",
+    wildcard_constraints:
+        task=any_of(STILLS_TASKS),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=film_parameters,
+        options=scale_options,
+    message:
+        "Make a film of {wildcards.task}"
+    shell:
+        "dql film {wildcards.task:q} {params.options} > {log:q} 2>&1"
+
+
 rule draw_action_modes:
     input:
         action_sample_files,
@@ -90,3 +141,29 @@ rule draw_action_modes:
         "Draw figures/{wildcards.suite}/{wildcards.suite}_action_modes"
     shell:
         "dql figure {wildcards.suite:q}_action_modes {params.options} > {log:q} 2>&1"
+
+
+rule draw_ways:
+    input:
+        way_files,
+    output:
+        "figures/{suite}/{suite}_ways.pdf",
+        report(
+            "figures/{suite}/{suite}_ways.png",
+            caption="../report/ways.rst",
+            category="4 Figures",
+            labels={"suite": "{suite}", "what": FIGURE_TITLES["ways"]},
+        ),
+    log:
+        "results/logs/figures/{suite}_ways.log",
+    wildcard_constraints:
+        suite=any_of(suites_with("ways")),
+    conda:
+        "../../environment.yml"
+    params:
+        made_by=suite_figure_parameters("ways"),
+        options=scale_options,
+    message:
+        "Draw figures/{wildcards.suite}/{wildcards.suite}_ways"
+    shell:
+        "dql figure {wildcards.suite:q}_ways {params.options} > {log:q} 2>&1"

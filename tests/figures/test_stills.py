@@ -1,0 +1,109 @@
+"""Stills, paths and films from recorded episodes."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dql.environments.physics import load_model
+from dql.errors import UserError
+from dql.figures import registry, stills, strips
+from dql.figures.film import MAX_SECONDS, frame_steps, write_film
+from dql.results.episodes import EpisodeFacts, StoredEpisode, write_episode
+
+
+def episode(method="td3_bc", environment="hopper", num_steps=60, **changes):
+    """Return an episode of a body that glides a metre in its initial pose."""
+    facts = {
+        "task": f"local-{environment}-medium", "method": method, "label": method,
+        "seed": 0, "environment": environment, "physics": "d4rl",
+        "gradient_step": 3000, "episode": 2, "num_episodes": 10,
+        "episode_return": 120.0, "score": 12.0, "ended": True,
+    }  # fmt: skip
+    if environment == "pointmaze-umaze":
+        positions = np.linspace((1.0, 1.0), (1.0, 0.0), num_steps + 1)
+        return StoredEpisode(EpisodeFacts(**facts | changes), positions, positions[-1])
+    start = load_model(environment, "d4rl").qpos0
+    positions = np.tile(start, (num_steps + 1, 1))
+    positions[:, 0] = np.linspace(0.0, 1.0, num_steps + 1)
+    return StoredEpisode(EpisodeFacts(**facts | changes), positions)
+
+
+def stored(folder, *episodes):
+    files = [folder / f"{number}.npz" for number in range(len(episodes))]
+    for path, one in zip(files, episodes, strict=True):
+        write_episode(path, one)
+    return files
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+@pytest.mark.parametrize("environment", ["hopper", "walker2d", "halfcheetah"])
+def test_a_strip_a_method_says_when_and_how_far(tmp_path, environment):
+    files = stored(
+        tmp_path, episode(environment=environment), episode("iql", environment)
+    )
+    figure = stills.draw(files)
+    assert len(figure.axes) == 2
+    words = texts(figure)
+    assert any(word.startswith("td3_bc\nscore 12\nfalls after") for word in words)
+    seconds = 60 * strips.SideView(environment, "d4rl").seconds_per_step
+    assert f"{seconds:.1f} s, 1.0 m" in words and "0.0 s, 0.0 m" in words
+    (note,) = (text.get_text() for text in figure.texts)
+    assert "Seed 0, the policy after 3,000 gradient steps: of the 10 episodes" in note
+    low, high = figure.axes[0].get_ylim()
+    tops = [p.vertices[:, 1].max() for c in figure.axes[0].collections
+            for p in c.get_paths()]  # fmt: skip
+    assert low < 0 and max(tops) < high
+
+
+def test_paths_of_a_maze_have_a_panel_a_method(tmp_path):
+    files = stored(tmp_path, episode(environment="pointmaze-umaze"))
+    (axes,) = stills.draw(files).axes
+    assert axes.get_title() == "td3_bc: score 12"
+    assert len(axes.patches) == 18 + 1  # walls and the goal
+
+
+def test_a_diverged_run_has_its_row_and_no_body(tmp_path):
+    whole = episode(num_steps=20)
+    none = StoredEpisode(episode("iql", episode_return=None).facts, np.empty((0, 0)))
+    figure = stills.draw(stored(tmp_path, whole, none))
+    assert texts(figure)[-1] == "iql\ndiverged"
+    with pytest.raises(UserError, match="one task.*local-hopper-medium, local-walker"):
+        stills.draw(stored(tmp_path, whole, episode(environment="walker2d")))
+
+
+def test_a_figure_is_drawn_in_both_formats_byte_for_byte_the_same(tmp_path):
+    files = stored(tmp_path, episode(num_steps=20))
+    outputs = [[tmp_path / f"{n}.{kind}" for kind in ("pdf", "png")] for n in "ab"]
+    for names in outputs:
+        registry.draw_stills(files, names, "local-hopper-medium")
+    for one, other in zip(*outputs, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_path):
+    one, longer = episode(num_steps=30), episode("iql", num_steps=60)
+    assert frame_steps(one, 0.008).tolist() == [0, 6, 12, 18, 25, 30]
+    assert frame_steps(episode(num_steps=2000), 0.008)[-1] == MAX_SECONDS / 0.008
+    write_film([one, longer], tmp_path / "film.gif")
+    film = Image.open(BytesIO((tmp_path / "film.gif").read_bytes()))
+    assert film.n_frames == len(frame_steps(longer, 0.008))
+    assert film.info["duration"] == 50
+    with pytest.raises(UserError, match="films are of runners"):
+        write_film([episode(environment="pointmaze-umaze")], tmp_path / "b.gif")
+    assert not (tmp_path / "b.gif").exists()
+
+
+def test_names_of_stills_tell_suite_and_task():
+    cells = [("local-a", "iql"), ("local-b", "iql"), ("local-b", "bc_mle")]
+    names = [n for n in registry.suite_figures("local", cells) if "stills" in n]
+    assert names == ["local_stills_local-a", "local_stills_local-b"]
+    assert registry.stills_task(names[0]) == "local-a"
+    assert registry.split_suite_figure(names[0]) == ("local", "stills")
+    assert registry.stills_cells("local-b", cells) == [("local-b", "iql")]
+    assert registry.split_suite_figure("kitchen_stills_kitchen-mixed-v0") is None
+    assert registry.stills_task("local_learning_curves") is None
