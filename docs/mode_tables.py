@@ -9,6 +9,8 @@ from formats import KEPT, label, markdown
 
 from dql.results.ways import read_ways, summarize_ways
 
+GUIDED = "diffusion_ql"
+
 
 def evidence() -> str:
     """Show the modes that policies keep in states of remade data."""
@@ -31,7 +33,9 @@ def ways() -> str:
     files = sorted((KEPT / "twoways" / "ways").glob("*/*/seed*.csv"))
     runs = summarize_ways(read_ways(files)).sort_values(["q_coefficient", "seed"])
     rows = []
-    for method, found in runs.groupby("method", sort=False):
+    order = sorted(runs["method"].unique(), key=lambda name: GUIDED not in name)
+    for method in order:
+        found = runs[runs["method"] == method]
         one = found[found["num_candidates"] == 1]
         many = found[found["num_candidates"] > 1]
         rows.append(
