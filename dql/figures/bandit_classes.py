@@ -35,7 +35,7 @@ def clone_of(method: str) -> str:
 def draw(runs: BanditRuns, content: FigureContent) -> Figure:
     """Draw the panels of the first layout that has runs."""
     layout = next(layout for layout in content.layouts if runs.methods(layout))
-    sizes = scatter.PanelSizes(panel=0.95, gap=0.22, left=0.32, note=0.6)
+    sizes = scatter.PanelSizes(panel=0.95, gap=0.36, left=0.32, note=0.6)
     figure, grid = scatter.panel_grid(2, len(CLASS_METHODS) + 1, sizes)
     rows = {
         "without the Q term": [clone_of(method) for method in CLASS_METHODS],
