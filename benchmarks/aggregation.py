@@ -23,12 +23,12 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
+from storage import store
 
 from dql import paths
 from dql.config.project import Project, load_project
 from dql.config.validation import parse_changes
 from dql.files import write_json
-from dql.results.provenance import machine, versions
 
 SECONDS_LIMIT = 20.0
 BYTES_LIMIT = 1e9
@@ -192,11 +192,9 @@ def main(
     for name, value in (sizes | summary).items():
         typer.echo(f"{name:>20}  {value:,.2f}")
     typer.echo(f"{'tables':>20}  {', '.join(tables)}")
-    write_json(
+    store(
         output,
         {
-            "machine": machine(),
-            "versions": versions(),
             "sizes": sizes | {"tables": tables},
             "steps": steps,
             "summary": summary,

@@ -9,9 +9,7 @@ limit in seconds. The numbers go to results/benchmarks/data.json.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 import resource
 import sys
 import tempfile
@@ -24,10 +22,10 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from storage import store
 
 from dql.config.schema import DatasetConfig, TaskConfig
 from dql.data import d4rl, datasets
-from dql.results.provenance import machine, versions
 
 NUM_TRANSITIONS = 1_000_000
 EPISODE_LENGTH = 481
@@ -141,12 +139,8 @@ def main(
         "num_transitions": num_transitions,
         "stages": rows,
         "limits": LIMITS,
-        "load_average": os.getloadavg()[0],
-        "machine": machine(),
-        "versions": versions(),
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    store(output, content)
     Console().print(f"written to {output}", highlight=False)
 
 

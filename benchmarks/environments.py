@@ -16,7 +16,6 @@ results/benchmarks/environments.json.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from storage import store
 
 from dql.agents.agent import Agent
 from dql.agents.registry import SETTINGS
@@ -37,8 +37,7 @@ from dql.core.batch import TransitionStore
 from dql.environments.batch import BatchEnvironment, make_environments
 from dql.environments.locomotion import make_gymnasium
 from dql.environments.robotics import KITCHEN_NOISE
-from dql.files import write_json
-from dql.results.provenance import machine, versions
+from dql.results.provenance import machine
 from dql.training.evaluation import evaluate
 from dql.training.plan import build_agent, random_dataset
 
@@ -191,8 +190,7 @@ def main(
     print_evaluations(evaluations)
     sizes = {"num_episodes": episodes, "num_steps": steps}
     content = {"families": rows, "evaluations": evaluations, "sizes": sizes}
-    content["load_average"] = os.getloadavg()[0]
-    write_json(output, content | {"machine": machine(), "versions": versions()})
+    store(output, content)
 
 
 if __name__ == "__main__":

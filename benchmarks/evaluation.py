@@ -17,7 +17,6 @@ the products' share at the measured peak is printed as well.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ import torch
 import typer
 from plain_step import PlainDiffusionQL
 from rich.console import Console
+from storage import store
 from timing import Steps, milliseconds_in_turn, product_rate
 
 from dql.agents.registry import SETTINGS
@@ -33,8 +33,7 @@ from dql.config.project import load_project
 from dql.core.batch import TransitionStore
 from dql.environments.batch import make_environments
 from dql.environments.locomotion import make_gymnasium
-from dql.files import write_json
-from dql.results.provenance import machine, versions
+from dql.results.provenance import machine
 from dql.training.decisions import RecordedDecisions
 from dql.training.evaluation import evaluate
 from dql.training.plan import build_agent, random_dataset
@@ -184,8 +183,7 @@ def write(output: Path, rows: list[dict[str, Any]]) -> None:
         "num_episodes": NUM_EPISODES,
         "num_candidates": NUM_CANDIDATES,
     }
-    content = {"devices": rows, "sizes": sizes, "load_average": os.getloadavg()[0]}
-    write_json(output, content | {"machine": machine(), "versions": versions()})
+    store(output, {"devices": rows, "sizes": sizes})
 
 
 if __name__ == "__main__":

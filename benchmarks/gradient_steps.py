@@ -36,6 +36,7 @@ from processes import (
 )
 from rich.console import Console
 from rich.table import Table
+from storage import store
 from timing import (
     INTERVAL,
     Steps,
@@ -46,8 +47,6 @@ from timing import (
 )
 
 from dql.errors import UserError, nearest
-from dql.files import write_json
-from dql.results.provenance import machine, versions
 from dql.training.process import choose_device, keep_freed_memory
 
 RUN_COUNTS = (1, 3, 6, 12, 24)
@@ -186,7 +185,7 @@ def write(output: Path, rows: list[dict[str, Any]], summary: dict[str, float]) -
     content = {"summary": summary, "steps": rows}
     if any(row["device"] == "cuda" for row in rows):
         content["gpu"] = torch.cuda.get_device_name()
-    write_json(output, content | {"machine": machine(), "versions": versions()})
+    store(output, content)
 
 
 def main(

@@ -8,7 +8,6 @@ results/benchmarks/max_q_backup.json.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,9 @@ import torch
 import typer
 from core_step import DIMENSIONS, make_core
 from flops import diffusion_ql_products
+from storage import store
 from timing import INTERVAL, milliseconds_in_turn
 
-from dql.files import write_json
-from dql.results.provenance import machine, versions
 from dql.training.process import keep_freed_memory
 
 OUTPUT = Path("results/benchmarks/max_q_backup.json")
@@ -54,11 +52,8 @@ def main(
     print(f"times    {times[0] / times[1]:6.2f}    {flops[0] / flops[1]:5.2f}")
     content = {
         "steps": found,
-        "load_average": os.getloadavg()[0],
-        "machine": machine(),
-        "versions": versions(),
     }
-    write_json(output, content)
+    store(output, content)
 
 
 if __name__ == "__main__":

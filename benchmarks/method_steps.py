@@ -10,7 +10,6 @@ part; a run's share of a step of all seeds.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from time import process_time
 from typing import Annotated
@@ -20,10 +19,9 @@ import typer
 from recorded_slice import SIZES_OF, methods_of
 from rich.console import Console
 from rich.table import Table
+from storage import store
 
 from dql.config.project import Project, load_project
-from dql.files import write_json
-from dql.results.provenance import machine, versions
 from dql.training.plan import measure
 from dql.training.process import keep_freed_memory
 
@@ -58,11 +56,8 @@ def main(
     Console().print(table)
     content = {
         "milliseconds_per_step": found,
-        "load_average": os.getloadavg()[0],
-        "machine": machine(),
-        "versions": versions(),
     }
-    write_json(output, content)
+    store(output, content)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ stay.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,15 +23,14 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from storage import store
 
 from dql import paths
 from dql.behavior.quality import Evaluator
 from dql.config.project import Project, load_project
 from dql.data.datasets import Dataset, digest
 from dql.errors import UserError
-from dql.files import write_json
 from dql.results.fingerprint import training_fingerprint
-from dql.results.provenance import machine, versions
 from dql.training.loop import Block
 from dql.training.process import StopSignals, choose_device, keep_freed_memory
 from dql.training.runs import Run
@@ -213,11 +211,8 @@ def main(
         "data_return": data_return,
         "random_return": floor,
         "sizes": sizes,
-        "load_average": os.getloadavg()[0],
-        "machine": machine(),
-        "versions": versions(),
     }
-    write_json(output, content)
+    store(output, content)
 
 
 if __name__ == "__main__":

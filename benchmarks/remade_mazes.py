@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from storage import store
 
 from dql.config.project import load_project
 from dql.data.antmaze import EPISODE_ROWS, generate
 from dql.data.maze_comparison import compare
 from dql.figures.remade_mazes import draw_comparison
-from dql.files import write_json
-from dql.results.provenance import machine, versions
 
 OUTPUT = Path("results/benchmarks/remade_mazes.json")
 KINDS = {"umaze": ("", "-diverse"), "medium": ("-play", "-diverse")}
@@ -43,8 +42,7 @@ def main(
         rows.append(found.content())
         figure = output.with_name(f"{output.stem}_{name}.png")
         draw_comparison(found, [figure])
-        content = {"tasks": rows, "machine": machine(), "versions": versions()}
-        write_json(output, content)
+        store(output, {"tasks": rows})
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from storage import store
 
 from dql.config.project import Project, load_project
-from dql.files import write_json
-from dql.results.provenance import machine, versions
 from dql.training.checkpoint import checkpoint_file, promote, save_checkpoint
 from dql.training.loop import Block
 from dql.training.process import StopSignals
@@ -156,11 +155,9 @@ def main(
         f"{resume['overhead_seconds']:.1f} s "
         f"({resume['overhead_seconds'] / SECONDS_LIMIT:.2f} of the limit)"
     )
-    write_json(
+    store(
         output,
         {
-            "machine": machine(),
-            "versions": versions(),
             "limits": {"share": SHARE_LIMIT, "overhead_seconds": SECONDS_LIMIT},
             "checkpoints": checkpoints,
             "resume": resume,
