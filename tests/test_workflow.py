@@ -321,7 +321,7 @@ def test_a_cell_is_run_again_beside_the_stored_results(made):
 
 def test_summary_says_what_was_made(made):
     printed = run("dql summary", made)
-    for word in ("10 figures", "72 runs", "Diffusion-QL", "100,000"):
+    for word in ("11 figures", "72 runs", "Diffusion-QL", "100,000"):
         assert word in printed
 
 
