@@ -28,7 +28,7 @@ RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk")
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 EXECUTORS = {"eval", "exec", "os.system", "os.popen"}
 QUOTED = re.compile(r"(wildcards\.\w+|params\.\w+|log|input|output)(\.\w+)?:q")
-UNQUOTED = {"threads", "params.options", "params.seeds"}
+UNQUOTED = {"threads", "params.cells", "params.options", "params.seeds"}
 """Numbers, and options that the rules' helpers have quoted themselves."""
 
 ATTACKS = ["a; touch b", "$(touch b)", "`touch b`", "a b", "../a", "a/b", "a'b", "-a"]

@@ -105,7 +105,7 @@ def test_other_makers_are_named_and_no_reason_to_refuse(stored):
         "processor: stored P, now Q",
         "torch: stored 2, now 3",
     ]
-    assert "3 seeds together" in found[4]
+    assert "3 runs together" in found[4]
 
 
 def test_other_data_are_refused(stored):
