@@ -319,10 +319,22 @@ def test_jobs_are_counted_by_blocks_of_seeds():
     assert doctor_scale._num_jobs(project) < others
     hopper = SimpleNamespace(
         runs=lambda: [k for k in project.runs() if k.task == "hopper-medium-v2"],
+        scale=project.scale,
         suite=project.suite,
         task=project.task,
     )
     assert doctor_scale._num_jobs(hopper) == len(seeds) // 6
+
+
+def test_tasks_of_a_block_are_one_job():
+    sizes = {"methods": ["diffusion_ql", "td3_bc"], "tasks_per_job": 3}
+    alone = load_project(
+        scale="paper", overrides={"suites": {"gym": {**sizes, "tasks_per_job": 1}}}
+    )
+    together = load_project(scale="paper", overrides={"suites": {"gym": sizes}})
+    # Nine tasks by two methods, or three bodies by two.
+    saved = doctor_scale._num_jobs(alone) - doctor_scale._num_jobs(together)
+    assert saved == 18 - 6
 
 
 def test_a_named_scale_has_more_checks_under_their_own_names(folder, monkeypatch):
