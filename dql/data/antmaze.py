@@ -23,7 +23,7 @@ from dql.behavior.rollout import Disturbance
 from dql.behavior.snapshots import Snapshot
 from dql.behavior.waypoints import WaypointWalker
 from dql.data.episode_rows import cut
-from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.data.published_policies import load_goal_policy
 from dql.data.remade_description import describe
 from dql.environments.antmaze import GOAL_RADIUS, AntMazeEnvironment, draw_goal
@@ -63,15 +63,9 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     policy = load_goal_policy(part.policy)
     num_transitions = task.dataset.num_transitions
     with progress_bar(f"walking {task.name}", num_transitions) as progress:
-
-        def watched() -> Iterator[Episode]:
-            for episode in episodes(task, policy, num_transitions):
-                yield episode
-                progress(len(episode.rewards))
-
         manifest = write_dataset(
             task.name,
-            watched(),
+            counted(episodes(task, policy, num_transitions), progress),
             root=root,
             dimensions=DIMENSIONS["antmaze"],
             description=_describe(task),

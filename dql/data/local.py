@@ -22,7 +22,7 @@ from dql.behavior.linear import LinearPolicies, roll_out, stack_policies
 from dql.behavior.policies import POLICIES_FILE, Behavior, load_behavior
 from dql.behavior.search import perturbed
 from dql.data.episode_rows import cut, split
-from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
@@ -66,15 +66,9 @@ def generate(
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
     with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
-
-        def watched() -> Iterator[Episode]:
-            for episode in roll_out_quality(task, behavior, num_transitions):
-                progress(len(episode.rewards))
-                yield episode
-
         manifest = write_dataset(
             task.name,
-            watched(),
+            counted(roll_out_quality(task, behavior, num_transitions), progress),
             root=root,
             dimensions=DIMENSIONS[task.environment],
             description=_describe(task, behavior, folder),

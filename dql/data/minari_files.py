@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,15 @@ class Tally:
                 "max": int(max(self.lengths)),
             },
         }
+
+
+def counted(
+    episodes: Iterable[Episode], progress: Callable[[int], None]
+) -> Iterator[Episode]:
+    """Pass episodes on, telling a progress bar of each one's transitions."""
+    for episode in episodes:
+        progress(len(episode.rewards))
+        yield episode
 
 
 def write_dataset(

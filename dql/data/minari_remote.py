@@ -20,7 +20,7 @@ from dql.bars import progress_bar
 from dql.data.d4rl import VERSIONED
 from dql.data.d4rl_rows import dimensions
 from dql.data.episode_rows import cut
-from dql.data.minari_files import Episode, write_dataset
+from dql.data.minari_files import Episode, counted, write_dataset
 from dql.errors import UserError
 from dql.files import locked
 from dql.results.manifests import check_reference_scores, reference_scores
@@ -49,15 +49,9 @@ def fetch(
         published = _open(task, folder)
         num_rows = task.dataset.num_transitions or int(published.total_steps)
         with progress_bar(f"converting {task.name}", num_rows) as progress:
-
-            def watched() -> Iterator[Episode]:
-                for episode in _episodes(published, task):
-                    progress(len(episode.rewards))
-                    yield episode
-
             return write_dataset(
                 task.name,
-                watched(),
+                counted(_episodes(published, task), progress),
                 root=root,
                 dimensions=dimensions(task.environment),
                 description=_describe(published, task),

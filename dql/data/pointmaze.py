@@ -26,7 +26,7 @@ from dql.data.local import (
     LICENCE,
     VERSIONED,
 )
-from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.environments.pointmaze import (
     POINT_MAZES,
     PointMazeEnvironment,
@@ -178,15 +178,9 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
     description = _describe(task)
     with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
-
-        def watched() -> Iterator[Episode]:
-            for episode in roll_out_walks(task, num_transitions):
-                progress(len(episode.rewards))
-                yield episode
-
         return write_dataset(
             task.name,
-            watched(),
+            counted(roll_out_walks(task, num_transitions), progress),
             root=root,
             dimensions=DIMENSIONS["pointmaze"],
             description=description,

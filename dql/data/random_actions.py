@@ -20,7 +20,7 @@ from dql import paths
 from dql.bars import progress_bar
 from dql.config.data_schema import PolicyPart
 from dql.data.local import LICENCE, VERSIONED
-from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.data.remade import roll_out_part
 from dql.environments.locomotion import LOCOMOTION, environment_spec
 from dql.errors import UserError, nearest
@@ -58,15 +58,9 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
     with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
-
-        def watched() -> Iterator[Episode]:
-            for episode in roll_out_random(task, num_transitions):
-                progress(len(episode.rewards))
-                yield episode
-
         return write_dataset(
             task.name,
-            watched(),
+            counted(roll_out_random(task, num_transitions), progress),
             root=root,
             dimensions=DIMENSIONS[task.environment],
             description=_describe(task),

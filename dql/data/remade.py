@@ -19,7 +19,7 @@ from dql import paths
 from dql.bars import progress_bar
 from dql.behavior.rollout import Disturbance, Policy, roll_out
 from dql.data.episode_rows import cut, split
-from dql.data.minari_files import DIMENSIONS, Episode, write_dataset
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.data.published_policies import load_policy
 from dql.data.remade_description import describe
 from dql.environments.locomotion import LocomotionEnvironment, environment_spec
@@ -43,15 +43,9 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     policies = [load_policy(p.policy, task.environment) for p in task.dataset.parts]
     num_transitions = task.dataset.num_transitions
     with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
-
-        def watched() -> Iterator[Episode]:
-            for episode in roll_out_parts(task, policies, num_transitions):
-                progress(len(episode.rewards))
-                yield episode
-
         manifest = write_dataset(
             task.name,
-            watched(),
+            counted(roll_out_parts(task, policies, num_transitions), progress),
             root=root,
             dimensions=DIMENSIONS[task.environment],
             description=_describe(task),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from core import make_agent, train_steps, training_steps
+from tiny import actions_that_pay
 
 from dql.core.windows import Windows
 
@@ -94,21 +95,6 @@ def test_its_first_action_is_the_one_without_a_memory():
     assert torch.equal(agent.sample_actions(observations, {}), first)
 
 
-def returns_tell_actions(num_episodes=60, length=5):
-    """Return episodes whose one action, all along, is what each step pays."""
-    generator = np.random.default_rng(0)
-    actions = np.repeat(generator.uniform(-0.8, 0.8, num_episodes), length)[:, None]
-    size = len(actions)
-    observations = generator.standard_normal((size, 2)).astype(np.float32)
-    return SimpleNamespace(
-        observations=observations,
-        actions=actions,
-        rewards=actions[:, 0],
-        next_observations=np.roll(observations, -1, axis=0),
-        terminations=(np.arange(size) % length == length - 1).astype(float),
-    )
-
-
 @pytest.mark.parametrize("wished", [-0.5, 0.6])
 def test_asked_for_a_return_it_acts_for_it(wished):
     settings = {
@@ -119,7 +105,9 @@ def test_asked_for_a_return_it_acts_for_it(wished):
         "dropout": 0.0,
     }
     agent, store = make_agent(
-        "decision_transformer", settings=[settings] * 2, dataset=returns_tell_actions()
+        "decision_transformer",
+        settings=[settings] * 2,
+        dataset=actions_that_pay(60, 5, 0.8),
     )
     train_steps(agent, store, 300)
     memory, rewards = agent.new_memory(3), torch.zeros(2, 3)

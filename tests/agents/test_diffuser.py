@@ -1,11 +1,10 @@
 """Diffuser: its loss by hand, the gradient that guides, the plan that is chosen."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from core import make_agent, train_steps, training_steps
+from tiny import actions_that_pay
 
 from dql.core.noise import NoiseStreams
 
@@ -85,21 +84,6 @@ def test_the_plan_of_the_largest_return_acts():
     assert len(best.unique()) > 1
 
 
-def actions_pay(num_episodes=80, length=6):
-    """Return episodes whose reward is the action, one for each."""
-    generator = np.random.default_rng(0)
-    actions = np.repeat(generator.uniform(-0.9, 0.9, num_episodes), length)[:, None]
-    size = len(actions)
-    observations = generator.standard_normal((size, 2)).astype(np.float32)
-    return SimpleNamespace(
-        observations=observations,
-        actions=actions,
-        rewards=actions[:, 0],
-        next_observations=np.roll(observations, -1, axis=0),
-        terminations=(np.arange(size) % length == length - 1).astype(float),
-    )
-
-
 def test_guided_plans_earn_more_than_plans_of_the_data():
     settings = {
         "learning_rate": 2e-3,
@@ -112,7 +96,10 @@ def test_guided_plans_earn_more_than_plans_of_the_data():
     means = []
     for chosen in each:
         agent, store = make_agent(
-            "diffuser", seeds=(0,), settings=[chosen], dataset=actions_pay()
+            "diffuser",
+            seeds=(0,),
+            settings=[chosen],
+            dataset=actions_that_pay(80, 6, 0.9),
         )
         train_steps(agent, store, 150)
         draws = agent.evaluation_draws(50)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tiny import TINY_BANDIT
 
 from dql import paths
 from dql.cli.main import main
@@ -21,20 +22,6 @@ from dql.results.stability import COLUMNS
 from dql.training.finished_runs import finished_run, play
 from dql.training.loop import make_store, train
 
-TINY = {
-    "suites": {
-        "bandit": {
-            "training": {
-                "num_gradient_steps": 3,
-                "log_interval": 3,
-                "evaluation_interval": 3,
-                "checkpoint_interval": 3,
-                "num_evaluation_episodes": 12,
-            },
-            "num_transitions": 100,
-        }
-    }
-}
 EVIDENCE = load_project(scale="evidence")
 
 
@@ -42,7 +29,7 @@ EVIDENCE = load_project(scale="evidence")
 def trained(tmp_path_factory):
     """Train Diffusion-QL on the bandit for three steps; return its configuration."""
     folder = tmp_path_factory.mktemp("stability")
-    project = load_project(scale="smoke", overrides=TINY)
+    project = load_project(scale="smoke", overrides=TINY_BANDIT)
     config = project.run_config("bandit-axes", "diffusion_ql", 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

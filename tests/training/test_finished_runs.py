@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import TINY_BANDIT
 
 from dql import paths
 from dql.config.project import load_project
@@ -15,25 +16,10 @@ from dql.training.checkpoint import checkpoint_file
 from dql.training.finished_runs import finished_run
 from dql.training.loop import train
 
-TINY = {
-    "suites": {
-        "bandit": {
-            "training": {
-                "num_gradient_steps": 3,
-                "log_interval": 3,
-                "evaluation_interval": 3,
-                "checkpoint_interval": 3,
-                "num_evaluation_episodes": 12,
-            },
-            "num_transitions": 100,
-        }
-    }
-}
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    project = load_project(scale="smoke", overrides=TINY)
+    project = load_project(scale="smoke", overrides=TINY_BANDIT)
     config = project.run_config("bandit-axes", "td3_bc", 0)
     folder = tmp_path_factory.mktemp("run") / "seed0"
     train([config], [folder])
