@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import multiprocessing.pool
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
@@ -259,3 +260,22 @@ def test_reward_transforms() -> None:
             datasets.transform_rewards(constant, "normalize")
     with pytest.raises(UserError, match="'normalise'.*normalize"):
         datasets.transform_rewards(rewards, "normalise")
+
+
+def test_what_hdf5_remembers_of_arrays_it_has_read_is_bounded(
+    tmp_path: Path, monkeypatch
+) -> None:
+    write(tmp_path, [make_episode(2, "truncation")] * 400)
+    path = tmp_path / "local-test-v0" / datasets.DATA_FILE
+
+    def largest_cache() -> int:
+        with h5py.File(path, "r") as file, monkeypatch.context() as patch:
+            patch.setattr(h5py, "File", lambda *_: nullcontext(file))
+            rows = datasets.stored_episodes(path)
+            sizes = [file.id.get_mdc_size()[2] for _ in rows]
+        return max(sizes)
+
+    # What is in use stays, so a little more than the bound.
+    assert largest_cache() < 1.5 * datasets.METADATA_BYTES
+    monkeypatch.setattr(datasets, "bound_metadata", lambda file: None)
+    assert largest_cache() > 1.5 * datasets.METADATA_BYTES
