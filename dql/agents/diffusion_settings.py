@@ -151,6 +151,8 @@ class DTQLSettings(DiffusionSettings):
     frequent. Its batches hold 2048 transitions on AntMaze, 256 elsewhere.
     """
 
+    PREPARATION = ("num_pretraining_steps",)
+
     num_denoising_steps: Size = 1000  # stands for continuous noise levels
     num_hidden_layers: Size = 3  # of the one-step policy
     actor_activation: Activation = "relu"

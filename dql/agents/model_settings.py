@@ -25,6 +25,8 @@ class MoReLSettings(SACSettings):
     optimiser of the policy is SAC, with SAC's settings.
     """
 
+    PREPARATION = ("model_steps", "survey_steps")
+
     num_models: Size = 4
     model_hidden_dim: Size = 512
     model_num_hidden_layers: Size = 2
@@ -47,6 +49,8 @@ class DOSERSettings(SACSettings):
 
     What differs by task there stands in `workflow/config/methods.yaml`.
     """
+
+    PREPARATION = ("pretraining_steps", "survey_steps")
 
     actor_num_hidden_layers: Size = 3
     log_std_min: LogScale = -5.0

@@ -50,6 +50,7 @@ class SACSettings(SquashedActorCriticSettings):
 class ClonesFirstSettings(SquashedActorCriticSettings):
     """The same with an actor that begins as a clone of the data."""
 
+    PREPARATION = ("cloning_steps",)
     cloning_steps: Steps = 0
     """First steps, in which the actor imitates the data and Q does not reach it."""
 

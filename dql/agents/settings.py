@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from dql.agents.ranges import (
     Flag,
@@ -30,6 +30,9 @@ Activation = Literal["relu", "mish", "gelu"]
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
     """What every agent has."""
+
+    PREPARATION: ClassVar[tuple[str, ...]] = ()
+    """Settings that count first steps which do not train the method's own policy."""
 
     learning_rate_decay_steps: Interval | None = None
     """Steps over which all learning rates fall to 0 along a cosine; None: constant.

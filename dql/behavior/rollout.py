@@ -65,30 +65,35 @@ def roll_out(
     Observations and actions are kept in float32, as datasets keep them, which halves
     the memory; the policy sees the simulator's. Only episodes that still run ask it.
     """
-    num_episodes = environment.num_environments
+    num_episodes, horizon = environment.num_environments, environment.horizon
     seeds = generator.integers(2**31, size=num_episodes)
     observation = environment.reset([int(seed) for seed in seeds])
-    observations, actions, rewards = [observation.astype(np.float32)], [], []
+    # Whole arrays from the start: lists of small ones leave the memory in pieces.
+    shape = num_episodes, horizon + 1, observation.shape[1]
+    observations = np.zeros(shape, dtype=np.float32)
+    observations[:, 0] = observation
+    shape = num_episodes, horizon, environment.action_dim
+    actions = np.zeros(shape, dtype=np.float32)
+    rewards = np.zeros((num_episodes, horizon))
     active = np.ones(num_episodes, dtype=bool)
     lengths = np.zeros(num_episodes, dtype=np.int64)
     terminated = np.zeros(num_episodes, dtype=bool)
+    time = 0
     while active.any():
         rows = np.flatnonzero(active)
         chosen = policy.actions(observation[rows], generator)
-        action = np.zeros((num_episodes, environment.action_dim), dtype=np.float32)
-        action[rows] = disturbance.apply(chosen, rows, generator)
-        outcome = environment.step(action, active)
-        observation, reward, terminations, truncations = outcome
-        observations.append(observation.astype(np.float32))
-        actions.append(action)
-        rewards.append(reward)
+        actions[rows, time] = disturbance.apply(chosen, rows, generator)
+        outcome = environment.step(actions[:, time], active)
+        observation, rewards[:, time], terminations, truncations = outcome
+        time += 1
+        observations[:, time] = observation
         lengths += active
         terminated |= terminations
         active &= ~(terminations | truncations)
     return Episodes(
-        np.stack(observations, axis=1),
-        np.stack(actions, axis=1),
-        np.stack(rewards, axis=1),
+        observations[:, : time + 1],
+        actions[:, :time],
+        rewards[:, :time],
         lengths,
         terminated,
     )

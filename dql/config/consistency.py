@@ -52,9 +52,10 @@ def _suite_faults(project: Project, suite_name: str) -> Iterator[Fault]:
             yield Fault(task, scale, message)
     for task, method in suite.cells():
         if task in known_tasks:
-            yield from _cell_faults(project, scale, task, method)
-    rows = [project.methods.get(name.partition("@")[0]) for _, name in suite.cells()]
-    known = {name for row in rows if row for name in setting_names(row.agent)}
+            yield from _cell_faults(project, scale, task, method, is_trained=True)
+    # Of methods too that the scale does not name: `dql train` trains any at any scale.
+    agents = {row.agent for row in project.methods.values()}
+    known = {name for agent in agents for name in setting_names(agent)}
     for key in suite.settings:
         if key not in known:
             message = f"no method has a setting '{key}'{nearest(key, known)}"
@@ -62,13 +63,15 @@ def _suite_faults(project: Project, suite_name: str) -> Iterator[Fault]:
 
 
 def _cell_faults(
-    project: Project, where: str, task: str, method: str
+    project: Project, where: str, task: str, method: str, *, is_trained: bool = False
 ) -> Iterator[Fault]:
     """Yield what is wrong with a method on a task, names included."""
     try:
         agent, chosen = project.chosen_settings(task, method)
         if not settings_faults(agent, chosen)[1]:
             project.online(task, method)
+            if is_trained:
+                project.training(task, method)
     except UserError as error:
         yield Fault(method, where, str(error))
         return

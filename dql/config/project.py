@@ -45,6 +45,7 @@ from dql.config.schema import (
 )
 from dql.config.validation import (
     FileModel,
+    check_preparation,
     merge,
     parse_variant,
     setting_names,
@@ -172,7 +173,15 @@ class Project:
         environment, (row, _) = self.task(task), self.method(method)
         training = resolve_training(self.suite(environment.suite), environment, row)
         online = self.online(task, method)
-        return online_training(training, online) if online else training
+        if online:
+            return online_training(training, online)
+        check_preparation(
+            row.agent,
+            self.settings(task, method),
+            training.num_gradient_steps,
+            f"method '{method}' on '{task}'",
+        )
+        return training
 
     def run_configs(
         self, task: str, method: str, seeds: Sequence[int]

@@ -103,6 +103,20 @@ def validate_settings(agent: str, settings: Settings, where: str) -> Settings:
     return complete
 
 
+def check_preparation(
+    agent: str, settings: Settings, num_gradient_steps: int, where: str
+) -> None:
+    """Raise unless a run is longer than the steps before its policy is trained."""
+    names = SETTINGS[agent].PREPARATION
+    num_steps = sum(settings[name] for name in names)
+    if names and num_steps >= num_gradient_steps:
+        raise UserError(
+            f"{where}: its own policy is not trained in the first {num_steps} gradient "
+            f"steps ({' + '.join(names)}), and the run has {num_gradient_steps}; set "
+            "fewer, for its suite in methods.yaml or under `settings` of the scale"
+        )
+
+
 def _describe(error: ValidationError) -> list[str]:
     """Turn pydantic's errors into one line per fault: key, reason."""
     lines = []

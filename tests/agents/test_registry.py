@@ -155,6 +155,18 @@ def test_greedy_candidates_are_the_best_of_as_many(num_candidates):
     torch.testing.assert_close(found_scores, best)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in AGENTS if SETTINGS[name].PREPARATION]
+)
+def test_its_own_policy_is_trained_once_preparation_ends(name):
+    lengths = dict.fromkeys(SETTINGS[name].PREPARATION, 7)
+    agent, _ = make_agent(name, settings=[SMALL[name] | lengths] * 2)
+    end = sum(lengths.values())
+    before = {agent.phase(step) for step in range(end)}
+    after = {agent.phase(step) for step in range(end, end + 20)}
+    assert not before & after
+
+
 def test_td3_bc_moves_its_actor_every_second_step():
     agent, _ = make_agent("td3_bc")
     assert [agent.phase(step) for step in range(4)] == [

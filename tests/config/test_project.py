@@ -149,6 +149,32 @@ def test_faults_are_found_at_load(changes, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("fisher_brc", "cloning_steps"),
+        ("doser", "pretraining_steps + survey_steps"),
+        ("morel", "model_steps + survey_steps"),
+        ("dtql", "num_pretraining_steps"),
+    ],
+)
+def test_a_run_that_ends_before_its_policy_is_trained_is_refused(method, names):
+    suite = {"tasks": ["remade-hopper-medium"], "methods": [method], "stages": []}
+    short = {"suites": {"remade": suite | {"seeds": [0], "training": {}}}}
+    short["suites"]["remade"]["training"]["num_gradient_steps"] = 10_000
+    with pytest.raises(UserError) as error:
+        load_project(scale="evidence", overrides=short)
+    for word in ("scales/evidence.yaml", method, f"({names})", "the run has 10000"):
+        assert word in str(error.value)
+    # A run that no scale names, too.
+    del suite["methods"]
+    project = load_project(scale="evidence", overrides={"suites": {"remade": suite}})
+    name = names.partition(" ")[0]
+    assert project.training("remade-hopper-medium", f"{method}@{name}=95000")
+    with pytest.raises(UserError, match="the run has 100000"):
+        project.training("remade-hopper-medium", f"{method}@{name}=100000")
+
+
 def test_faults_in_the_files_name_the_file(tmp_path):
     for file in CONFIG.rglob("*.yaml"):
         copy = tmp_path / file.relative_to(CONFIG)
