@@ -21,7 +21,7 @@ from dql.bars import progress_bar
 from dql.config.data_schema import PolicyPart
 from dql.data.local import LICENCE, VERSIONED
 from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
-from dql.data.remade import roll_out_part
+from dql.data.remade import Environments, roll_out_part
 from dql.environments.locomotion import LOCOMOTION, environment_spec
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
@@ -76,7 +76,9 @@ def roll_out_random(task: TaskConfig, num_transitions: int) -> Iterator[Episode]
     generator = np.random.default_rng([task.dataset.seed, stream])
     policy = RandomActions(DIMENSIONS[task.environment][1])
     part = PolicyPart(policy=QUALITY, share=1.0)
-    yield from roll_out_part(task, part, policy, num_transitions, generator)
+    yield from roll_out_part(
+        Environments(task), part, policy, num_transitions, generator
+    )
 
 
 def _describe(task: TaskConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy", "torch")
 BATCH_SIZES = (16, 128)
 """Episodes side by side: fewer where few rows are left, which would be thrown away."""
+NUM_KEPT = 2
+"""Of batches: the common one, and that of a part's end."""
 
 
 def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
@@ -75,29 +78,47 @@ def roll_out_parts(
     """Yield exactly `num_transitions` rows; the last episode of a part may be cut."""
     parts = task.dataset.parts
     sizes = part_sizes(parts, num_transitions)
+    environments = Environments(task)
     for index, (part, policy) in enumerate(zip(parts, policies, strict=True)):
         stream = zlib.crc32(f"{index} {part.policy}".encode())
         generator = np.random.default_rng([task.dataset.seed, stream])
-        yield from roll_out_part(task, part, policy, sizes[index], generator)
+        yield from roll_out_part(environments, part, policy, sizes[index], generator)
+
+
+class Environments:
+    """Batches of a task's episodes, used again where they have the size.
+
+    A simulation that goes leaves most of its memory behind.
+    """
+
+    def __init__(self, task: TaskConfig) -> None:
+        self.horizon = task.horizon
+        self._make = lru_cache(NUM_KEPT)(
+            partial(
+                LocomotionEnvironment,
+                task.environment,
+                horizon=task.horizon,
+                physics=task.physics,
+            )
+        )
+
+    def of(self, num_episodes: int) -> LocomotionEnvironment:
+        """Return an environment of so many episodes."""
+        return self._make(num_episodes)
 
 
 def roll_out_part(
-    task: TaskConfig,
+    environments: Environments,
     part: PolicyPart,
     policy: Policy,
     num_rows: int,
     generator: np.random.Generator,
 ) -> Iterator[Episode]:
     """Yield exactly `num_rows` rows of a policy, disturbed as its part says."""
-    environment = None
     while num_rows > 0:
         # Whole batches, in the order they began: what ends early is not favoured.
-        batch_size = int(np.clip(-(-num_rows // task.horizon), *BATCH_SIZES))
-        if environment is None or environment.num_environments != batch_size:
-            environment = None  # its simulations' memory goes before the next ones'
-            environment = LocomotionEnvironment(
-                task.environment, batch_size, horizon=task.horizon, physics=task.physics
-            )
+        batch_size = int(np.clip(-(-num_rows // environments.horizon), *BATCH_SIZES))
+        environment = environments.of(batch_size)
         disturbance = Disturbance.draw(
             batch_size, part.noise_std, part.random_share, generator
         )
