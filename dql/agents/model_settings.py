@@ -10,6 +10,7 @@ from dql.agents.ranges import (
     LogScale,
     NonNegative,
     Number,
+    Positive,
     Size,
     Steps,
     StepSize,
@@ -34,8 +35,8 @@ class MoReLSettings(SACSettings):
     model_steps: Steps = 100_000  # 25 epochs of a million transitions, 256 a batch
     survey_steps: Interval = 4_000
     """Then steps in which the largest discrepancy on the data is found: one epoch."""
-    pessimism_coefficient: NonNegative = 3.0
-    """Times that discrepancy: above it, a state-action is unknown."""
+    pessimism_coefficient: Positive = 3.0
+    """That discrepancy divided by it: above, a state-action is unknown."""
     halt_reward: Number = 0.0
     """Of entering HALT, truncate_reward; the paper's -kappa in every step there comes
     to -kappa discount / (1 - discount)."""

@@ -2,7 +2,7 @@
 
 f_i(s, a) = s + m + d MLP_i(s, a),  i = 1, ..., M, by squared errors  (Section 4.2)
 disc(s, a) = max_{i, j} |f_i(s, a) - f_j(s, a)|
-unknown(s, a) where disc(s, a) > c max_{(s, a) in data} disc(s, a)
+unknown(s, a) where disc(s, a) > max_{(s, a) in data} disc(s, a) / c
 
 In the pessimistic MDP an unknown state-action leads to HALT, where an episode ends; all
 others go where one of the models says, each rollout in a model of its own, until the
@@ -132,7 +132,7 @@ class MoReL(SAC):
         With it what is unknown, (R, N): that the transition is into HALT.
         """
         every, rewards, logits = self.model(states, actions)
-        limit = self.settings.pessimism_coefficient * self.rollouts.largest
+        limit = self.rollouts.largest / self.settings.pessimism_coefficient
         unknown = largest_discrepancy(every) > limit
         outputs = torch.cat([every, rewards[..., None], logits[..., None]], dim=3)
         own = choose_rows(outputs.transpose(1, 2), self.members)
