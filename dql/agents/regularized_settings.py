@@ -77,8 +77,8 @@ class CQLSettings(ClonesFirstSettings):
 class MCQSettings(SquashedActorCriticSettings):
     """MCQ (Lyu et al., 2022); defaults are those of its released configuration.
 
-    Its paper chooses lambda for each dataset. Left out: observations standardised, an
-    option of its released code.
+    Its paper chooses lambda for each dataset; the default is its code's. Left out:
+    observations standardised, an option of its released code.
     """
 
     hidden_dim: Size = 400
