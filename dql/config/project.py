@@ -175,12 +175,8 @@ class Project:
         online = self.online(task, method)
         if online:
             return online_training(training, online)
-        check_preparation(
-            row.agent,
-            self.settings(task, method),
-            training.num_gradient_steps,
-            f"method '{method}' on '{task}'",
-        )
+        settings, where = self.settings(task, method), f"method '{method}' on '{task}'"
+        check_preparation(row.agent, settings, training.num_gradient_steps, where)
         return training
 
     def run_configs(
