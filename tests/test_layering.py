@@ -5,6 +5,7 @@ are run, and what a contract cannot say is tested.
 """
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,19 @@ def test_torch_is_loaded_only_where_it_computes():
         "    assert 'torch' not in sys.modules, name\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_functions_import_late_is_there(module):
+    # Python finds out when the function runs; nothing else looks.
+    missing = []
+    for name in imported_names(MODULES[module]):
+        owner, _, attribute = name.rpartition(".")
+        if owner.partition(".")[0] == "dql":
+            found = importlib.import_module(owner)
+            if not hasattr(found, attribute) and name not in MODULES:
+                missing.append(name)
+    assert not missing
 
 
 @pytest.mark.parametrize(

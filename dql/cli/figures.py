@@ -138,7 +138,8 @@ def action_sample_files(
     project: Project, suite: str, *, partly: bool = False
 ) -> list[Path]:
     """List the action samples of a suite's sweep of eta; `partly`, those there."""
-    from dql.figures.registry import MIN_ETAS, eta_cells
+    from dql.figures.bandit_content import MIN_ETAS
+    from dql.figures.registry import eta_cells
     from dql.results.restored import lacks_checkpoint
 
     cells = eta_cells(project.cells([suite]))
