@@ -81,6 +81,11 @@ def stability() -> str:
     return markdown(["task", *header], rows)
 
 
+def number(value: float) -> str:
+    """Return a score; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:.1f}"
+
+
 def scores() -> str:
     """Show every cell with a finished run: each selection rule, data, the paper's."""
     rows = []
@@ -93,9 +98,9 @@ def scores() -> str:
                     label(row["method"]),
                     row["num_seeds"],
                     f"{row['num_gradient_steps']:,}",
-                    *(f"{value:.1f}" for value in ours),
-                    f"{row['behavior_score']:.1f}",
-                    "–" if pd.isna(row["published"]) else f"{row['published']:.1f}",
+                    *map(number, ours),
+                    number(row["behavior_score"]),
+                    number(row["published"]),
                     signed(row["difference"]),
                 ]
             )
