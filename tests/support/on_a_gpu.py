@@ -1,5 +1,7 @@
 """What the tests that need a GPU share."""
 
+from collections import Counter
+
 import core
 import pytest
 import torch
@@ -14,15 +16,29 @@ needs_gpu = [
 ]
 NUM_STEPS = 45
 """Enough for every phase to be recorded and repeated: the EMA's comes every 5 steps."""
-LONGER = {"cloning_steps": 8, "num_pretraining_steps": 8}
-"""First phases that last longer than the calls before a recording."""
+FIRST_PHASES = (
+    "cloning_steps",
+    "model_steps",
+    "num_binning_steps",
+    "num_pretraining_steps",
+    "pretraining_steps",
+    "survey_steps",
+)
+LONGER = dict.fromkeys(FIRST_PHASES, 8)
+"""They last longer than the calls before a recording, and its first repetitions."""
 
 
-def make_agent(name):
+def make_agent(name, device=DEVICE):
     """Build an agent on the GPU whose every phase lasts, its learning rate falling."""
     extra = {key: value for key, value in LONGER.items() if key in core.SMALL[name]}
     settings = [{"learning_rate_decay_steps": 60, **extra}] * 2
-    return core.make_agent(name, settings=settings, device=DEVICE)
+    return core.make_agent(name, settings=settings, device=device)
+
+
+def repeated_phases(agent):
+    """Return how often each phase comes, but for any that is of one step alone."""
+    counts = Counter(agent.phase(step) for step in range(NUM_STEPS))
+    return {phase: count for phase, count in counts.items() if count > 1}
 
 
 def take_steps(name, calls=None, num_steps=NUM_STEPS):

@@ -1,6 +1,7 @@
 """Recorded steps are the eager ones; a stand-in records where there is no GPU."""
 
 import core
+import on_a_gpu
 import pytest
 import torch
 from stand_in_recording import Failing, StandIn
@@ -49,6 +50,13 @@ def test_recorded_steps_equal_eager_ones(name, kind, caplog):
     else:
         assert calls.recordings == {}
         assert caplog.text.count("no CUDA graph of a gradient step") == 1
+
+
+@pytest.mark.parametrize("name", sorted(core.SMALL))
+def test_on_a_gpu_every_phase_would_be_recorded_and_repeated(name):
+    """Or the tests there would fail, and with them all that waits for them."""
+    agent, _ = on_a_gpu.make_agent(name, "meta")
+    assert min(on_a_gpu.repeated_phases(agent).values()) >= WARM_UPS + 3
 
 
 def test_the_processor_takes_eager_steps():
