@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -93,15 +94,27 @@ class RecordedCalls:
         A recording that fails raises and leaves the process as it was: PyTorch would
         stay on the stream whose recording is broken.
         """
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         main = torch.cuda.current_stream()
         # Other threads may go on computing; it is this one's calls that are recorded.
-        mode = {"capture_error_mode": "thread_local"}
-        try:
-            with CAPTURE, torch.cuda.graph(graph, stream=self.stream, **mode):
-                outputs = call()
-        except BaseException:
-            torch.cuda.set_stream(main)
-            torch.cuda.synchronize()
-            raise
+        mode = {"pool": pool, "capture_error_mode": "thread_local"}
+        with CAPTURE:
+            try:
+                with torch.cuda.graph(graph, stream=self.stream, **mode):
+                    outputs = call()
+            except BaseException:
+                torch.cuda.set_stream(main)
+                _leave(pool)
+                torch.cuda.synchronize()
+                raise
         return graph.replay, outputs
+
+
+def _leave(pool: tuple[int, int]) -> None:
+    """Let memory come from where it did before a recording that failed.
+
+    PyTorch 2.11 and before would take that recording for one that goes on, and never
+    give memory back to the device again.
+    """
+    with suppress(RuntimeError):  # of a later PyTorch, which has left it
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
