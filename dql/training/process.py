@@ -61,13 +61,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def set_precision(name: Precision, device: torch.device) -> None:
-    """Let the GPU's matrix products round their inputs to TF32 where that is asked.
+    """Let the GPU's products round their inputs to TF32 where that is asked.
 
-    Nothing but float32 exists on the CPU, whose kernels are written in it.
+    Left alone, PyTorch rounds those of convolutions, and lets cuDNN add up gradients in
+    any order, so that a run that was stopped would end otherwise. Nothing but float32
+    exists on the CPU, whose kernels are written in it.
     """
     if name != "float32" and device.type == "cpu":
         raise UserError(f"precision {name!r} needs a GPU; here use 'float32'")
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = name == "tf32"
+    torch.backends.cudnn.deterministic = True
 
 
 def _say_why_no_gpu() -> None:
@@ -96,6 +100,13 @@ def readable_device_errors(num_runs: int, batch_size: int) -> Iterator[None]:
                 "workflow/config/scales, fewer --seed) or fewer jobs at a time "
                 "(--cores, --resources gpu=N); a smaller batch_size also helps but is "
                 f"another experiment. {resumes}"
+            ) from error
+        if "no kernel image" in str(error):
+            raise UserError(
+                f"PyTorch {torch.__version__} is not built for this GPU ({reason}): "
+                "install a build that is (https://pytorch.org/get-started/locally), or "
+                "leave the GPU out with CUDA_VISIBLE_DEVICES (empty: the CPU). "
+                f"{resumes}"
             ) from error
         if isinstance(error, torch.AcceleratorError):
             raise UserError(

@@ -8,6 +8,7 @@ import torch
 
 from dql.core.noise import Draw, NoiseStreams
 from dql.training.gradient_steps import EagerSteps, RecordedSteps
+from dql.training.process import set_precision
 
 DEVICE = "cuda"
 needs_gpu = [
@@ -30,6 +31,7 @@ LONGER = dict.fromkeys(FIRST_PHASES, 8)
 
 def make_agent(name, device=DEVICE):
     """Build an agent on the GPU whose every phase lasts, its learning rate falling."""
+    set_precision("float32", torch.device(DEVICE))
     extra = {key: value for key, value in LONGER.items() if key in core.SMALL[name]}
     settings = [{"learning_rate_decay_steps": 60, **extra}] * 2
     return core.make_agent(name, settings=settings, device=device)

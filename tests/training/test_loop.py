@@ -20,6 +20,7 @@ from dql.training.checkpoint import (
     first_difference,
 )
 from dql.training.loop import train
+from dql.training.process import set_precision
 
 SIZES = {
     "num_gradient_steps": 40,
@@ -279,3 +280,19 @@ def test_less_than_float32_needs_a_gpu(tmp_path):
         train([config(precision="tf32")], [tmp_path], device="cpu")
     assert not (tmp_path / "config.json").exists()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("name", ["float32", "tf32"])
+def test_a_gpus_convolutions_round_as_its_other_products_do(name):
+    """And repeat themselves, which a resumed run needs."""
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.deterministic
+    try:
+        set_precision(name, torch.device("cuda"))
+        assert cudnn.allow_tf32 == (name == "tf32")
+        is_highest = torch.get_float32_matmul_precision() == "highest"
+        assert is_highest == (name == "float32")
+        assert cudnn.deterministic
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        cudnn.allow_tf32, cudnn.deterministic = before[1:]
