@@ -39,6 +39,7 @@ from dql.data import antmaze
 from dql.data.policy_weights import store_weights
 from dql.diffusion import reverse_chain
 from dql.errors import UserError
+from tests.support.bare_python import hide_others
 from tests.support.synthetic_weights import publish, snapshot
 
 CPU = torch.device("cpu")
@@ -339,19 +340,50 @@ def test_candidates_of_all_episodes_are_counted():
     assert evaluation.flops_per_step() == 2 * rows * (chain + critics)
 
 
+ROOT = Path(__file__).parents[1]
+WHEELS = ROOT / "benchmarks" / "gpu_wheels.txt"
+
+
+def pins(path):
+    lines = path.read_text().lower().replace("_", "-").splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
+
+
 def test_the_wheels_for_a_gpu_are_the_pinned_ones():
-    root = Path(__file__).parents[1]
-
-    def pins(path):
-        lines = path.read_text().lower().replace("_", "-").splitlines()
-        return {line for line in lines if line and not line.startswith("#")}
-
-    wheels = pins(root / "benchmarks" / "gpu_wheels.txt")
-    assert len(wheels) == 7
-    assert wheels <= pins(root / "requirements.lock")
+    assert pins(WHEELS) and pins(WHEELS) <= pins(ROOT / "requirements.lock")
 
 
-FIRST_MINUTES = Path(__file__).parents[1] / "benchmarks" / "first_gpu_minutes.sh"
+@pytest.fixture
+def bare_python(tmp_path):
+    """Return the variables of a Python that has what the list of wheels says."""
+    text = WHEELS.read_text()
+    base = "torch numpy pandas h5py safetensors typer filelock pyyaml imageio pytest"
+    for name in base.replace("torch", "pytorch").split():
+        assert name in text.lower()
+    wheels = [line.partition("==")[0] for line in pins(WHEELS)]
+    folder = tmp_path / "site"
+    folder.mkdir()
+    hide_others(folder, base.split(), wheels)
+    return {"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+NEEDED = """\
+import importlib.util
+import dql.environments.batch, dql.data.local, dql.training.loop
+import gymnasium.envs.mujoco
+import minari.data_collector.episode_buffer, minari.dataset.minari_storage
+import torch.profiler
+assert not importlib.util.find_spec("snakemake")
+"""
+
+
+def test_the_wheels_for_a_gpu_are_all_that_is_needed(bare_python):
+    bare_python["PYTHONPATH"] += f"{os.pathsep}{ROOT}"
+    environment = os.environ | bare_python
+    subprocess.run([sys.executable, "-c", NEEDED], env=environment, check=True)
+
+
+FIRST_MINUTES = ROOT / "benchmarks" / "first_gpu_minutes.sh"
 
 
 def first_minutes(*arguments, **environment):
@@ -393,8 +425,8 @@ def test_every_stage_has_its_turn_whatever_came_of_the_others(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path):
-    done = first_minutes(tmp_path / "out", REHEARSAL="1")
+def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path, bare_python):
+    done = first_minutes(tmp_path / "out", REHEARSAL="1", **bare_python)
     rows = (tmp_path / "out" / "stages.tsv").read_text().splitlines()
     stages = dict(row.split("\t")[:2] for row in rows)
     # A process may have been done before the signal reached it.
