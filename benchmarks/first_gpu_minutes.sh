@@ -7,6 +7,8 @@
 # Everything is written below the folder OUT as it comes; OUT/stages.tsv says how each
 # stage ended. A stage has a limit of its own and the next one follows whatever came of
 # it, but where the tests for GPUs fail all ends: numbers of broken code are worth nothing.
+# The limits add up to more than TOTAL_SECONDS (520, and 20 to pack): where earlier stages
+# took long the last ones are cut, or called late and left out.
 #
 # Data: a results folder made before, which DATASETS names, holds hopper's remade
 # medium-expert set (with a policy's weights in DQL_POLICY_DIR:
@@ -29,20 +31,26 @@ if [ -n "${REHEARSAL:-}" ]; then
   DEVICE=cpu STEPS=40 INTERVAL=20 SEEDS=(0 1) THREADS=(1) SECONDS_TO_TERM=25
   STEP_ROWS=(--dimensions hopper --runs 1 --seconds 0 --ways)
   WIDE_ROWS=(--dimensions antmaze --runs 1 --seconds 0 --ways)
-  EVALUATION_SECONDS=1 LIMIT_SCALE=20 SCALE=smoke
+  EVALUATION_SECONDS=1 LIMIT_SCALE=20 SCALE=smoke END=${TOTAL_SECONDS:-10000}
 else
   DEVICE=cuda STEPS=100000 INTERVAL=10000 SEEDS=(0 1 2 3 4 5) THREADS=(1 4 8)
   SECONDS_TO_TERM=40
   STEP_ROWS=(--dimensions hopper --seconds 3)
   WIDE_ROWS=(--dimensions antmaze --runs 6 --seconds 3)
-  EVALUATION_SECONDS=3 LIMIT_SCALE=1 SCALE=quick
+  EVALUATION_SECONDS=3 LIMIT_SCALE=1 SCALE=quick END=${TOTAL_SECONDS:-520}
 fi
 
 # stage NAME LIMIT COMMAND...: run a command for at most LIMIT seconds; keep its output.
 stage() {
   local name=$1 limit=$(($2 * LIMIT_SCALE)) began=$SECONDS status
+  local left=$((END - SECONDS))
   shift 2
   echo "== $name"
+  if [ "$left" -le 0 ]; then  # to timeout, 0 is no limit
+    printf '%s\tlate\t0\n' "$name" >> "$OUT/stages.tsv"
+    return 124
+  fi
+  [ "$limit" -le "$left" ] || limit=$left
   timeout --signal=TERM --kill-after=20 "$limit" "$@" > "$OUT/$name.log" 2>&1
   status=$?
   printf '%s\t%s\t%s\n' "$name" "$status" "$((SECONDS - began))" >> "$OUT/stages.tsv"
@@ -134,6 +142,7 @@ training bc_diffusion "$((term / 3))" $((${REHEARSAL:+600} + 30))
 training td3_bc "$((term / 3))" $((${REHEARSAL:+600} + 25))
 
 # What the runs measured, and one checkpoint; the others need not travel.
+END=$((SECONDS + 20 * LIMIT_SCALE))
 stage pack 20 bash -c 'set -e
   first=$(find results/runs -name "*.safetensors" | sort | head -n 1)
   find results/runs -name "*.safetensors" ! -path "$first" -delete

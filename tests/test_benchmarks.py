@@ -387,6 +387,7 @@ FIRST_MINUTES = ROOT / "benchmarks" / "first_gpu_minutes.sh"
 
 
 def first_minutes(*arguments, **environment):
+    environment = {"TOTAL_SECONDS": "10000"} | environment
     return subprocess.run(
         ["bash", FIRST_MINUTES, *arguments],
         env=os.environ | {"PYTHON": sys.executable} | environment,
@@ -422,6 +423,19 @@ def test_every_stage_has_its_turn_whatever_came_of_the_others(tmp_path):
         assert stages[f"train_{method}_until_term"] == "0"
         assert stages[f"train_{method}_resumed"] == "0"
     assert done.stdout.splitlines()[-1].startswith("pack")
+
+
+def test_what_comes_late_is_left_out_and_packing_is_not(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *gradient_steps.py*) sleep 30;; esac\n')
+    python.chmod(0o755)
+    first_minutes(tmp_path / "out", PYTHON=str(python), TOTAL_SECONDS="6")
+    rows = (tmp_path / "out" / "stages.tsv").read_text().splitlines()
+    stages = dict(row.split("\t")[:2] for row in rows)
+    assert stages["gpu_exact_tests"] == "0"
+    assert stages["steps_hopper"] == "124"
+    assert stages["steps_antmaze"] == stages["train_td3_bc_resumed"] == "late"
+    assert rows[-1].startswith("pack\t") and stages["pack"] != "late"
 
 
 @pytest.mark.slow
