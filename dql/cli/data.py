@@ -118,8 +118,8 @@ def fetch(
 ) -> None:
     """Bring D4RL's files here, check them and convert them to Minari.
 
-    A file is used from results/downloads or from D4RL's own folder ($D4RL_DATASET_DIR,
-    else ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its
+    A file is used from results/downloads or from D4RL's own folders ($D4RL_DATASET_DIR,
+    then ~/.d4rl/datasets) if it is there, otherwise downloaded, from a mirror if its
     host fails; a download that was cut is resumed. Tasks of source minari come from
     Minari's own remote instead. Files go to results/datasets.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "D4RL_DATASET_DIR"
 """D4RL's own: names the folder that it keeps its files in."""
 DEFAULT_FOLDER = Path("~/.d4rl/datasets")
-"""Where D4RL keeps them otherwise."""
+"""Where D4RL keeps them otherwise; looked into as well where another is named."""
 MIXED = "-medium-expert-"
 
 
@@ -57,9 +57,7 @@ def obtain(task: TaskConfig, downloads: Path, folder: Path | None = None) -> Ser
         return _from_folder(task, wanted, kept, folder)
     local = find_local(wanted.name)
     try:
-        return serve(
-            wanted, kept, lambda file: check(task, file), (local,) if local else ()
-        )
+        return serve(wanted, kept, lambda file: check(task, file), local)
     except NoSourceError as error:
         raise UserError(no_source(task, kept, str(error))) from None
 
@@ -74,14 +72,22 @@ def no_source(task: TaskConfig, kept: Path, reasons: str) -> str:
     )
 
 
-def find_local(name: str) -> Path | None:
-    """Return the file in D4RL's own folder on this machine, if it is there."""
-    root = named_folder(None, FOLDER_VARIABLE, "D4RL's files")
+def find_local(name: str) -> tuple[Path, ...]:
+    """Return the file in D4RL's own folders on this machine, a named one first."""
+    named = named_folder(None, FOLDER_VARIABLE, "D4RL's files")
+    folders = [named] if named else []
+    with suppress(RuntimeError):  # of a user without a home
+        folders.append(DEFAULT_FOLDER.expanduser())
+    files = dict.fromkeys(folder / name for folder in folders)
+    return tuple(filter(_is_file, files))
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a file is there and its folder lets this user look."""
     try:
-        file = (root or DEFAULT_FOLDER.expanduser()) / name
-        return file if file.is_file() else None
-    except (OSError, RuntimeError):  # a folder that nobody named, a user without a home
-        return None
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def check_folder(folder: Path | None) -> None:

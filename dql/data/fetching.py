@@ -148,8 +148,8 @@ def foresee(task: TaskConfig, folder: Path | None = None) -> Fetched:
 
 def local_files(wanted: PublishedFile) -> list[Path]:
     """Return where the file is on this machine, in the order of `serve`."""
-    kept, local = paths.DOWNLOADS / wanted.name, find_local(wanted.name)
-    return [path for path in (kept, local) if path and path.is_file()]
+    kept = paths.DOWNLOADS / wanted.name
+    return [*([kept] if kept.is_file() else []), *find_local(wanted.name)]
 
 
 def _ready(task: TaskConfig) -> Fetched | None:

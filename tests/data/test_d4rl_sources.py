@@ -236,6 +236,21 @@ def test_d4rls_own_folder_comes_before_the_network(
     np.testing.assert_array_equal(dataset.rewards, expected["rewards"])
 
 
+def test_d4rls_usual_folder_comes_after_the_one_that_is_named(
+    server: Server, official: Arrays, tmp_path: Path, monkeypatch
+) -> None:
+    usual = put(tmp_path / "home" / ".d4rl" / "datasets", server)
+    named = tmp_path / "data" / "data.hdf5"
+    named.parent.mkdir()
+    monkeypatch.setenv(d4rl_files.FOLDER_VARIABLE, str(named.parent))
+    assert d4rl_files.find_local("data.hdf5") == (usual,)
+    named.write_bytes(b"something else")
+    assert d4rl_files.find_local("data.hdf5") == (named, usual)
+    manifest = fetch(server, tmp_path, sha256=digest(server))
+    assert manifest["served_by"] == "~/.d4rl/datasets/data.hdf5"
+    assert server.ranges == []
+
+
 def test_a_wrong_file_in_d4rls_folder_is_left_for_the_network(
     server: Server, official: Arrays, tmp_path: Path, caplog
 ) -> None:
