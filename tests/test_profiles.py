@@ -80,6 +80,31 @@ def test_every_key_is_an_option_of_snakemake(name):
         assert key in options, key
 
 
+FAULTY = """
+rule all:
+    input: "bad", "good"
+rule bad:
+    output: "bad"
+    priority: 1
+    shell: "exit 1"
+rule good:
+    output: "good"
+    shell: "touch {output}"
+"""
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_failed_job_stops_only_what_depends_on_it(name, tmp_path):
+    kept = {"keep-going": read_profile(name)["keep-going"]}  # no cluster is asked
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "config.yaml").write_text(yaml.safe_dump(kept))
+    (tmp_path / "Snakefile").write_text(FAULTY)
+    command = [BIN / "snakemake", "--cores", "1", "--workflow-profile", "profile"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "bad" in done.stderr and (tmp_path / "good").is_file()
+
+
 @pytest.mark.parametrize("name", ["kubernetes", "slurm"])
 def test_a_cluster_profile_runs_elsewhere_and_tries_again(name):
     profile = read_profile(name)
