@@ -288,6 +288,7 @@ def test_every_damage_to_a_dataset_is_one_message(tmp_path):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "fewer jobs"),
         (MemoryError(), "another experiment"),
         (torch.AcceleratorError("CUDA error: unspecified"), "CUDA_VISIBLE_DEVICES"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), "the GPU failed"),
         (
             torch.AcceleratorError("CUDA error: no kernel image is available for this"),
             "is not built for this GPU",

@@ -108,7 +108,7 @@ def readable_device_errors(num_runs: int, batch_size: int) -> Iterator[None]:
                 "leave the GPU out with CUDA_VISIBLE_DEVICES (empty: the CPU). "
                 f"{resumes}"
             ) from error
-        if isinstance(error, torch.AcceleratorError):
+        if _is_of_the_gpu(error):
             raise UserError(
                 f"the GPU failed ({reason}). {resumes} If it fails again, leave it "
                 "out with CUDA_VISIBLE_DEVICES (empty: the CPU)."
@@ -121,6 +121,13 @@ def _is_out_of_memory(error: Exception) -> bool:
     kinds = (MemoryError, torch.OutOfMemoryError)
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
     return isinstance(error, kinds) or any(word in str(error) for word in words)
+
+
+def _is_of_the_gpu(error: Exception) -> bool:
+    """Tell whether the GPU failed, or a library that found it so."""
+    words = ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
+    is_own = isinstance(error, torch.AcceleratorError)
+    return is_own or any(word in str(error) for word in words)
 
 
 def keep_freed_memory() -> None:
