@@ -25,7 +25,7 @@ import torch
 import typer
 from plain_step import PlainDiffusionQL
 from rich.console import Console
-from storage import store
+from storage import card_of, store
 from timing import Steps, milliseconds_in_turn, product_rate
 
 from dql.agents.registry import SETTINGS
@@ -183,7 +183,7 @@ def write(output: Path, rows: list[dict[str, Any]]) -> None:
         "num_episodes": NUM_EPISODES,
         "num_candidates": NUM_CANDIDATES,
     }
-    store(output, {"devices": rows, "sizes": sizes})
+    store(output, {"devices": rows, "sizes": sizes, **card_of(rows)})
 
 
 if __name__ == "__main__":

@@ -24,7 +24,16 @@ On a processor this is a rehearsal.
 """
 NUM_KERNELS = 15
 """Kernels that are listed, those that take longest."""
-PRODUCTS = ("gemm", "gemv", "cutlass", "bmm", "addmm", "aten::mm")
+PRODUCTS = (
+    "gemm",
+    "gemv",
+    "cutlass",
+    "nvjet",
+    "splitK",
+    "bmm",
+    "addmm",
+    "aten::mm",
+)
 """Parts of the names of kernels that multiply matrices."""
 
 

@@ -36,7 +36,7 @@ from processes import (
 )
 from rich.console import Console
 from rich.table import Table
-from storage import store
+from storage import card_of, store
 from timing import (
     INTERVAL,
     Steps,
@@ -182,10 +182,7 @@ def report(rows: list[dict[str, Any]], summary: dict[str, float]) -> None:
 
 def write(output: Path, rows: list[dict[str, Any]], summary: dict[str, float]) -> None:
     """Write what is there so far: a machine may be lent for minutes."""
-    content = {"summary": summary, "steps": rows}
-    if any(row["device"] == "cuda" for row in rows):
-        content["gpu"] = torch.cuda.get_device_name()
-    store(output, content)
+    store(output, {"summary": summary, "steps": rows, **card_of(rows)})
 
 
 def main(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dql.files import write_json
 from dql.results.provenance import machine, versions
@@ -19,3 +21,9 @@ def store(output: Path, content: Mapping[str, Any]) -> None:
         "versions": versions(),
     }
     write_json(output, {**content, **made_on})
+
+
+def card_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the GPU's name where a row was measured on one."""
+    on_gpu = any(row["device"] == "cuda" for row in rows)
+    return {"gpu": torch.cuda.get_device_name()} if on_gpu else {}

@@ -333,6 +333,17 @@ def test_evaluating_together_is_set_against_one_by_one(tmp_path, capsys, monkeyp
     assert "one by one" in capsys.readouterr().out
 
 
+def test_numbers_of_a_gpu_come_with_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+    output = tmp_path / "numbers.json"
+    rows = [{"device": "cpu"}, {"device": "cuda"}]
+    for write in (evaluation.write, lambda *of: gradient_steps.write(*of, {})):
+        write(output, rows)
+        assert json.loads(output.read_text())["gpu"] == "NVIDIA H100"
+        write(output, rows[:1])
+        assert "gpu" not in json.loads(output.read_text())
+
+
 def test_candidates_of_all_episodes_are_counted():
     rows = 5 * 10 * 50
     chain = 5 * (256 * (11 + 3 + 16) + 2 * 256**2 + 3 * 256)
