@@ -24,7 +24,7 @@ fi
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1" || exit 2
 OUT=$(cd "$1" && pwd)
-PYTHON=${PYTHON:-python}
+PYTHON=${PYTHON:-$(command -v python || echo python3)}
 export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
 
 if [ -n "${REHEARSAL:-}" ]; then
