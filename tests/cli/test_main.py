@@ -1,6 +1,7 @@
 """The command line: help that teaches, one message per mistake, exit codes."""
 
 import ast
+import contextlib
 import json
 import re
 import subprocess
@@ -158,6 +159,26 @@ def test_fetch_names_where_other_data_come_from(task, capsys):
     remedy = capsys.readouterr().err
     assert ("dql data generate local-hopper-medium" in remedy) == ("local" in task)
     assert "dql data fetch bandit" not in remedy
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
+def test_a_device_is_chosen_and_a_processor_takes_no_gpu(device, tmp_path, monkeypatch):
+    leases, asked = [], []
+
+    @contextlib.contextmanager
+    def lease():
+        leases.append(device)
+        yield
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dql.training.gpus.leased_gpu", lease)
+    monkeypatch.setattr(
+        "dql.training.loop.train", lambda *runs, **options: asked.append(options)
+    )
+    command = ["train", "bandit-axes", "bc_mle", "--seed", "0", "--scale", "smoke"]
+    assert call(*command, "--device", device, "--threads", "3") == 0
+    assert [(one["device"], one["num_threads"]) for one in asked] == [(device, 3)]
+    assert bool(leases) == (device != "cpu")
 
 
 def test_a_gpu_is_called_cuda(capsys):
