@@ -57,17 +57,35 @@ def check_torch() -> Iterator[Finding]:
 
     found = f"{torch.__version__}, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
-        names = {
-            torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
-        }
-        found += f", CUDA {torch.version.cuda} on {torch.cuda.device_count()} x "
-        yield ok("torch", found + ", ".join(sorted(names)))
+        count = torch.cuda.device_count()
+        names = [torch.cuda.get_device_name(index) for index in range(count)]
+        found += f", CUDA {torch.version.cuda} on {count} x "
+        yield ok("torch", found + ", ".join(sorted(set(names))))
+        for index, name in enumerate(names):
+            if fault := _fault_of_gpu(index):
+                remedy = (
+                    "free it, install a build of torch that has code for it, or leave "
+                    "it out with CUDA_VISIBLE_DEVICES"
+                )
+                what = f"GPU {index}, {name}, cannot compute: {fault}"
+                yield problem("torch", what, remedy)
     elif os.environ.get("CUDA_VISIBLE_DEVICES") != "" and _nvidia_smi("name"):
         built = torch.version.cuda or "no CUDA"
         remedy = "install a build of torch for this driver; training would use CPUs"
         yield warning("torch", f"{found}; GPUs, but a build for {built}", remedy)
     else:
         yield ok("torch", f"{found}, no GPU: training uses CPUs")
+
+
+def _fault_of_gpu(index: int) -> str | None:
+    """Let a GPU add two numbers; return what it says where it does not."""
+    import torch
+
+    try:
+        torch.ones(1, device=f"cuda:{index}").add(1).cpu()
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return None
 
 
 def check_gpus() -> Iterator[Finding]:

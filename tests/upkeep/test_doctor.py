@@ -121,6 +121,27 @@ def test_a_torch_that_cannot_use_the_gpus_is_a_warning(folder, monkeypatch):
     assert only(doctor_machine.check_torch).status == "warning"
 
 
+def test_a_gpu_that_cannot_compute_is_a_problem(monkeypatch):
+    import torch
+
+    def ones(size, device):
+        if device == "cuda:1":
+            raise torch.AcceleratorError("CUDA error: no kernel image\nmore")
+        return torch.full((size,), 1.0)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Card {index}")
+    monkeypatch.setattr(torch, "ones", ones)
+    both, second = doctor_machine.check_torch()
+    assert both.status == "ok" and "2 x Card 0, Card 1" in both.found
+    assert (second.status, second.found) == (
+        "problem",
+        "GPU 1, Card 1, cannot compute: CUDA error: no kernel image",
+    )
+    assert "a build of torch" in second.remedy
+
+
 def test_kernels_that_are_off_or_cannot_be_built_are_a_warning(monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     assert "no C compiler" in only(doctor_machine.check_kernels).found
