@@ -15,6 +15,10 @@
 #   dql data policies; dql data generate remade-hopper-medium-expert --scale evidence);
 # without it, data are rolled out here from the policies that come with the source.
 # WHEELS: a folder of the wheels in gpu_wheels.txt, where they are not installed.
+#
+# Afterwards, to keep what it brought: unpack OUT/training.tar.gz into a FOLDER, then
+#   dql keep gpu --from FOLDER
+# and the numbers, OUT/*.json, each of which names the card, go to results/benchmarks.
 set -uo pipefail
 
 if [ $# -ne 1 ]; then
@@ -28,7 +32,7 @@ PYTHON=${PYTHON:-$(command -v python || echo python3)}
 export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
 
 if [ -n "${REHEARSAL:-}" ]; then
-  DEVICE=cpu STEPS=40 INTERVAL=20 SEEDS=(0 1) THREADS=(1) SECONDS_TO_TERM=25
+  DEVICE=cpu STEPS=800 INTERVAL=200 SEEDS=(0 1) THREADS=(1) SECONDS_TO_TERM=21
   STEP_ROWS=(--dimensions hopper --runs 1 --seconds 0 --ways)
   WIDE_ROWS=(--dimensions antmaze --runs 1 --seconds 0 --ways)
   EVALUATION_SECONDS=1 LIMIT_SCALE=20 SCALE=smoke END=${TOTAL_SECONDS:-10000}

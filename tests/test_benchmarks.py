@@ -456,6 +456,8 @@ def test_the_first_minutes_on_a_gpu_rehearsed(tmp_path, bare_python):
     stages = dict(row.split("\t")[:2] for row in rows)
     # A process may have been done before the signal reached it.
     assert all(s in ("0", "124") for s in stages.values()), done.stdout + done.stderr
+    logs = [log.read_text() for log in (tmp_path / "out").glob("*_until_term.log")]
+    assert any("the checkpoint is written" in log for log in logs)
     with tarfile.open(tmp_path / "out" / "training.tar.gz") as packed:
         names = packed.getnames()
     assert sum(name.endswith("provenance.json") for name in names) == 6
