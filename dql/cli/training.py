@@ -129,17 +129,19 @@ def plan(
 ) -> None:
     """Print what a scale would train, and what that costs on this machine.
 
-    Times gradient steps of every kind of run, seconds to minutes; trains nothing.
+    Times gradient steps and evaluations of every kind of run, seconds to minutes;
+    trains nothing.
 
     Example: dql plan --scale paper
     """
     project = load(scale, changes)
     import torch
 
-    from dql.training.plan import make_works, print_plan
+    from dql.training.plan import make_works
+    from dql.training.plan_table import print_plan
     from dql.training.process import choose_device, keep_freed_memory
 
     torch.set_num_threads(1)
     keep_freed_memory()
     chosen = choose_device(device)
-    print_plan(make_works(project, chosen), chosen)
+    print_plan(make_works(project, chosen, evaluates=True), chosen)

@@ -2,7 +2,8 @@
 
 Gradient steps of every distinct kind of run are timed here, up to the last 80 of each:
 same agent, dimensions, block size and device as the run itself, on random transitions.
-Evaluation is not in the estimate; neither are downloads and the local datasets.
+Of evaluations a few steps are timed, too, and counted apart: as many as the episodes
+could last. Neither downloads nor making local data are in the estimate.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from dql import paths
 from dql.agents.agent import Agent, AgentSpec
@@ -31,6 +30,7 @@ from dql.core.noise import BLOCK_STEPS, NoiseStreams
 from dql.core.windows import make_row_store
 from dql.environments.batch import make_environments
 from dql.results.files import UnusableRunError, read_json
+from dql.training.evaluation_cost import num_evaluations, seconds_per_evaluation
 from dql.training.gradient_steps import make_steps, training_streams
 
 Clock = Callable[[], float]
@@ -55,6 +55,7 @@ class Work:
     num_finished: int = 0
     num_gradient_steps: int = 0
     hours: float = 0.0
+    evaluation_hours: float = 0.0  # at most
     checkpoint_bytes: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
@@ -65,14 +66,20 @@ class Cost:
 
     seconds_per_step: float
     checkpoint_bytes: int
+    seconds_per_evaluation: float = 0.0  # at most
 
 
 def make_works(
-    project: Project, device: torch.device, key: Kind | None = None
+    project: Project,
+    device: torch.device,
+    key: Kind | None = None,
+    *,
+    evaluates: bool = False,
 ) -> list[Work]:
     """Return the work of every method in every suite of the scale.
 
     Of the runs that `key` names alike, one is timed; by default those of equal cost.
+    Evaluations are timed as well where asked.
     """
     name_kind = key or cost_key
     costs: dict[str, Cost] = {}
@@ -87,10 +94,12 @@ def make_works(
         size = block_size(project, run.task, run.method)
         kind = name_kind(run, size)
         if kind not in costs:
-            costs[kind] = measure(run, size, device)
+            costs[kind] = measure(run, size, device, evaluates=evaluates)
         steps = run.training.num_gradient_steps
         work.num_gradient_steps += steps
         work.hours += steps * costs[kind].seconds_per_step / 3600
+        seconds = num_evaluations(run) * costs[kind].seconds_per_evaluation
+        work.evaluation_hours += seconds / 3600
         work.checkpoint_bytes += costs[kind].checkpoint_bytes
         work.milliseconds.append(1e3 * costs[kind].seconds_per_step)
     return list(works.values())
@@ -114,18 +123,25 @@ def decisive(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def cost_key(run: RunConfig, block_size: int) -> str:
-    """Name what decides the cost of a step: runs of equal keys are timed once."""
+    """Name what decides the costs of a run: those of equal keys are timed once."""
     settings = {
         name: bool(value) if name in FREE_SETTINGS else value
         for name, value in run.settings.items()
     }
     environment = run.environment.environment
-    values = [run.agent, environment, run.training.batch_size, block_size, settings]
+    played = run.environment.horizon, run.training.num_evaluation_episodes
+    sizes = run.training.batch_size, block_size, *played
+    values = [run.agent, environment, *sizes, settings]
     return json.dumps(values, sort_keys=True)
 
 
 def measure(
-    run: RunConfig, block_size: int, device: torch.device, clock: Clock = perf_counter
+    run: RunConfig,
+    block_size: int,
+    device: torch.device,
+    clock: Clock = perf_counter,
+    *,
+    evaluates: bool = False,
 ) -> Cost:
     """Time the last steps of a block of such runs; cost is of one run of it.
 
@@ -145,7 +161,8 @@ def measure(
     streams = training_streams(agent, store, run.training.batch_size)
     first = run.training.num_gradient_steps // BLOCK_STEPS - NUM_BLOCKS
     seconds = seconds_per_step(steps.take, streams, device, clock, max(first, 0))
-    return Cost(seconds / block_size, size // block_size)
+    evaluation = seconds_per_evaluation(agent, run) if evaluates else 0.0
+    return Cost(seconds / block_size, size // block_size, evaluation)
 
 
 def random_dataset(
@@ -205,34 +222,3 @@ def totals(works: Iterable[Work]) -> Work:
             if name not in ("suite", "method", "milliseconds"):
                 setattr(total, name, getattr(total, name) + getattr(work, name))
     return total
-
-
-def print_plan(works: list[Work], device: torch.device) -> None:
-    """Print the work by suite and method, and its sum."""
-    table = Table(title="To train, with this machine's time per gradient step")
-    table.add_column("suite", no_wrap=True)
-    table.add_column("method", overflow="fold")  # where space is short; never a number
-    for name in ("runs", "done", "k steps", "ms/step", "hours", "MB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for work in (*works, totals(works)):
-        if work.suite == "all":
-            table.add_section()
-        rounded = sorted({float(f"{value:.2g}") for value in work.milliseconds})
-        spread = [f"{value:g}" for value in rounded]
-        table.add_row(
-            work.suite,
-            work.method,
-            str(work.num_runs),
-            str(work.num_finished),
-            f"{work.num_gradient_steps / 1000:,.0f}",
-            " to ".join(dict.fromkeys([*spread[:1], *spread[-1:]])),
-            f"{work.hours:,.2f}",
-            f"{work.checkpoint_bytes / 1e6:,.0f}",
-        )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"Hours are of one job at a time on {device}, one thread; jobs side by side"
-        " divide them. Not included: evaluation, downloads, making local data.",
-        highlight=False,
-    )

@@ -9,8 +9,10 @@ import torch
 from dql import paths
 from dql.config.project import load_project
 from dql.errors import UserError
-from dql.training import plan
+from dql.training import evaluation_cost, plan
+from dql.training.evaluation_cost import num_evaluations, seconds_per_evaluation
 from dql.training.plan import Cost, cost_key, make_works, totals
+from dql.training.plan_table import print_plan
 from dql.training.process import choose_device
 
 CPU = torch.device("cpu")
@@ -26,9 +28,9 @@ def fixed_cost(monkeypatch):
     """Replace the timing; return the blocks it was asked for."""
     asked = []
 
-    def measure(run, block_size, device):
+    def measure(run, block_size, device, *, evaluates):
         asked.append((run.agent, block_size))
-        return Cost(seconds_per_step=0.36, checkpoint_bytes=1000)
+        return Cost(0.36, checkpoint_bytes=1000, seconds_per_evaluation=7.2 * evaluates)
 
     monkeypatch.setattr(plan, "measure", measure)
     return asked
@@ -36,13 +38,16 @@ def fixed_cost(monkeypatch):
 
 def test_it_adds_up_all_runs_of_the_scale(project, fixed_cost, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    works = make_works(project, CPU)
+    works = make_works(project, CPU, evaluates=True)
     total = totals(works)
     runs = [project.run_config(*key) for key in project.runs()]
     steps = sum(run.training.num_gradient_steps for run in runs)
     assert total.num_runs == len(runs)
     assert total.num_gradient_steps == steps
     assert total.hours == pytest.approx(steps * 0.36 / 3600)
+    counts = [num_evaluations(run) for run in runs]
+    assert set(counts) == {1, 2}  # the bandit's runs, and the others
+    assert total.evaluation_hours == pytest.approx(sum(counts) * 7.2 / 3600)
     assert total.checkpoint_bytes == 1000 * len(runs)
     assert len(fixed_cost) < len(runs)  # equal kinds are timed once
 
@@ -94,10 +99,10 @@ def test_the_last_steps_of_a_run_are_timed(project, monkeypatch, num_steps, firs
 
 def test_it_is_printed(project, fixed_cost, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    plan.print_plan(make_works(project, CPU), CPU)
+    print_plan(make_works(project, CPU, evaluates=True), CPU)
     printed = capsys.readouterr().out
     assert "bandit" in printed
-    assert "Not included: evaluation" in printed
+    assert "as if each episode" in printed
 
 
 @pytest.mark.parametrize(("name", "word"), [("gpu", "unknown"), ("cuda", "no CUDA")])
@@ -123,3 +128,38 @@ def test_long_steps_are_timed_fewer_times(blocks, num_taken, best):
     seconds = plan.seconds_per_step(take, streams, CPU, lambda: now[0])
     assert seconds == pytest.approx(best / plan.BLOCK_STEPS)
     assert taken == list(range(num_taken * plan.BLOCK_STEPS))
+
+
+@pytest.mark.parametrize(
+    ("task", "num_episodes", "seconds"),
+    # A start takes 3 s, a time step .5 s; a horizon of 100 (smoke's), or of 1.
+    [("local-hopper-medium-expert", 2, 53), ("local-hopper-medium-expert", 40, 212),
+     ("bandit-axes", 200, 3.5)],
+)  # fmt: skip
+def test_an_evaluation_is_told_by_its_first_steps(
+    project, monkeypatch, task, num_episodes, seconds
+):
+    now, asked = [0.0], []
+
+    def evaluate(agent, environments, gradient_step, **_):
+        asked.append({e.num_environments for e in environments})
+        now[0] += len(environments) * (3 + 0.5 * environments[0].horizon)
+
+    monkeypatch.setattr(evaluation_cost, "evaluate", evaluate)
+    run = project.run_config(task, "diffusion_ql", 0)
+    training = {"num_evaluation_episodes": num_episodes}
+    run = run.model_copy(update={"training": run.training.model_copy(update=training)})
+    spec = SimpleNamespace(device=CPU, seeds=(0, 1), num_runs=2)
+    agent = SimpleNamespace(spec=spec)
+    assert seconds_per_evaluation(agent, run, lambda: now[0]) == pytest.approx(seconds)
+    assert asked[0] == {min(num_episodes, 10) if seconds > 4 else num_episodes}
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("bandit-axes", "diffusion_ql"), ("local-hopper-medium-expert", "td3_bc")],
+)
+def test_evaluations_are_really_timed(project, task, method):
+    run = project.run_config(task, method, 0)
+    cost = plan.measure(run, 2, CPU, evaluates=True)
+    assert 0 < cost.seconds_per_evaluation < 60
