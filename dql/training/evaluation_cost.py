@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from time import perf_counter
@@ -19,9 +20,9 @@ MAX_EPISODES = 10
 
 
 def num_evaluations(run: RunConfig) -> int:
-    """Return how often a run is evaluated."""
+    """Return how often a run is evaluated: at intervals, and at its end."""
     training = run.training
-    return max(training.num_gradient_steps // training.evaluation_interval, 1)
+    return math.ceil(training.num_gradient_steps / training.evaluation_interval)
 
 
 def seconds_per_evaluation(

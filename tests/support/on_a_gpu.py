@@ -6,6 +6,7 @@ import core
 import pytest
 import torch
 
+from dql.agents.registry import SETTINGS
 from dql.core.noise import Draw, NoiseStreams
 from dql.training.gradient_steps import EagerSteps, RecordedSteps
 from dql.training.process import set_precision
@@ -17,15 +18,8 @@ needs_gpu = [
 ]
 NUM_STEPS = 45
 """Enough for every phase to be recorded and repeated: the EMA's comes every 5 steps."""
-FIRST_PHASES = (
-    "cloning_steps",
-    "model_steps",
-    "num_binning_steps",
-    "num_pretraining_steps",
-    "pretraining_steps",
-    "survey_steps",
-)
-LONGER = dict.fromkeys(FIRST_PHASES, 8)
+PREPARATION = {name for one in SETTINGS.values() for name in one.PREPARATION}
+LONGER = dict.fromkeys({*PREPARATION, "num_binning_steps"}, 8)
 """They last longer than the calls before a recording, and its first repetitions."""
 
 

@@ -163,3 +163,11 @@ def test_evaluations_are_really_timed(project, task, method):
     run = project.run_config(task, method, 0)
     cost = plan.measure(run, 2, CPU, evaluates=True)
     assert 0 < cost.seconds_per_evaluation < 60
+
+
+@pytest.mark.parametrize(("interval", "count"), [(20, 2), (30, 2), (40, 1), (100, 1)])
+def test_a_run_is_evaluated_at_intervals_and_at_its_end(project, interval, count):
+    run = project.run_config("local-hopper-medium-expert", "td3_bc", 0)
+    assert run.training.num_gradient_steps == 40
+    training = run.training.model_copy(update={"evaluation_interval": interval})
+    assert num_evaluations(run.model_copy(update={"training": training})) == count
