@@ -288,7 +288,7 @@ def fixed_cost(monkeypatch):
 
     asked = []
 
-    def measure(run, block_size, device):
+    def measure(run, block_size, device, *, evaluates):
         asked.append((run.agent, run.suite))
         return plan.Cost(seconds_per_step=3.6e-3, checkpoint_bytes=0)
 
