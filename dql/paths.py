@@ -22,6 +22,7 @@ DATASETS = RESULTS / "datasets"
 DOWNLOADS = RESULTS / "downloads"
 POLICIES = RESULTS / "policies"
 BEHAVIOR = RESULTS / "behavior"
+BEHAVIOR_RUNS = RESULTS / "behavior_runs"
 CELLS = RESULTS / "cells"
 COMPARISONS = RESULTS / "comparisons"
 TABLES = RESULTS / "tables"
@@ -93,6 +94,11 @@ def own_file(path: str) -> Path:
 def behavior_directory(environment: str) -> Path:
     """Return the folder of the behavior policies trained in an environment."""
     return BEHAVIOR / environment
+
+
+def behavior_run(environment: str) -> Path:
+    """Return the folder of the run that trains them, with checkpoint and snapshots."""
+    return BEHAVIOR_RUNS / environment
 
 
 def cell_file(task: str, method: str) -> Path:

@@ -1,8 +1,8 @@
-"""Behavior policies that were searched before and come with the source.
+"""Behavior policies that were trained before and come with the source.
 
-A search takes minutes and finds kilobytes. Policies are taken from here where the scale
-asks for the same budget and physics; anything else is searched. Either kind ends in
-`results/behavior`, which DVC versions.
+A training takes an hour and leaves a megabyte. Policies are taken from here where the
+scale asks for the same budget and physics, and SAC's settings are the same; anything
+else is trained. Either kind ends in `results/behavior`, which DVC versions.
 """
 
 from __future__ import annotations
@@ -10,47 +10,62 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dql import paths
+from dql.agents.regularized_settings import SACSettings
+from dql.config.online import OnlineConfig
 from dql.files import locked, new_folder
 
 if TYPE_CHECKING:
     from dql.config.schema import BehaviorConfig, ProjectConfig
 
-POLICIES_FILE = "policies.npz"
+POLICIES_FILE = "policies.safetensors"
 SUMMARY_FILE = "policies.json"
 FILES = (POLICIES_FILE, SUMMARY_FILE)
+BATCH_SIZE = 256
+"""Of SAC's Table 1 (Haarnoja et al., 2019), as all its settings here."""
 
 logger = logging.getLogger(__name__)
+
+
+def agent_settings() -> dict[str, Any]:
+    """Return what decides the training beside its budget, as the summary has it."""
+    online = OnlineConfig.model_fields
+    return {
+        "agent": "sac",
+        "batch_size": BATCH_SIZE,
+        "num_environments": online["num_environments"].default,
+        "updates_per_step": online["updates_per_step"].default,
+        **asdict(SACSettings()),
+    }
 
 
 def kept_folder(
     environment: str, config: ProjectConfig, budget: BehaviorConfig
 ) -> Path | None:
-    """Return the folder of what such a search found, if it is kept and asked for.
-
-    That the search itself has not changed since is for the tests to say.
-    """
-    if config.behavior_policies == "searched":
+    """Return the folder of what such a training left, if it is kept and asked for."""
+    if config.behavior_policies == "trained":
         return None
     folder = paths.KEPT_BEHAVIOR / environment
     file = folder / SUMMARY_FILE
     if not file.is_file():
         return None
     summary = json.loads(file.read_text(encoding="utf-8"))
-    found = (summary["physics"], summary["budget"])
-    return folder if found == (config.physics, budget.model_dump()) else None
+    found = tuple(summary[key] for key in ("physics", "budget", "settings"))
+    wanted = (config.physics, budget.model_dump(), agent_settings())
+    return folder if found == wanted else None
 
 
 def copy_policies(kept: Path, folder: Path) -> None:
-    """Put kept policies where searched ones would be."""
+    """Put kept policies where trained ones would be."""
     with locked(folder), new_folder(folder) as temporary:
         for name in FILES:
             shutil.copyfile(kept / name, temporary / name)
     logger.info(
-        "%s: policies that come with the source, searched with this budget before; "
-        "--set behavior_policies=searched searches them again",
+        "%s: policies that come with the source, trained with this budget before; "
+        "--set behavior_policies=trained trains them again",
         folder.name,
     )

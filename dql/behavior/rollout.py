@@ -1,4 +1,4 @@
-"""Episodes of published policies, many at once, with disturbances of their own."""
+"""Episodes of policies, many at once, with disturbances of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 
-from dql.behavior.linear import Episodes
 from dql.environments.batch import BatchEnvironment
 
 
@@ -23,11 +22,46 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True)
+class RandomActions:
+    """A policy that draws every action uniformly from [-1, 1]."""
+
+    action_dim: int
+
+    def actions(
+        self, observations: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Draw one action per observation, (B, O) to (B, A), whatever it is."""
+        return generator.uniform(-1.0, 1.0, (len(observations), self.action_dim))
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A batch of episodes of the given `lengths`, (E,), padded to the longest, T."""
+
+    observations: np.ndarray
+    """(E, T + 1, O): entry `lengths` is the final observation."""
+    actions: np.ndarray
+    rewards: np.ndarray
+    lengths: np.ndarray
+    terminated: np.ndarray
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Undiscounted episode returns, (E,)."""
+        return self.rewards.sum(axis=1)
+
+
+@dataclass(frozen=True)
 class Disturbance:
     """What each of E episodes does to its actions: noise, and steps at random."""
 
     noise_stds: np.ndarray
     random_shares: np.ndarray
+
+    @classmethod
+    def none(cls, num_episodes: int) -> Disturbance:
+        """Return the one that leaves every action as it is."""
+        return cls(np.zeros(num_episodes), np.zeros(num_episodes))
 
     @classmethod
     def draw(

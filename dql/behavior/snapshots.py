@@ -1,8 +1,8 @@
-"""Published policies of two hidden layers: tanh-Gaussian ones of SAC, DAPG's Gaussians.
+"""Policies of two hidden layers: tanh-Gaussian ones of SAC, DAPG's Gaussians.
 
 Two layers, then a mean and a log standard deviation for each action (Haarnoja et al.,
 2018; Rajeswaran et al., 2018; the policies of Fu et al., 2021, for off-policy
-evaluation).
+evaluation). Published ones, and those that SAC learns here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _relu(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the two kinds of policies differ in."""
+    """What the kinds of policies differ in."""
 
     activation: Callable[[np.ndarray], np.ndarray]
     squash: Callable[[np.ndarray], np.ndarray] | None
@@ -38,6 +38,7 @@ ARCHITECTURES = {
     "sac_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, LOG_STD_RANGE),
     "dapg_policy": Architecture(np.tanh, None, None),
     "goal_policy": Architecture(_relu, np.tanh, HIDDEN_DIM, (-20.0, 2.0)),
+    "own_sac_policy": Architecture(_relu, np.tanh, None, (-20.0, 2.0)),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from dql import paths
 from dql.cli import data_inspection, remade
-from dql.cli.options import Changes, Scale, Task, load
+from dql.cli.options import Changes, Device, Scale, Task, load
 from dql.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,23 +31,23 @@ app.command("check-physics")(data_inspection.check_physics)
 @app.command("behavior")
 def behavior(
     environment: Annotated[str, typer.Argument(help="For example: hopper.")],
-    processes: Annotated[int, typer.Option(min=1, help="How many to use.")] = 1,
+    device: Device = "cpu",
     scale: Scale = None,
     changes: Changes = None,
 ) -> None:
     """Train the behavior policies that local datasets are rolled out with.
 
-    Files go to results/behavior/ENVIRONMENT; the scale decides the budget. Policies
-    that were searched with this budget before come with the source and are taken from
-    there, unless --set behavior_policies=searched.
+    SAC learns from scratch, and snapshots of it are the policies. Files go to
+    results/behavior/ENVIRONMENT; the scale decides the budget. A training that was
+    stopped goes on. Policies that were trained with this budget before come with the
+    source and are taken from there, unless --set behavior_policies=trained.
 
-    Example: dql data behavior hopper --processes 2 --scale smoke
+    Example: dql data behavior hopper --scale smoke
     """
     project = load(scale, changes)
     budget = project.suite("local").behavior
     if budget is None:
         raise UserError(f"Scale '{project.config.scale}' trains no behavior policies.")
-    from dql.behavior import policies as behavior
     from dql.behavior.kept import copy_policies, kept_folder
 
     folder = paths.behavior_directory(environment)
@@ -54,9 +55,12 @@ def behavior(
     if kept is not None:
         copy_policies(kept, folder)
         return
-    behavior.train(
-        environment, project.config.physics, budget, folder, num_processes=processes
-    )
+    from dql.training.gpus import leased_gpu
+
+    with leased_gpu() if device != "cpu" else nullcontext():
+        from dql.training import behavior
+
+        behavior.train(environment, project.config.physics, budget, folder, device)
 
 
 @app.command("generate")

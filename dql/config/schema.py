@@ -48,10 +48,30 @@ def check_score_range(low: float | None, high: float | None) -> None:
 
 
 class BehaviorConfig(Strict):
-    """How much training the behavior policies of local data get."""
+    """How long SAC trains the behavior policies of local data, and what is kept."""
 
     seed: Seed = 0
-    num_iterations: Count
+    num_environment_steps: Count
+    start_steps: Count = Field(5000, description="random ones, before the first update")
+    snapshot_interval: Count = Field(
+        10_000, description="environment steps from one stored policy to the next"
+    )
+    num_evaluation_episodes: Count = Field(20, description="of each snapshot")
+
+    @model_validator(mode="after")
+    def _train_to_the_last_snapshot(self) -> BehaviorConfig:
+        if self.start_steps >= self.snapshot_interval:
+            raise ValueError(
+                f"start_steps, {self.start_steps}, leaves none of the first "
+                f"{self.snapshot_interval} steps (snapshot_interval) to learn in"
+            )
+        if self.num_environment_steps % self.snapshot_interval:
+            raise ValueError(
+                f"num_environment_steps, {self.num_environment_steps}, is no multiple "
+                f"of snapshot_interval, {self.snapshot_interval}: the last policy is "
+                "the expert"
+            )
+        return self
 
 
 class TaskConfig(Strict):
@@ -160,7 +180,7 @@ class ProjectConfig(Strict):
     selection_rule: SelectionRule = Field(
         "text", description="which checkpoint the offline score takes"
     )
-    behavior_policies: Literal["kept", "searched"] = Field(
+    behavior_policies: Literal["kept", "trained"] = Field(
         "kept", description="behind local data: those of the source where they fit"
     )
     min_steps_to_rank: Count = Field(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dql.behavior.linear import Episodes
+from dql.behavior.rollout import Episodes
 from dql.data.minari_files import Episode
 
 

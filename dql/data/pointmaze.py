@@ -19,13 +19,9 @@ import numpy as np
 
 from dql import paths
 from dql.bars import progress_bar
-from dql.behavior.linear import Episodes
+from dql.behavior.rollout import Episodes
 from dql.data.episode_rows import cut, split
-from dql.data.local import (
-    BATCH_SIZE,
-    LICENCE,
-    VERSIONED,
-)
+from dql.data.local import LICENCE, VERSIONED
 from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
 from dql.environments.pointmaze import (
     POINT_MAZES,
@@ -50,6 +46,7 @@ NOISE_STD = 0.5
 ARRIVAL_RADIUS = 0.25
 """A walk ends this near to its cell's centre; another begins."""
 NUM_REFERENCE_EPISODES = 50
+BATCH_SIZE = 10
 
 
 Control = Callable[[np.ndarray], np.ndarray]

@@ -153,8 +153,8 @@ def measure(
     for index, size in enumerate(sizes):
         environment = _environment(task, size, goal)
         generator = np.random.default_rng([seed, index])
-        undisturbed = Disturbance(np.zeros(size), np.zeros(size))
-        batches.append(roll_out(environment, policy, undisturbed, generator).returns)
+        episodes = roll_out(environment, policy, Disturbance.none(size), generator)
+        batches.append(episodes.returns)
     if goal:
         batches = [np.concatenate(batches)]
     return PolicyReturns(

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dql import paths
-from dql.bars import progress_bar
+from dql.behavior.rollout import RandomActions
 from dql.config.data_schema import PolicyPart
 from dql.data.local import LICENCE, VERSIONED
-from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
-from dql.data.remade import Environments, roll_out_part
-from dql.environments.locomotion import LOCOMOTION, environment_spec
+from dql.data.minari_files import DIMENSIONS, Episode
+from dql.data.policy_rows import Environments, roll_out_part, write_rows
+from dql.environments.locomotion import LOCOMOTION
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
 from dql.results.provenance import versions
@@ -31,19 +30,6 @@ if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
 QUALITY = "random"
-
-
-@dataclass(frozen=True)
-class RandomActions:
-    """A policy that draws every action uniformly from [-1, 1]."""
-
-    action_dim: int
-
-    def actions(
-        self, observations: np.ndarray, generator: np.random.Generator
-    ) -> np.ndarray:
-        """Draw one action per observation, (B, O) to (B, A), whatever it is."""
-        return generator.uniform(-1.0, 1.0, (len(observations), self.action_dim))
 
 
 def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
@@ -57,17 +43,8 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
             f"{nearest(task.environment, LOCOMOTION)}"
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
-    with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
-        return write_dataset(
-            task.name,
-            counted(roll_out_random(task, num_transitions), progress),
-            root=root,
-            dimensions=DIMENSIONS[task.environment],
-            description=_describe(task),
-            environment_spec=environment_spec(
-                task.environment, task.physics, task.horizon
-            ),
-        )
+    episodes = roll_out_random(task, num_transitions)
+    return write_rows(task, episodes, num_transitions, _describe(task), root)
 
 
 def roll_out_random(task: TaskConfig, num_transitions: int) -> Iterator[Episode]:

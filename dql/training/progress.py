@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 
 BAR_INTERVAL = 0.2
 """Seconds between two states of the bar."""
+_WHOLE: ContextVar[int | None] = ContextVar("whole", default=None)
+
+
+@contextmanager
+def stages_of(total: int) -> Iterator[None]:
+    """Let trainings within, stages of one, be shown as parts of all its steps."""
+    token = _WHOLE.set(total)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
 
 
 class Progress:
@@ -27,7 +40,8 @@ class Progress:
         first = runs[0].config
         seeds = ",".join(str(run.config.seed) for run in runs)
         self.name = f"{first.task} {first.method} seed {seeds}"
-        self.start, self.step, self.total = start, start, total
+        self.start, self.step = start, start
+        self.last, self.total = total, _WHOLE.get() or total
         self.score: float | None = None
         self.is_over = False
         self._bar: RichProgress | None = None
@@ -50,7 +64,7 @@ class Progress:
 
     def __exit__(self, *exception: object) -> None:
         if exception[0] is None:
-            self.is_over = True
+            self.is_over = self.last == self.total
             self._show()
         if self._bar:
             self._bar.stop()

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from dql.behavior.search import SEARCH_SETTINGS
 
 from dql import paths
 from dql.behavior.kept import FILES, kept_folder
 from dql.behavior.policies import load_behavior
-from dql.behavior.search import SEARCH_SETTINGS
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.config.schema import BehaviorConfig

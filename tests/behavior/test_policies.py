@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dql.behavior.linear import LinearPolicies, roll_out
 
 from dql.behavior import (
     policies as behavior,
@@ -17,7 +18,6 @@ from dql.behavior import (
 from dql.behavior import (
     search as policy_search,
 )
-from dql.behavior.linear import LinearPolicies, roll_out
 from dql.config.project import load_project
 from dql.config.schema import BehaviorConfig, DatasetConfig, TaskConfig
 from dql.data import datasets

@@ -1,0 +1,128 @@
+"""Policies rolled out one after another into exactly so many rows, and written.
+
+A part is a policy's share of the rows; the last episode of a part may be cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dql.bars import progress_bar
+from dql.behavior.rollout import Disturbance, Policy, roll_out
+from dql.data.episode_rows import cut, split
+from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
+from dql.environments.locomotion import LocomotionEnvironment, environment_spec
+
+if TYPE_CHECKING:
+    from dql.config.data_schema import PolicyPart
+    from dql.config.schema import TaskConfig
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZES = (16, 128)
+"""Episodes side by side: fewer where few rows are left, which would be thrown away."""
+NUM_KEPT = 2
+"""Of batches: the common one, and that of a part's end."""
+
+
+class Environments:
+    """Batches of a task's episodes, used again where they have the size.
+
+    A simulation that goes leaves most of its memory behind.
+    """
+
+    def __init__(self, task: TaskConfig) -> None:
+        self.horizon = task.horizon
+        self._make = lru_cache(NUM_KEPT)(
+            partial(
+                LocomotionEnvironment,
+                task.environment,
+                horizon=task.horizon,
+                physics=task.physics,
+            )
+        )
+
+    def of(self, num_episodes: int) -> LocomotionEnvironment:
+        """Return an environment of so many episodes."""
+        return self._make(num_episodes)
+
+
+def write_rows(
+    task: TaskConfig,
+    episodes: Iterable[Episode],
+    num_transitions: int,
+    description: dict[str, Any],
+    root: Path,
+) -> dict[str, Any]:
+    """Write a locomotion task's episodes and manifest; return the latter.
+
+    `num_transitions` is what the progress bar counts to.
+    """
+    with progress_bar(f"rolling out {task.name}", num_transitions) as progress:
+        manifest = write_dataset(
+            task.name,
+            counted(episodes, progress),
+            root=root,
+            dimensions=DIMENSIONS[task.environment],
+            description=description,
+            environment_spec=environment_spec(
+                task.environment, task.physics, task.horizon
+            ),
+        )
+    logger.info(
+        "%s: %d transitions, mean return %.0f",
+        task.name,
+        manifest["num_transitions"],
+        manifest["episode_return"]["mean"] or float("nan"),
+    )
+    return manifest
+
+
+def part_sizes(parts: Sequence[PolicyPart], num_transitions: int) -> list[int]:
+    """Return how many transitions each part has: its share, rounded, all in all N."""
+    shares = np.cumsum([part.share for part in parts])
+    bounds = np.round(num_transitions * shares / shares[-1]).astype(int)
+    return np.diff(bounds, prepend=0).tolist()
+
+
+def roll_out_parts(
+    task: TaskConfig,
+    parts: Sequence[PolicyPart],
+    policies: Sequence[Policy],
+    num_transitions: int,
+) -> Iterator[Episode]:
+    """Yield exactly `num_transitions` rows, a policy for each part."""
+    sizes = part_sizes(parts, num_transitions)
+    environments = Environments(task)
+    for index, (part, policy) in enumerate(zip(parts, policies, strict=True)):
+        stream = zlib.crc32(f"{index} {part.policy}".encode())
+        generator = np.random.default_rng([task.dataset.seed, stream])
+        yield from roll_out_part(environments, part, policy, sizes[index], generator)
+
+
+def roll_out_part(
+    environments: Environments,
+    part: PolicyPart,
+    policy: Policy,
+    num_rows: int,
+    generator: np.random.Generator,
+) -> Iterator[Episode]:
+    """Yield exactly `num_rows` rows of a policy, disturbed as its part says."""
+    while num_rows > 0:
+        # Whole batches, in the order they began: what ends early is not favoured.
+        batch_size = int(np.clip(-(-num_rows // environments.horizon), *BATCH_SIZES))
+        environment = environments.of(batch_size)
+        disturbance = Disturbance.draw(
+            batch_size, part.noise_std, part.random_share, generator
+        )
+        for episode in split(roll_out(environment, policy, disturbance, generator)):
+            if num_rows > 0:
+                yield cut(episode, num_rows)
+                num_rows -= min(num_rows, len(episode.rewards))

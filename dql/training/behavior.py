@@ -1,0 +1,275 @@
+"""Behavior policies from scratch: SAC with fresh interaction, and snapshots of it.
+
+One run is trained in stages, each a snapshot longer than the one before: a longer run
+goes on from a shorter one bit for bit, so a snapshot is what a checkpoint holds. The
+run stays beside the policies; with a larger budget it goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import safetensors.numpy
+import torch
+from safetensors import SafetensorError, safe_open
+
+from dql import paths
+from dql.agents.regularized_settings import SACSettings
+from dql.bars import progress_bar
+from dql.behavior import quality
+from dql.behavior.kept import BATCH_SIZE, agent_settings
+from dql.behavior.policies import Arrays, half, make_policy, save_behavior
+from dql.behavior.snapshots import ByMean
+from dql.config.data_schema import DatasetConfig
+from dql.config.online import OnlineConfig
+from dql.config.resolution import online_training
+from dql.config.schema import BehaviorConfig, RunConfig, TaskConfig, TrainingConfig
+from dql.environments.locomotion import LOCOMOTION, LocomotionEnvironment
+from dql.errors import UserError, nearest
+from dql.files import locked, new_folder, write_bytes
+from dql.results.files import has_diverged
+from dql.training import loop
+from dql.training.checkpoint import checkpoint_file, load_checkpoint
+from dql.training.progress import stages_of
+from dql.training.replay_data import load_data
+from dql.training.runs import run_identity
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOTS = "snapshots"
+CHECKPOINT_INTERVAL = 5000
+LOG_INTERVAL = 1000
+NEVER = 10**9
+"""Gradient steps between evaluations: there is one at the end of every stage."""
+HORIZON = 1000
+
+
+def train(
+    environment: str,
+    physics: str,
+    budget: BehaviorConfig,
+    folder: Path,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Train behavior policies and write them to `folder`; return the summary.
+
+    A training that was stopped goes on from its checkpoint. Policies that are no better
+    than random actions raise UserError: nothing could be scored by them.
+    """
+    if environment not in LOCOMOTION:
+        raise UserError(
+            f"no behavior policies are trained in {environment!r}"
+            f"{nearest(environment, LOCOMOTION)}"
+        )
+    with locked(folder):
+        directory = paths.behavior_run(environment)
+        weights = train_snapshots(environment, physics, budget, directory, device)
+        summary = describe(environment, physics, budget, weights)
+        with new_folder(folder) as temporary:
+            save_behavior(temporary, summary, weights)
+    return summary
+
+
+def train_snapshots(
+    environment: str,
+    physics: str,
+    budget: BehaviorConfig,
+    directory: Path,
+    device: str = "cpu",
+) -> dict[int, Arrays]:
+    """Return the actor's weights in half precision, by environment step.
+
+    What an earlier call has trained, of the same settings and code, is taken from the
+    run's directory.
+    """
+    total, interval = budget.num_environment_steps, budget.snapshot_interval
+    found = {}
+    whole = stage(environment, physics, budget, total)
+    with stages_of(whole.training.num_gradient_steps):
+        for step in range(interval, total + 1, interval):
+            config = stage(environment, physics, budget, step)
+            found[step] = _snapshot(config, directory, step, device)
+    return found
+
+
+def stage(
+    environment: str, physics: str, budget: BehaviorConfig, num_environment_steps: int
+) -> RunConfig:
+    """Return the run of SAC from scratch that ends after so many environment steps."""
+    name = f"behavior-{environment}"
+    online = OnlineConfig(
+        num_environment_steps=num_environment_steps,
+        start="scratch",
+        offline_share=0,
+        start_steps=budget.start_steps,
+        evaluation_interval=NEVER,
+    )
+    training = TrainingConfig(
+        num_gradient_steps=online.num_updates,
+        batch_size=BATCH_SIZE,
+        log_interval=LOG_INTERVAL,
+        evaluation_interval=NEVER,
+        checkpoint_interval=CHECKPOINT_INTERVAL,
+        num_evaluation_episodes=budget.num_evaluation_episodes,
+    )
+    task = TaskConfig(
+        name=name,
+        suite="local",
+        environment=environment,
+        horizon=HORIZON,
+        physics=physics,
+        dataset=DatasetConfig(source="local"),
+    )
+    return RunConfig(
+        task=name,
+        method="sac",
+        label="SAC",
+        seed=budget.seed,
+        suite="local",
+        scale="any",
+        agent="sac",
+        settings=asdict(SACSettings()),
+        training=online_training(training, online),
+        online=online,
+        environment=task,
+    )
+
+
+def _snapshot(config: RunConfig, directory: Path, step: int, device: str) -> Arrays:
+    """Return a stage's policy; train the stage if its snapshot is not there."""
+    file = directory / SNAPSHOTS / f"{step}.safetensors"
+    identity = run_identity(config, load_data(config))
+    text = json.dumps(identity, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    stored = _read(file, digest)
+    if stored is not None:
+        return stored
+    loop.train([config], [directory], foreign_checkpoint="discard", device=device)
+    if has_diverged(directory):
+        raise UserError(
+            f"{directory}: SAC diverged before environment step {step}; train another "
+            f"seed: --set suites.local.behavior.seed={config.seed + 1}"
+        )
+    checkpoint = load_checkpoint(checkpoint_file(directory), identity)
+    weights = half(actor_weights(checkpoint.tensors))
+    write_bytes(file, safetensors.numpy.save(weights, {"identity": digest}))
+    return weights
+
+
+def _read(file: Path, digest: str) -> Arrays | None:
+    """Return a snapshot of the run of this identity, None without one."""
+    try:
+        with safe_open(file, framework="np") as stored:
+            if stored.metadata().get("identity") != digest:
+                return None
+            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+
+
+def actor_weights(tensors: dict[str, torch.Tensor]) -> Arrays:
+    """Return a checkpoint's actor, one run's, under the names of published policies.
+
+    Its last layer has the means' outputs, then the logarithms of the deviations.
+    """
+
+    def layer(number: int) -> tuple[np.ndarray, np.ndarray]:
+        prefix = f"actor.mlp.layers.{number}"
+        weight, bias = tensors[f"{prefix}.weight"], tensors[f"{prefix}.bias"]
+        return weight[0].T.contiguous().numpy(), bias[0, 0].numpy()
+
+    last, bias = layer(2)
+    layers = {
+        "fc0": layer(0),
+        "fc1": layer(1),
+        "last_fc": (np.split(last, 2)[0], np.split(bias, 2)[0]),
+        "last_fc_log_std": (np.split(last, 2)[1], np.split(bias, 2)[1]),
+    }
+    return {
+        f"{name}.{part}": np.ascontiguousarray(array)
+        for name, arrays in layers.items()
+        for part, array in zip(("weight", "bias"), arrays, strict=True)
+    }
+
+
+def describe(
+    environment: str, physics: str, budget: BehaviorConfig, weights: dict[int, Arrays]
+) -> dict[str, Any]:
+    """Measure every snapshot, choose those that serve, and return the summary."""
+    measured = measure(environment, physics, budget, weights)
+    places = quality.choose([entry["mean_return"] for entry in measured])
+    qualities = {
+        place: [name for name, chosen in places.items() if place in chosen]
+        for place in sorted({place for chosen in places.values() for place in chosen})
+    }
+    entries = [
+        {**measured[place], "qualities": names} for place, names in qualities.items()
+    ]
+    floor = quality.random_return(environment, physics, budget.seed)
+    ceiling = entries[-1]["return_by_mean"]
+    if ceiling <= floor:
+        raise UserError(
+            f"the policy at the end returns {ceiling:.1f} in {environment}, random "
+            f"actions {floor:.1f}: no scores lie between them; train longer: "
+            "suites.local.behavior.num_environment_steps"
+        )
+    for entry in entries:
+        logger.info(
+            "%s, step %d (%s): return %.0f, by its mean %.0f",
+            environment,
+            entry["environment_step"],
+            ", ".join(entry["qualities"]),
+            entry["mean_return"],
+            entry["return_by_mean"],
+        )
+    return {
+        "environment": environment,
+        "physics": physics,
+        "budget": budget.model_dump(),
+        "settings": agent_settings(),
+        "reference_scores": {
+            "min": floor,
+            "max": ceiling,
+            "source": "mean returns measured here: random actions, and the policy at "
+            "the end of SAC's training, acting by its mean",
+        },
+        "policies": entries,
+        "learning_curve": measured,
+        "versions": {
+            "mujoco": mujoco.__version__,
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
+def measure(
+    environment: str, physics: str, budget: BehaviorConfig, weights: dict[int, Arrays]
+) -> list[dict[str, Any]]:
+    """Return what every snapshot returns, by draws and by its mean, in their order."""
+    count = budget.num_evaluation_episodes
+    batch = LocomotionEnvironment(environment, count, horizon=HORIZON, physics=physics)
+    found = []
+    with progress_bar(f"measuring {environment} policies", len(weights)) as progress:
+        for step, arrays in weights.items():
+            policy = make_policy(arrays, batch.observation_dim, batch.action_dim)
+            drawn = quality.returns(policy, batch, budget.seed, "draws")
+            quiet = quality.returns(ByMean(policy), batch, budget.seed, "mean")
+            found.append(
+                {
+                    "environment_step": step,
+                    "mean_return": float(drawn.mean()),
+                    "std_return": float(drawn.std()),
+                    "return_by_mean": float(quiet.mean()),
+                    "num_episodes": count,
+                }
+            )
+            progress(1)
+    return found
