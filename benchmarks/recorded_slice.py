@@ -26,7 +26,7 @@ from rich.table import Table
 from storage import store
 
 from dql import paths
-from dql.behavior.quality import Evaluator
+from dql.behavior import quality
 from dql.config.project import Project, load_project
 from dql.data.datasets import Dataset, digest
 from dql.errors import UserError
@@ -109,7 +109,7 @@ def evaluations_of(
 def random_return(project: Project) -> float:
     """Return the mean return of uniformly random actions."""
     task = project.task(SCORES_OF)
-    return Evaluator(task.environment, task.physics, seed=0).random_return()
+    return quality.random_return(task.environment, task.physics, seed=0)
 
 
 def summarize(project: Project, method: str, table: pd.DataFrame) -> dict[str, Any]:

@@ -420,7 +420,12 @@ def closure(*modules: str, environment: str = "bandit") -> set[str]:
     [
         (
             "datasets",
-            closure("dql.behavior.policies", "dql.data.local", environment="hopper"),
+            closure(
+                "dql.training.behavior",
+                "dql.agents.sac",
+                "dql.data.local",
+                environment="hopper",
+            ),
         ),
         (
             "bandit_runs",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dql import paths
-from dql.agents.regularized_settings import SACSettings
+from dql.agents.registry import SETTINGS
 from dql.config.online import OnlineConfig
 from dql.files import locked, new_folder
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 POLICIES_FILE = "policies.safetensors"
 SUMMARY_FILE = "policies.json"
 FILES = (POLICIES_FILE, SUMMARY_FILE)
+AGENT = "sac"
 BATCH_SIZE = 256
 """Of SAC's Table 1 (Haarnoja et al., 2019), as all its settings here."""
 
@@ -35,11 +36,11 @@ def agent_settings() -> dict[str, Any]:
     """Return what decides the training beside its budget, as the summary has it."""
     online = OnlineConfig.model_fields
     return {
-        "agent": "sac",
+        "agent": AGENT,
         "batch_size": BATCH_SIZE,
         "num_environments": online["num_environments"].default,
         "updates_per_step": online["updates_per_step"].default,
-        **asdict(SACSettings()),
+        **asdict(SETTINGS[AGENT]()),
     }
 
 

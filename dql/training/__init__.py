@@ -3,5 +3,6 @@
 One loop for every method: it asks the protocol `dql.agents.agent` and knows no agent by
 name. Imports everything below and no table, figure or claim.
 
-Public: `loop.train`, `evaluation.evaluate`, `checkpoint`, `plan`, `gpus`.
+Public: `loop.train`, `behavior.train`, `evaluation.evaluate`, `checkpoint`, `plan`,
+`gpus`.
 """

@@ -9,46 +9,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
 
 from dql import paths
-from dql.agents.regularized_settings import SACSettings
-from dql.bars import progress_bar
-from dql.behavior import quality
-from dql.behavior.kept import BATCH_SIZE, agent_settings
-from dql.behavior.policies import Arrays, half, make_policy, save_behavior
-from dql.behavior.snapshots import ByMean
+from dql.agents.registry import SETTINGS
+from dql.behavior.kept import AGENT, BATCH_SIZE
+from dql.behavior.policies import Arrays, half, save_behavior
+from dql.behavior.summary import HORIZON, describe
 from dql.config.data_schema import DatasetConfig
 from dql.config.online import OnlineConfig
 from dql.config.resolution import online_training
 from dql.config.schema import BehaviorConfig, RunConfig, TaskConfig, TrainingConfig
-from dql.environments.locomotion import LOCOMOTION, LocomotionEnvironment
+from dql.environments.locomotion import LOCOMOTION
 from dql.errors import UserError, nearest
 from dql.files import locked, new_folder, write_bytes
 from dql.results.files import has_diverged
+from dql.results.provenance import versions
 from dql.training import loop
 from dql.training.checkpoint import checkpoint_file, load_checkpoint
 from dql.training.progress import stages_of
 from dql.training.replay_data import load_data
 from dql.training.runs import run_identity
 
-logger = logging.getLogger(__name__)
-
 SNAPSHOTS = "snapshots"
+VERSIONED = ("mujoco", "numpy", "torch")
 CHECKPOINT_INTERVAL = 5000
 LOG_INTERVAL = 1000
 NEVER = 10**9
 """Gradient steps between evaluations: there is one at the end of every stage."""
-HORIZON = 1000
 
 
 def train(
@@ -72,6 +67,7 @@ def train(
         directory = paths.behavior_run(environment)
         weights = train_snapshots(environment, physics, budget, directory, device)
         summary = describe(environment, physics, budget, weights)
+        summary["versions"] = {name: versions()[name] for name in VERSIONED}
         with new_folder(folder) as temporary:
             save_behavior(temporary, summary, weights)
     return summary
@@ -129,13 +125,13 @@ def stage(
     )
     return RunConfig(
         task=name,
-        method="sac",
+        method=AGENT,
         label="SAC",
         seed=budget.seed,
         suite="local",
         scale="any",
-        agent="sac",
-        settings=asdict(SACSettings()),
+        agent=AGENT,
+        settings=asdict(SETTINGS[AGENT]()),
         training=online_training(training, online),
         online=online,
         environment=task,
@@ -197,79 +193,3 @@ def actor_weights(tensors: dict[str, torch.Tensor]) -> Arrays:
         for name, arrays in layers.items()
         for part, array in zip(("weight", "bias"), arrays, strict=True)
     }
-
-
-def describe(
-    environment: str, physics: str, budget: BehaviorConfig, weights: dict[int, Arrays]
-) -> dict[str, Any]:
-    """Measure every snapshot, choose those that serve, and return the summary."""
-    measured = measure(environment, physics, budget, weights)
-    places = quality.choose([entry["mean_return"] for entry in measured])
-    qualities = {
-        place: [name for name, chosen in places.items() if place in chosen]
-        for place in sorted({place for chosen in places.values() for place in chosen})
-    }
-    entries = [
-        {**measured[place], "qualities": names} for place, names in qualities.items()
-    ]
-    floor = quality.random_return(environment, physics, budget.seed)
-    ceiling = entries[-1]["return_by_mean"]
-    if ceiling <= floor:
-        raise UserError(
-            f"the policy at the end returns {ceiling:.1f} in {environment}, random "
-            f"actions {floor:.1f}: no scores lie between them; train longer: "
-            "suites.local.behavior.num_environment_steps"
-        )
-    for entry in entries:
-        logger.info(
-            "%s, step %d (%s): return %.0f, by its mean %.0f",
-            environment,
-            entry["environment_step"],
-            ", ".join(entry["qualities"]),
-            entry["mean_return"],
-            entry["return_by_mean"],
-        )
-    return {
-        "environment": environment,
-        "physics": physics,
-        "budget": budget.model_dump(),
-        "settings": agent_settings(),
-        "reference_scores": {
-            "min": floor,
-            "max": ceiling,
-            "source": "mean returns measured here: random actions, and the policy at "
-            "the end of SAC's training, acting by its mean",
-        },
-        "policies": entries,
-        "learning_curve": measured,
-        "versions": {
-            "mujoco": mujoco.__version__,
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
-    }
-
-
-def measure(
-    environment: str, physics: str, budget: BehaviorConfig, weights: dict[int, Arrays]
-) -> list[dict[str, Any]]:
-    """Return what every snapshot returns, by draws and by its mean, in their order."""
-    count = budget.num_evaluation_episodes
-    batch = LocomotionEnvironment(environment, count, horizon=HORIZON, physics=physics)
-    found = []
-    with progress_bar(f"measuring {environment} policies", len(weights)) as progress:
-        for step, arrays in weights.items():
-            policy = make_policy(arrays, batch.observation_dim, batch.action_dim)
-            drawn = quality.returns(policy, batch, budget.seed, "draws")
-            quiet = quality.returns(ByMean(policy), batch, budget.seed, "mean")
-            found.append(
-                {
-                    "environment_step": step,
-                    "mean_return": float(drawn.mean()),
-                    "std_return": float(drawn.std()),
-                    "return_by_mean": float(quiet.mean()),
-                    "num_episodes": count,
-                }
-            )
-            progress(1)
-    return found

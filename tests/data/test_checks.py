@@ -196,7 +196,7 @@ ASKED = [
     ({"physics": "stock"}, "physics is 'd4rl', .* has 'stock'"),
     ({"environment": "walker2d"}, "environment is 'hopper', .* 'walker2d'"),
     ({"horizon": 1000}, "horizon is 5, .* has 1000"),
-    ({"behavior": {"num_iterations": 9}}, "behavior is .*'num_iterations': 2"),
+    ({"behavior": {"num_environment_steps": 90_000}}, "behavior is .*_steps': 30000"),
 ]
 
 
@@ -204,7 +204,8 @@ ASKED = [
 def described(tmp_path: Path) -> TaskConfig:
     """Write twelve rows with a manifest as full as a real one; return their task."""
     task = make_task(quality="medium-expert", seed=0)
-    task = task.model_copy(update={"behavior": BehaviorConfig(num_iterations=2)})
+    budget = BehaviorConfig(num_environment_steps=30_000)
+    task = task.model_copy(update={"behavior": budget})
     minari_files.write_dataset(
         task.name,
         [make_episode(length) for length in (3, 4, 5)],
@@ -218,7 +219,7 @@ def described(tmp_path: Path) -> TaskConfig:
             "generator": {
                 "quality": "medium-expert",
                 "seed": 0,
-                "budget": {"seed": 0, "num_iterations": 2},
+                "budget": budget.model_dump(),
             },
         },
     )

@@ -51,24 +51,18 @@ def is_figure_there(name):
     return all(paths.figure_file(name, kind).is_file() for kind in ("pdf", "png"))
 
 
-def behavior_threads(wildcards):
-    """Return how many searches run at once: what half of the cores have room for.
-
-    Three searches share two cores badly. The other half is for the bandit's longest
-    jobs, which need no data and can start at once. A cluster has no total to share.
-    """
-    cores = workflow.resource_settings.cores
-    return max(1, cores // 2) if cores and cores < 16 else 8
-
-
 def behavior_parameters(wildcards):
-    """Return what decides an environment's behavior policies: kept files or a search."""
+    """Return what decides an environment's behavior policies: kept files or a training."""
     budget = PROJECT.suite("local").behavior
     folder = kept_folder(wildcards.environment, PROJECT.config, budget)
     if folder is not None:
         return digest(*[file_sha256(folder / name) for name in POLICY_FILES])
     others = fingerprint.other_families(wildcards.environment)
-    code = fingerprint.code_fingerprint("dql.behavior.policies", without=others)
+    code = fingerprint.code_fingerprint(
+        "dql.training.behavior",
+        "dql.agents.sac",
+        without=others | fingerprint.VARIED_MODULES,
+    )
     return f"{code}-{digest(budget.model_dump(), PROJECT.config.physics)}"
 
 

@@ -6,25 +6,23 @@ Every other rule depends on the small manifest; see `training_data` for the big 
 
 rule train_behavior_policies:
     output:
-        "results/behavior/{environment}/policies.npz",
+        "results/behavior/{environment}/policies.safetensors",
         "results/behavior/{environment}/policies.json",
     log:
         "results/logs/behavior/{environment}.log",
     priority: 200  # the longest chain of jobs starts here
     conda:
         "../../environment.yml"
-    threads: behavior_threads
     resources:
         mem_mb=grows_by_attempt(8000),
-        runtime=240,
+        runtime=480,
     params:
         made_by=behavior_parameters,
         options=scale_options,
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
-        "dql data behavior {wildcards.environment:q} {params.options}"
-        " --processes {threads} > {log:q} 2>&1"
+        "dql data behavior {wildcards.environment:q} {params.options}" " > {log:q} 2>&1"
 
 
 rule fetch_policy:
