@@ -43,7 +43,8 @@ class Behavior:
 
 def half(weights: Arrays) -> Arrays:
     """Return weights in half precision; what that cannot hold raises ValueError."""
-    rounded = {name: array.astype(np.float16) for name, array in weights.items()}
+    with np.errstate(over="ignore"):
+        rounded = {name: array.astype(np.float16) for name, array in weights.items()}
     for name, array in rounded.items():
         if not np.isfinite(array).all():
             raise ValueError(f"array '{name}' leaves the range of half precision")

@@ -60,5 +60,5 @@ def choose(mean_returns: Sequence[float]) -> dict[str, list[int]]:
 
 def thinned(count: int, most: int) -> list[int]:
     """Return at most so many of the places below `count`, evenly, with the last."""
-    chosen = np.linspace(count - 1, 0, min(count, most), endpoint=count <= most)
-    return sorted(round(place) for place in chosen)
+    gap = max(1.0, count / most)
+    return sorted(int(count - 1 - gap * index) for index in range(min(count, most)))

@@ -1,21 +1,28 @@
-"""Behavior policies that come with the source: taken where they fit, else searched."""
-
-import math
-from dataclasses import asdict
-from pathlib import Path
+"""Policies that come with the source are taken where they are asked for."""
 
 import pytest
-from dql.behavior.search import SEARCH_SETTINGS
 
 from dql import paths
 from dql.behavior.kept import FILES, kept_folder
 from dql.behavior.policies import load_behavior
+from dql.behavior.quality import returns
+from dql.behavior.snapshots import ByMean
 from dql.cli.main import main
 from dql.config.project import load_project
-from dql.config.schema import BehaviorConfig
+from dql.environments.locomotion import LocomotionEnvironment
+from tests.support.small_behavior import BUDGET, make_behavior
 
-KEPT = sorted(folder.name for folder in paths.KEPT_BEHAVIOR.iterdir())
-BUDGET = BehaviorConfig(num_iterations=150)
+KEPT = sorted(file.parent.name for file in paths.KEPT_BEHAVIOR.glob("*/policies.json"))
+MOST_BYTES = 6e6
+OPTIONS = [
+    "--scale",
+    "quick",
+    *(
+        word
+        for key, value in BUDGET.model_dump().items()
+        for word in ("--set", f"suites.local.behavior.{key}={value}")
+    ),
+]
 
 
 def config(**changes):
@@ -23,51 +30,74 @@ def config(**changes):
     return load_project(scale="quick", overrides=changes).config
 
 
-@pytest.mark.parametrize("environment", KEPT)
-def test_kept_policies_are_what_todays_search_would_be_asked_for(environment, tmp_path):
-    folder = kept_folder(environment, config(), BUDGET)
-    for name in FILES:
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    kept = load_behavior(tmp_path)
-    assert kept.summary["environment"] == environment
-    for name, value in asdict(SEARCH_SETTINGS[environment]).items():
-        stored = None if value == math.inf else value
-        assert kept.summary["settings"][name] == stored, name
-    qualities = [entry["quality"] for entry in kept.summary["policies"]]
-    assert qualities.count("medium") > 1 and "expert" in qualities
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A source with policies of hopper, and a working directory without."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(paths, "KEPT_BEHAVIOR", tmp_path / "kept")
+    return make_behavior(tmp_path / "kept" / "hopper")
 
 
-def test_another_budget_or_physics_is_searched():
-    assert kept_folder("hopper", config(), BUDGET) is not None
+def test_another_budget_physics_or_settings_is_trained(kept, monkeypatch):
+    assert kept_folder("hopper", config(), BUDGET) == kept
     assert kept_folder("hopper", config(physics="stock"), BUDGET) is None
-    assert kept_folder("hopper", config(behavior_policies="searched"), BUDGET) is None
-    assert kept_folder("swimmer", config(), BUDGET) is None
-    for changes in ({"num_iterations": 4}, {"seed": 1}):
-        assert (
-            kept_folder("hopper", config(), BUDGET.model_copy(update=changes)) is None
-        )
+    assert kept_folder("hopper", config(behavior_policies="trained"), BUDGET) is None
+    assert kept_folder("walker2d", config(), BUDGET) is None
+    for changes in ({"num_environment_steps": 800}, {"seed": 1}, {"start_steps": 10}):
+        asked = BUDGET.model_copy(update=changes)
+        assert kept_folder("hopper", config(), asked) is None
+    monkeypatch.setattr("dql.behavior.kept.BATCH_SIZE", 64)
+    assert kept_folder("hopper", config(), BUDGET) is None
 
 
-def test_the_command_copies_kept_policies(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
+def call(*words):
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "behavior", *words])
+    return stop.value.code
+
+
+def test_the_command_copies_kept_policies(kept, caplog):
     caplog.set_level("INFO")
-    with pytest.raises(SystemExit) as stop:
-        main(["data", "behavior", "hopper", "--scale", "quick"])
-    assert not stop.value.code
+    assert not call("hopper", *OPTIONS)
     for name in FILES:
-        made = Path("results/behavior/hopper", name).read_bytes()
-        assert made == (paths.KEPT_BEHAVIOR / "hopper" / name).read_bytes()
-    assert "behavior_policies=searched" in caplog.text
+        made = paths.behavior_directory("hopper") / name
+        assert made.read_bytes() == (kept / name).read_bytes()
+    assert "behavior_policies=trained" in caplog.text
 
 
-def test_policies_are_searched_when_asked_for(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_policies_are_trained_when_asked_for(kept, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "dql.behavior.policies.train", lambda *args, **_: asked.append(args)
-    )
-    options = ["--scale", "quick", "--set", "behavior_policies=searched"]
-    with pytest.raises(SystemExit) as stop:
-        main(["data", "behavior", "hopper", *options])
-    assert not stop.value.code
-    assert [args[0] for args in asked] == ["hopper"]
+    monkeypatch.setattr("dql.training.behavior.train", lambda *args: asked.append(args))
+    assert not call("hopper", *OPTIONS, "--set", "behavior_policies=trained")
+    folder = paths.behavior_directory("hopper")
+    assert asked == [("hopper", "d4rl", BUDGET, folder, "cpu")]
+
+
+@pytest.mark.parametrize("environment", KEPT)
+def test_kept_policies_are_what_today_would_be_trained(environment):
+    project = load_project(scale="quick")
+    budget = project.suite("local").behavior
+    folder = kept_folder(environment, project.config, budget)
+    assert folder == paths.KEPT_BEHAVIOR / environment
+    found = load_behavior(folder, environment)
+    for quality in ("medium", "medium-replay", "expert"):
+        assert found.serving(quality)
+    assert found.serving("expert") == [budget.num_environment_steps]
+
+
+@pytest.mark.parametrize("environment", KEPT)
+def test_a_kept_expert_still_acts_well(environment):
+    """A few episodes: far above random actions, whatever the processor rounds."""
+    found = load_behavior(paths.KEPT_BEHAVIOR / environment, environment)
+    (step,) = found.serving("expert")
+    batch = LocomotionEnvironment(environment, 3)
+    scores = found.summary["reference_scores"]
+    mean = returns(ByMean(found.policies[step]), batch, 0, "kept").mean()
+    assert mean > (scores["min"] + scores["max"]) / 2
+
+
+def test_kept_policies_are_small():
+    files = [file for file in paths.KEPT_BEHAVIOR.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < MOST_BYTES

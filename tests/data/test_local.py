@@ -1,0 +1,149 @@
+"""Local data are their policies' episodes, in the shares that the quality has."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from dql.behavior.policies import load_behavior
+from dql.behavior.rollout import Disturbance, RandomActions, roll_out
+from dql.config.project import load_project
+from dql.config.schema import DatasetConfig, TaskConfig
+from dql.data import datasets, local
+from dql.data.episode_rows import cut, split
+from dql.data.policy_rows import roll_out_parts
+from dql.environments.locomotion import LocomotionEnvironment
+from dql.errors import UserError
+from tests.support.small_behavior import make_behavior
+
+QUALITIES = list(local.QUALITIES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_behavior(tmp_path_factory.mktemp("behavior") / "hopper")
+
+
+def make_task(quality, num_transitions=500, **dataset):
+    """Make a local hopper task."""
+    return TaskConfig(
+        name=f"local-hopper-{quality}",
+        suite="local",
+        environment="hopper",
+        horizon=1000,
+        dataset=DatasetConfig(
+            source="local", quality=quality, num_transitions=num_transitions, **dataset
+        ),
+    )
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_data_have_the_asked_size_and_are_reproducible(folder, tmp_path, quality):
+    task = make_task(quality)
+    first, again = (local.generate(task, folder, tmp_path / name) for name in "ab")
+    assert first == again
+    assert first["num_transitions"] == 500
+    assert first["reference_scores"]["max"] == 400.0
+    other = local.generate(make_task(quality, seed=1), folder, tmp_path / "c")
+    assert other["digest"] != first["digest"]
+    dataset = datasets.load_dataset(task, tmp_path / "a")
+    assert len(dataset) == first["num_training_transitions"] <= 500
+    assert np.abs(dataset.actions).max() <= 1.0
+
+
+@pytest.mark.parametrize("environment", ["walker2d", "halfcheetah"])
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_the_other_environments_have_every_quality(tmp_path, environment, quality):
+    folder = make_behavior(tmp_path / environment, environment)
+    task = load_project(scale="smoke").task(f"local-{environment}-{quality}")
+    dataset = task.dataset.model_copy(update={"num_transitions": 50})
+    task = task.model_copy(update={"dataset": dataset})
+    manifest = local.generate(task, folder, tmp_path / "datasets")
+    assert manifest["num_transitions"] == 50
+    assert manifest["generator"]["quality"] == quality
+
+
+@pytest.mark.parametrize(
+    ("quality", "expected"),
+    [
+        ("medium", {"sac-200": 400}),
+        ("medium-expert", {"sac-200": 200, "sac-400": 200}),
+        # 50 of the 200 steps up to the medium policy were random ones.
+        ("medium-replay", {"random": 100, "sac-100": 150, "sac-200": 150}),
+    ],
+)
+def test_qualities_are_mixed_of_their_policies(folder, tmp_path, quality, expected):
+    task = make_task(quality, 400)
+    manifest = local.generate(task, folder, tmp_path)
+    assert manifest["generator"]["num_transitions"] == expected
+    mixture = local.mix(task, load_behavior(folder, "hopper"))
+    assert [part.policy for part in mixture.parts] == [*expected]
+
+
+def test_rows_are_the_policies_own_in_that_order(folder):
+    """The policy that acted is found again by its mean action of each state."""
+    loaded = load_behavior(folder, "hopper")
+    task = make_task("medium-replay", 400)
+    parts, policies = local.mix(task, loaded)
+    assert isinstance(policies[0], RandomActions)
+
+    class Quiet:
+        def __init__(self, policy):
+            self.policy = policy
+
+        def actions(self, observations, generator):
+            return self.policy.mean_actions(observations)
+
+    quiet = [policies[0], *map(Quiet, policies[1:])]
+    found = Counter()
+    order = []
+    for episode in roll_out_parts(task, parts, quiet, 400):
+        states = episode.observations[:-1]
+        errors = {
+            step: np.abs(policy.mean_actions(states) - episode.actions).max()
+            for step, policy in loaded.policies.items()
+        }
+        best = min(errors, key=errors.get)
+        name = best if errors[best] < 1e-3 else "random"
+        found[name] += len(episode.rewards)
+        order.append(name)
+    assert found == {"random": 100, 100: 150, 200: 150}
+    assert list(dict.fromkeys(order)) == ["random", 100, 200]
+
+
+def test_transitions_are_the_environments_own(folder):
+    task = make_task("medium")
+    mixture = local.mix(task, load_behavior(folder, "hopper"))
+    episode = next(roll_out_parts(task, *mixture, 400))
+    environment, first = LocomotionEnvironment("hopper", 1), episode.observations[0]
+    position = np.concatenate(([0.0], first[:5]))
+    environment._simulations.place(0, position, first[5:])
+    observation, reward, _, _ = environment.step(episode.actions[:1], np.array([True]))
+    np.testing.assert_allclose(observation[0], episode.observations[1], atol=1e-5)
+    assert reward[0] == pytest.approx(episode.rewards[0], abs=1e-5)
+
+
+def test_episodes_end_as_the_environment_says():
+    environment = LocomotionEnvironment("hopper", 2, horizon=4)
+    generator = np.random.default_rng(0)
+    episodes = roll_out(environment, RandomActions(3), Disturbance.none(2), generator)
+    first = next(split(episodes))
+    assert first.truncations.tolist() == [False, False, False, True]
+    assert not first.terminations.any()
+    shortened = cut(first, 2)
+    assert shortened.is_cut and shortened.truncations.tolist() == [False, True]
+    assert len(shortened.observations) == 3
+    assert cut(first, 4) is first
+
+
+def test_errors_name_the_remedy(folder, tmp_path):
+    with pytest.raises(UserError, match="dql data behavior hopper"):
+        local.generate(make_task("medium"), tmp_path / "hopper", tmp_path)
+    stock = make_task("medium").model_copy(update={"physics": "stock"})
+    with pytest.raises(UserError, match="wants physics 'stock'.*dql data behavior"):
+        local.generate(stock, folder, tmp_path)
+    d4rl = DatasetConfig(source="d4rl")
+    remote = make_task("medium").model_copy(update={"dataset": d4rl})
+    with pytest.raises(UserError, match="dql data fetch"):
+        local.generate(remote, folder, tmp_path)
+    assert not list(tmp_path.glob("local-*"))
