@@ -48,6 +48,7 @@ def find_garbage(days: float = 30.0) -> list[Item]:
         *runs_in_no_suite(projects),
         *checkpoints_held_by_dvc(projects, days),
         *reruns(),
+        *trainings_of_behavior(),
         *kept_aside_downloads(),
         *old_logs(days),
         *kernels_of_other_versions(),
@@ -123,6 +124,15 @@ def reruns() -> Iterator[Item]:
     for folder in sorted(paths.RERUN.glob("*/*/seed*")):
         if newest(folder) < time.time() - QUIET_SECONDS:
             yield _item(folder, "re-run", f"dql cell{_hours(folder)}")
+
+
+def trainings_of_behavior() -> Iterator[Item]:
+    """Yield the runs behind behavior policies that are there themselves."""
+    for folder in sorted(paths.BEHAVIOR_RUNS.glob("[!.]*")):
+        is_quiet = newest(folder) < time.time() - QUIET_SECONDS
+        if is_quiet and paths.behavior_directory(folder.name).is_dir():
+            comes_back = f"dql data behavior{_hours(folder)}"
+            yield _item(folder, "training of behavior policies", comes_back)
 
 
 def kept_aside_downloads() -> Iterator[Item]:

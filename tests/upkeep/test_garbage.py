@@ -152,6 +152,20 @@ def test_reruns_logs_and_downloads_kept_aside_are_listed(project, monkeypatch):
     assert not paths.RERUN.exists()
 
 
+def test_the_run_behind_finished_behavior_policies_is_listed(project):
+    finished, going, recent = (
+        paths.behavior_run(name) for name in ("hopper", "walker2d", "halfcheetah")
+    )
+    for folder, days in ((finished, 1), (going, 1), (recent, 0)):
+        write(folder / "checkpoint" / "state", days=days)
+    for name in ("hopper", "halfcheetah"):
+        write(paths.behavior_directory(name) / "policies.json")
+    assert listed() == {str(finished): "training of behavior policies"}
+    delete(find_garbage())
+    assert not finished.exists() and going.exists()
+    assert paths.behavior_directory("hopper").exists()
+
+
 def test_kernels_of_other_versions_are_listed_and_this_one_is_not(project, monkeypatch):
     from dql.core.kernels.build import cache_directory
 
