@@ -55,6 +55,7 @@ class Progress:
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total} · {task.fields[status]}"),
                 console=Console(stderr=True),
+                transient=self.last != self.total,
             )
             self._task = self._bar.add_task(
                 self.name, total=self.total, completed=self.start, status=""

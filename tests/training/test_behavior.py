@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dql import paths
+from dql.bars import ProgressLine
 from dql.behavior import quality
 from dql.behavior.kept import FILES, agent_settings
 from dql.behavior.policies import half, load_behavior, make_policy
@@ -16,7 +17,7 @@ from dql.config.schema import BehaviorConfig
 from dql.core.noise import NoiseStreams
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
-from dql.training import behavior
+from dql.training import behavior, progress
 from dql.training.behavior import actor_weights, train, train_snapshots
 from dql.training.checkpoint import checkpoint_file
 from tests.support.core import make_agent
@@ -214,3 +215,13 @@ def test_an_unknown_environment_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="'hoper'.*hopper"):
         train("hoper", "d4rl", BUDGET, tmp_path / "hoper")
     assert not any(tmp_path.iterdir())
+
+
+def test_stages_are_shown_as_parts_of_all_steps(tmp_path, monkeypatch, capsys):
+    """Forty environment steps, ten of them before the first update."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "line_interval", lambda _: 1e9)
+    snapshots(tmp_path / "run")
+    lines = map(ProgressLine.read, capsys.readouterr().err.splitlines())
+    shown = [(line.done, line.total, line.left == 0) for line in lines if line]
+    assert shown == [(10, 30, False), (30, 30, True)]

@@ -63,7 +63,8 @@ def behavior_parameters(wildcards):
         "dql.agents.sac",
         without=others | fingerprint.VARIED_MODULES,
     )
-    return f"{code}-{digest(budget.model_dump(), PROJECT.config.physics)}"
+    settings = budget.model_dump(), agent_settings(), PROJECT.config.physics
+    return f"{code}-{digest(*settings)}"
 
 
 def dataset_parameters(wildcards):

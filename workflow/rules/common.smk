@@ -40,7 +40,7 @@ try:
     from dql.data.policy_weights import published_weights
     from dql.errors import UserError
     from dql.files import file_sha256
-    from dql.behavior.kept import FILES as POLICY_FILES, kept_folder
+    from dql.behavior.kept import FILES as POLICY_FILES, agent_settings, kept_folder
     from dql.config.yaml_text import read_words, read_yaml
 except ModuleNotFoundError as error:
     raise WorkflowError(
