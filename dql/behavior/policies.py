@@ -22,6 +22,7 @@ from dql.errors import UserError
 from dql.files import locked, write_bytes, write_json
 
 KIND = "own_sac_policy"
+SERVED = ("medium", "medium-replay", "expert")
 Arrays = dict[str, np.ndarray]
 
 
@@ -42,12 +43,15 @@ class Behavior:
 
 
 def half(weights: Arrays) -> Arrays:
-    """Return weights in half precision; what that cannot hold raises ValueError."""
+    """Return weights in half precision; what that cannot hold raises UserError."""
     with np.errstate(over="ignore"):
         rounded = {name: array.astype(np.float16) for name, array in weights.items()}
     for name, array in rounded.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"array '{name}' leaves the range of half precision")
+            raise UserError(
+                f"array '{name}' of a policy leaves the range of half precision: its "
+                "training has gone astray; train another seed"
+            )
     return rounded
 
 
@@ -79,7 +83,7 @@ def load_behavior(folder: Path, environment: str) -> Behavior:
             content = (folder / POLICIES_FILE).read_bytes()
         summary = json.loads(text)
         found = summary["environment"]
-        listed = [int(entry["environment_step"]) for entry in summary["policies"]]
+        listed = _listed(summary)
         weights = _by_step(safetensors.numpy.load(content))
     except FileNotFoundError as error:
         raise UserError(
@@ -104,6 +108,22 @@ def load_behavior(folder: Path, environment: str) -> Behavior:
     except UserError as error:
         raise UserError(f"{folder / POLICIES_FILE}: {error}; {again}") from None
     return Behavior(summary, policies)
+
+
+def _listed(summary: dict[str, Any]) -> list[int]:
+    """Return the environment steps of a summary's policies; what is no summary raises.
+
+    ValueError, KeyError or TypeError: a quality that is served, or a key, is missing.
+    """
+    entries = summary["policies"]
+    for quality in SERVED:
+        if not any(quality in entry["qualities"] for entry in entries):
+            raise ValueError(f"no policy serves '{quality}'")
+    for key in ("physics", "reference_scores", "settings"):
+        summary[key]
+    if not summary["budget"]["start_steps"] < summary["budget"]["snapshot_interval"]:
+        raise ValueError("its budget has random steps past the first snapshot")
+    return [int(entry["environment_step"]) for entry in entries]
 
 
 def _by_step(tensors: Arrays) -> dict[int, Arrays]:

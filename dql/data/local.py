@@ -68,8 +68,11 @@ def generate(
     parts, policies = mix(task, behavior)
     episodes = roll_out_parts(task, parts, policies, num_transitions)
     sizes = part_sizes(parts, num_transitions)
-    named = dict(zip([part.policy for part in parts], sizes, strict=True))
-    description = _describe(task, behavior, folder, named)
+    description = _describe(task, behavior, folder)
+    description["generator"]["parts"] = [
+        {"policy": part.policy, "num_transitions": size}
+        for part, size in zip(parts, sizes, strict=True)
+    ]
     return write_rows(task, episodes, num_transitions, description, root)
 
 
@@ -96,9 +99,7 @@ def mix(task: TaskConfig, behavior: Behavior) -> Mixture:
     return mixture
 
 
-def _describe(
-    task: TaskConfig, behavior: Behavior, folder: Path, sizes: dict[str, int]
-) -> dict[str, Any]:
+def _describe(task: TaskConfig, behavior: Behavior, folder: Path) -> dict[str, Any]:
     policies = (folder / POLICIES_FILE).read_bytes()
     return {
         "source": "local",
@@ -113,7 +114,6 @@ def _describe(
         "generator": {
             "quality": task.dataset.quality,
             "seed": task.dataset.seed,
-            "num_transitions": sizes,
             "policies_sha256": hashlib.sha256(policies).hexdigest(),
             "policies": behavior.summary["policies"],
             "budget": behavior.summary["budget"],

@@ -163,7 +163,7 @@ def _read(file: Path, digest: str) -> Arrays | None:
     """Return a snapshot of the run of this identity, None without one."""
     try:
         with safe_open(file, framework="np") as stored:
-            if stored.metadata().get("identity") != digest:
+            if (stored.metadata() or {}).get("identity") != digest:
                 return None
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):

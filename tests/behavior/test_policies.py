@@ -53,7 +53,7 @@ def test_a_policy_takes_two_bytes_a_weight(tmp_path):
 
 def test_weights_that_half_precision_cannot_hold_are_refused():
     weights = {"fc0.weight": np.ones((2, 2)), "fc1.bias": np.array([1.0, 7e4])}
-    with pytest.raises(ValueError, match=r"fc1\.bias.*half precision"):
+    with pytest.raises(UserError, match=r"fc1\.bias.*half precision"):
         half(weights)
 
 
@@ -78,6 +78,14 @@ def test_missing_policies_name_the_remedy(tmp_path):
 def test_damaged_files_are_named(folder, name, content):
     (folder / name).write_bytes(content)
     with pytest.raises(UserError, match="cannot be read.*dql data behavior hopper"):
+        load_behavior(folder, "hopper")
+
+
+@pytest.mark.parametrize("quality", ["medium", "expert"])
+def test_a_quality_that_none_serves_is_named(folder, quality):
+    text = (folder / SUMMARY_FILE).read_text()
+    (folder / SUMMARY_FILE).write_text(text.replace(f'"{quality}"', '"other"'))
+    with pytest.raises(UserError, match=f"no policy serves '{quality}'.*make them"):
         load_behavior(folder, "hopper")
 
 

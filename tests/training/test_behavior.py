@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from dql import paths
 from dql.bars import ProgressLine
@@ -154,6 +155,17 @@ def test_a_larger_budget_goes_on(place, monkeypatch):
     assert stages == [60] and [*longer] == [20, 40, 60]
     straight = snapshots(place / "x", budget(num_environment_steps=60))
     assert bytes_of(longer) == bytes_of(straight)
+
+
+def test_a_lost_or_foreign_snapshot_is_made_again(place):
+    directory = paths.behavior_run("hopper")
+    before = bytes_of(snapshots(directory))
+    file = directory / behavior.SNAPSHOTS / "20.safetensors"
+    for content in (None, b"", save({"x": np.zeros(3)})):
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        assert bytes_of(snapshots(directory)) == before
 
 
 def test_another_seed_is_another_training(place):
