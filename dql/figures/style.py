@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from dql import paths
@@ -19,8 +21,8 @@ from dql.errors import UserError
 PAGE_WIDTH = 7.1
 """Inches: a page of text in two columns, or the full width of a single one."""
 
-TITLE_HEIGHT = 0.3
-"""Inches of a title above a whole figure."""
+TITLE_HEIGHT, TITLE_LINE, TITLE_SIZE = 0.3, 0.15, 8.5
+"""Of a title above a whole figure: inches, those of a second line, points."""
 
 DATA_COLOR = "#4d4d4d"
 BASELINE_COLOR = "#0072B2"
@@ -117,10 +119,15 @@ def message_figure(lines: Sequence[str]) -> Figure:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Write a title above a finished figure, which grows by its height."""
+    """Write a title above a finished figure, which grows by its height.
+
+    One that is wider than the figure is broken at its last semicolon.
+    """
+    lines = title_lines(title, figure.get_figwidth())
+    added = TITLE_HEIGHT + TITLE_LINE * (len(lines) - 1)
     height = figure.get_figheight()
-    share = height / (height + TITLE_HEIGHT)
-    figure.set_figheight(height + TITLE_HEIGHT)
+    share = height / (height + added)
+    figure.set_figheight(height + added)
     for axes in figure.axes:
         left, bottom, width, tall = axes.get_position().bounds
         axes.set_position((left, bottom * share, width, tall * share))
@@ -129,10 +136,20 @@ def add_title(figure: Figure, title: str) -> None:
     for legend in figure.legends:
         box = legend.get_bbox_to_anchor().transformed(figure.transFigure.inverted())
         legend.set_bbox_to_anchor((box.x0, box.y0 * share), figure.transFigure)
-    middle = 1.0 - 0.5 * TITLE_HEIGHT / (height + TITLE_HEIGHT)
     figure.text(
-        0.5, middle, title, ha="center", va="center", fontsize=8.5, weight="bold"
-    )
+        0.5, 1.0 - 0.5 * added / (height + added), "\n".join(lines),
+        ha="center", va="center", fontsize=TITLE_SIZE, weight="bold",
+    )  # fmt: skip
+
+
+def title_lines(title: str, width: float) -> list[str]:
+    """Return a title in two lines if one is wider than `width` inches and a margin."""
+    font = FontProperties(size=TITLE_SIZE, weight="bold")
+    points = TextPath((0, 0), title, prop=font).get_extents().width
+    before, semicolon, after = title.rpartition("; ")
+    if points <= 72 * (width - TITLE_HEIGHT) or not semicolon:
+        return [title]
+    return [f"{before};", after]
 
 
 def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:

@@ -32,6 +32,7 @@ from dql.figures.suite_selection import (
     varied_cells,
 )
 from dql.results.cells import aggregate_cell
+from dql.tables.suite_titles import suite_name
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
 METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
@@ -335,6 +336,20 @@ def test_a_title_is_above_all_that_was_drawn(cells):
     title = figure.texts[-1].get_window_extent()
     below = [axes.get_tightbbox().y1 for axes in figure.axes]
     assert title.y0 > max(below) and title.y1 <= figure.bbox.y1
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["remade-hopper-medium", "remade-halfcheetah-medium-expert@reward_noise=0.1"],
+)
+def test_a_title_ends_within_the_figure(task):
+    figure = style.message_figure(["a line"])
+    style.add_title(figure, f"{suite_name('remade')}; {task}")
+    FigureCanvasAgg(figure).draw()
+    below, title = (text.get_window_extent() for text in figure.texts)
+    assert figure.texts[-1].get_text().replace("\n", " ").endswith(f"; {task}")
+    assert title.x0 > 0 and title.x1 < figure.bbox.x1
+    assert below.y1 < title.y0 and title.y1 < figure.bbox.y1
 
 
 def test_all_that_can_be_drawn_is(tmp_path, monkeypatch, caplog):
