@@ -1,9 +1,9 @@
 """Local datasets by D4RL's recipe: snapshots of SAC's training rolled out by draws.
 
 `medium` is the medium policy's, `medium-expert` half of it and half of the expert's.
-`medium-replay` stands for the replay buffer when the medium policy was reached, which is
-not kept: random actions, then snapshots up to that policy, each as much. Every random
-number comes from the dataset's seed.
+`medium-replay` stands for the replay buffer when the medium policy was reached, which
+is not kept: random actions, then snapshots up to that policy, each as much. Every
+random number comes from the dataset's seed.
 """
 
 from __future__ import annotations
