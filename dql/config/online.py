@@ -20,6 +20,8 @@ from dql.errors import UserError
 STEPS_KEY = "online"
 """Of a variant: the environment steps."""
 ASSIGNMENT = re.compile(r"(?:^|,)online=[^,]*")
+DATA_BASED = {"normalize": "moments", "iql_locomotion": "returns"}
+"""What transforms of rewards take from recorded data."""
 
 
 class OnlineConfig(Strict):
@@ -135,8 +137,8 @@ def check_start(
             f"standardises observations, and this run reads no data; {remedy}, or "
             "normalize_observations=false"
         )
-    if transform == "normalize":
+    if transform in DATA_BASED:
         raise UserError(
-            "reward_transform 'normalize' takes the data's moments, and this run "
-            f"reads no data; {remedy}"
+            f"reward_transform '{transform}' takes the data's {DATA_BASED[transform]}, "
+            f"and this run reads no data; {remedy}"
         )

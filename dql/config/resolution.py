@@ -52,6 +52,21 @@ def resolve_settings(
     return {key: value for layer in layers for key, value in layer.items()}
 
 
+def resolve_rewards(
+    method: MethodConfig, rows: Mapping[str, TaskRow], task: TaskConfig
+) -> TaskConfig:
+    """Return a task with the rewards that a method learns from: its own, or the task's.
+
+    By suite; remade data have their namesake's.
+    """
+    chosen = [
+        method.reward_transforms[suite]
+        for suite in (rows[name].suite for name in lineage(rows, task.name))
+        if suite in method.reward_transforms
+    ]
+    return task.model_copy(update={"reward_transform": chosen[-1]}) if chosen else task
+
+
 def resolve_tasks(
     config: ProjectConfig, scale: ScaleFile, rows: Mapping[str, TaskRow]
 ) -> Iterator[tuple[str, TaskConfig]]:

@@ -59,3 +59,17 @@ def test_the_variant_wins_over_the_method_and_the_method_over_the_scale():
 def test_a_scale_with_a_bad_online_method_is_refused_as_it_is_read():
     with pytest.raises(UserError, match="offline_share: should be less than"):
         run("td3_bc", methods=["td3_bc", "td3_bc@online=9000,offline_share=3"])
+
+
+@pytest.mark.parametrize(
+    ("task", "method", "what"),
+    [
+        ("pen-human-v1", "diffusion_ql", "'normalize' takes the data's moments"),
+        ("hopper-medium-v2", "iql", "'iql_locomotion' takes the data's returns"),
+    ],
+)
+def test_rewards_scaled_by_data_need_data(task, method, what):
+    project = load_project(scale="paper")
+    assert project.online(task, f"{method}@online=9000")
+    with pytest.raises(UserError, match=f"{what}, and .*offline_share above 0"):
+        project.online(task, f"{method}@online=9000,start=scratch,offline_share=0")
