@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 import matplotlib
@@ -20,7 +21,11 @@ PAGE_WIDTH = 7.1
 """Inches: a page of text in two columns, or the full width of a single one."""
 
 TITLE_HEIGHT = 0.3
-"""Inches of a title above a whole figure."""
+"""Inches of a title above a whole figure, in one line."""
+TITLE_WIDTH = 90
+"""Characters of a line of title on a page's width."""
+TITLE_LINE = 0.15
+"""Inches of each further line."""
 
 DATA_COLOR = "#4d4d4d"
 BASELINE_COLOR = "#0072B2"
@@ -118,9 +123,11 @@ def message_figure(lines: Sequence[str]) -> Figure:
 
 def add_title(figure: Figure, title: str) -> None:
     """Write a title above a finished figure, which grows by its height."""
+    lines = wrap(title, TITLE_WIDTH, break_on_hyphens=False)
+    added = TITLE_HEIGHT + TITLE_LINE * (len(lines) - 1)
     height = figure.get_figheight()
-    share = height / (height + TITLE_HEIGHT)
-    figure.set_figheight(height + TITLE_HEIGHT)
+    share = height / (height + added)
+    figure.set_figheight(height + added)
     for axes in figure.axes:
         left, bottom, width, tall = axes.get_position().bounds
         axes.set_position((left, bottom * share, width, tall * share))
@@ -129,9 +136,9 @@ def add_title(figure: Figure, title: str) -> None:
     for legend in figure.legends:
         box = legend.get_bbox_to_anchor().transformed(figure.transFigure.inverted())
         legend.set_bbox_to_anchor((box.x0, box.y0 * share), figure.transFigure)
-    middle = 1.0 - 0.5 * TITLE_HEIGHT / (height + TITLE_HEIGHT)
+    middle, text = 1.0 - 0.5 * added / (height + added), "\n".join(lines)
     figure.text(
-        0.5, middle, title, ha="center", va="center", fontsize=8.5, weight="bold"
+        0.5, middle, text, ha="center", va="center", fontsize=8.5, weight="bold"
     )
 
 

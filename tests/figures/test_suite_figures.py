@@ -32,6 +32,7 @@ from dql.figures.suite_selection import (
     varied_cells,
 )
 from dql.results.cells import aggregate_cell
+from dql.tables import suite_titles
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
 METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
@@ -335,6 +336,19 @@ def test_a_title_is_above_all_that_was_drawn(cells):
     title = figure.texts[-1].get_window_extent()
     below = [axes.get_tightbbox().y1 for axes in figure.axes]
     assert title.y0 > max(below) and title.y1 <= figure.bbox.y1
+
+
+def test_a_long_title_is_on_the_page(cells):
+    figure = drawn("performance_profiles", cells)
+    name = suite_titles.suite_name("remade")
+    task = "remade-halfcheetah-medium-expert"
+    style.add_title(figure, f"{name}; too short to rank; {task}")
+    FigureCanvasAgg(figure).draw()
+    title = figure.texts[-1].get_window_extent()
+    assert figure.bbox.x0 < title.x0 and title.x1 < figure.bbox.x1
+    assert title.y1 <= figure.bbox.y1
+    below = [axes.get_tightbbox().y1 for axes in figure.axes]
+    assert title.y0 > max(below)
 
 
 def test_all_that_can_be_drawn_is(tmp_path, monkeypatch, caplog):
