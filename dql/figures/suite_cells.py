@@ -27,8 +27,8 @@ NUM_RESAMPLES = 2_000
 DATA_NOTES = {
     "local": "Data made by this workflow, not D4RL's: 0 is random actions, 100 the "
     "best behaviour policy.",
-    "remade": "Remade data: D4RL's Gym sets made again from clones, not D4RL's files; "
-    "scores by D4RL's reference returns.",
+    "remade": "Remade data: D4RL's sets made again with published policies, not D4RL's "
+    "files; scores by D4RL's reference returns.",
 }
 
 
