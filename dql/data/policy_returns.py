@@ -182,7 +182,10 @@ def _batch_sizes(
     if is_maze and not goal:
         count = NUM_GOALS if num_goals is None else num_goals
     if not 1 <= count <= num_episodes:
-        raise UserError(f"{num_episodes} episodes cannot be dealt out to {count} goals")
+        raise UserError(
+            f"{num_episodes} episodes cannot be dealt out to {count} goals; --goals "
+            "takes no more than --episodes, 1 at least"
+        )
     parts = np.array_split(np.arange(num_episodes), count)
     return [len(part) for part in parts]
 

@@ -165,9 +165,16 @@ def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.numpy.load_file(path)
     if path.suffix == ".npz":
+        return _read_numpy(path)
+    return _read_torch(path)
+
+
+def _read_numpy(path: Path) -> Any:
+    try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    return _read_torch(path)
+    except ValueError:  # its text advises to load the file unsafely
+        raise ValueError("NumPy finds more than arrays in it, or none") from None
 
 
 def _read_torch(path: Path) -> Any:
