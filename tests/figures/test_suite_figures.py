@@ -192,6 +192,7 @@ def test_the_gap_and_its_luck_are_drawn_per_cell(cells):
     text = printed(figure)
     assert f"{TASKS[0]}, bc_diffusion" in text
     assert text.count("no offline choice") == 2  # a text per cell of iql
+    assert "it rises before the rule" in text.replace("\n", " ")
 
 
 def test_profiles_and_the_probability_of_improvement(cells):
