@@ -2,9 +2,10 @@
 
 python benchmarks/method_steps.py [--method NAME ...] times steps of the local suite's
 methods at scale `ablations`, which `recorded_slice.py` trains, on random data, one by
-one, and writes results/benchmarks/method_steps.json; with --method, the others' rows
-there stay. What is counted is the processor's time, in which other processes have no
-part; a run's share of a step of all seeds.
+one, then those of the bandit alone at its sizes, and writes
+results/benchmarks/method_steps.json; with --method, the others' rows there stay. What
+is counted is the processor's time, in which other processes have no part; a run's share
+of a step of all seeds.
 """
 
 from __future__ import annotations
@@ -26,13 +27,22 @@ from dql.training.plan import measure
 from dql.training.process import keep_freed_memory
 
 OUTPUT = Path("results/benchmarks/method_steps.json")
+BANDIT = "bandit-axes"
 CPU = torch.device("cpu")
 
 
+def bandit_methods_of(project: Project) -> list[str]:
+    """Return the methods that play the bandit alone at this scale."""
+    elsewhere = methods_of(project)
+    names = (name for name in project.suite("bandit").methods if "@" not in name)
+    return [name for name in names if name not in elsewhere]
+
+
 def milliseconds(project: Project, method: str) -> float:
-    """Return a method's milliseconds of a step, of one of the suite's seeds."""
-    seeds = project.suite("local").seeds
-    run = project.run_config(SIZES_OF, method, seeds[0])
+    """Return a method's milliseconds of a step, of one of its suite's seeds."""
+    task = BANDIT if method in bandit_methods_of(project) else SIZES_OF
+    seeds = project.suite(project.task(task).suite).seeds
+    run = project.run_config(task, method, seeds[0])
     return 1e3 * measure(run, len(seeds), CPU, process_time).seconds_per_step
 
 
@@ -50,7 +60,7 @@ def main(
     if method and output.is_file():
         found = json.loads(output.read_text(encoding="utf-8"))["milliseconds_per_step"]
     table = Table("method", "ms per step")
-    for name in method or methods_of(project):
+    for name in method or [*methods_of(project), *bandit_methods_of(project)]:
         found[name] = milliseconds(project, name)
         table.add_row(name, f"{found[name]:.2f}")
     Console().print(table)

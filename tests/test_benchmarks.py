@@ -486,6 +486,15 @@ def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):
     assert found["machine"]
 
 
+def test_a_method_of_the_bandit_alone_is_timed_there(tmp_path):
+    project = load_project(scale="ablations")
+    assert method_steps.bandit_methods_of(project) == ["bet"]
+    output = tmp_path / "steps.json"
+    method_steps.main(method=["bet"], output=output)
+    steps = json.loads(output.read_text())["milliseconds_per_step"]
+    assert list(steps) == ["bet"] and steps["bet"] > 0
+
+
 def test_a_max_q_backup_is_timed_beside_a_step_without_it(tmp_path):
     output = tmp_path / "backup.json"
     max_q_backup.main(output=output, seconds=0)
