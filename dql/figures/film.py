@@ -28,10 +28,8 @@ MAX_SECONDS = 6.0
 WIDTH, ROW_HEIGHT, TITLE_HEIGHT = 4.6, 1.0, 0.22
 """Inches."""
 DOTS_PER_INCH = 100
-GROUND = 5.0
-"""Metres of ground that a row shows."""
-LOW, HIGH = -0.15, 1.75
-"""Metres of height that it shows."""
+LOW, HEADROOM = -0.15, 0.08
+"""Metres that it shows below the ground, and above the highest head of all."""
 TEXT_LEFT = 0.02
 
 
@@ -55,7 +53,12 @@ def write_film(episodes: Sequence[StoredEpisode], output: Path) -> None:
 
 
 def frame_steps(episode: StoredEpisode, seconds_per_step: float) -> np.ndarray:
-    """Return the step that each frame of an episode shows, its last one included."""
+    """Return the step that each frame of an episode shows, its last one included.
+
+    None for a diverged run.
+    """
+    if not len(episode.positions):
+        return np.array([], dtype=int)
     longest = min(MAX_SECONDS, episode.num_steps * seconds_per_step)
     times = np.arange(0.0, longest, 1.0 / FRAMES_PER_SECOND)
     return np.append(np.floor(times / seconds_per_step), longest / seconds_per_step
@@ -77,28 +80,49 @@ def _write_frames(
         ha="center", va="center", fontsize=7.5, weight="bold",
     )  # fmt: skip
     steps = [frame_steps(episode, view.seconds_per_step) for episode in episodes]
+    limits = LOW, HEADROOM + _highest(view, episodes, steps)
     writer = PillowWriter(fps=FRAMES_PER_SECOND)
     with writer.saving(figure, str(path), DOTS_PER_INCH):
         for frame in range(max(map(len, steps))):
             for axes, episode, shown in zip(rows, episodes, steps, strict=True):
-                _draw_row(axes, view, episode, shown[min(frame, len(shown) - 1)])
+                now = shown[min(frame, len(shown) - 1)] if len(shown) else None
+                _draw_row(axes, view, episode, now, limits)
             writer.grab_frame()
 
 
-def _draw_row(axes: Axes, view: SideView, episode: StoredEpisode, step: int) -> None:
-    """Draw one method's body as it is after a step, in the middle of its row."""
+def _highest(
+    view: SideView, episodes: Sequence[StoredEpisode], steps: Sequence[np.ndarray]
+) -> float:
+    """Return how high a body reaches in the frames, in metres."""
+    shown = zip(episodes, steps, strict=True)
+    return max(
+        strips.highest(view, episode.positions[chosen]) for episode, chosen in shown
+    )
+
+
+def _draw_row(
+    axes: Axes,
+    view: SideView,
+    episode: StoredEpisode,
+    step: int | None,
+    limits: tuple[float, float],
+) -> None:
+    """Draw one method's body as it is after a step, in the middle of its row.
+
+    `limits` are the heights of the row's edges, in metres. Of a diverged run, which
+    takes no step, the name alone is written.
+    """
     axes.clear()
-    axes.set_xlim(0, GROUND)
-    axes.set_ylim(LOW, HIGH)
+    ground = (limits[1] - limits[0]) * WIDTH / ROW_HEIGHT
+    axes.set_xlim(0, ground)
+    axes.set_ylim(limits)
     axes.set_aspect("equal")
     axes.axis("off")
-    position, start = episode.positions[step], episode.positions[0, 0]
-    travelled = position[0] - start
-    strips.draw_ground(axes, 0.0, GROUND, travelled)
-    strips.draw_body(axes, view, position, GROUND / 2 - position[0])
-    axes.text(
-        TEXT_LEFT, 0.55,
-        f"{episode.facts.label}\n{outcome_words(episode.facts)}\n"
-        f"{step * view.seconds_per_step:.1f} s, {travelled:.1f} m",
-        transform=axes.transAxes, va="center", fontsize=7,
-    )  # fmt: skip
+    words = f"{episode.facts.label}\n{outcome_words(episode.facts)}"
+    if step is not None:
+        position, start = episode.positions[step], episode.positions[0, 0]
+        travelled = position[0] - start
+        strips.draw_ground(axes, 0.0, ground, travelled)
+        strips.draw_body(axes, view, position, ground / 2 - position[0])
+        words += f"\n{step * view.seconds_per_step:.1f} s, {travelled:.1f} m"
+    axes.text(TEXT_LEFT, 0.55, words, transform=axes.transAxes, va="center", fontsize=7)

@@ -40,7 +40,9 @@ def draw_strips(episodes: Sequence[StoredEpisode]) -> Figure:
     facts = episodes[0].facts
     view = SideView(facts.environment, facts.physics)
     width = STILL_WIDTHS[facts.environment]
-    height = HEADROOM + max(_highest(view, episode) for episode in episodes)
+    height = HEADROOM + max(
+        highest(view, episode.positions[still_steps(episode)]) for episode in episodes
+    )
     ghosts = {} if facts.environment in WITHOUT_GHOSTS else GHOSTS
     footnote = episodes_footnote(episodes, _strip_words(ghosts))
     strip_width = style.PAGE_WIDTH * (1 - LABEL_SHARE - 0.01)
@@ -67,9 +69,9 @@ def still_steps(episode: StoredEpisode) -> np.ndarray:
     return np.linspace(0, episode.num_steps, NUM_STILLS).round().astype(int)
 
 
-def _highest(view: SideView, episode: StoredEpisode) -> float:
-    """Return how high a body reaches in its stills, in metres; a diverged run's: 1."""
-    drawn = [view.outlines(episode.positions[step]) for step in still_steps(episode)]
+def highest(view: SideView, positions: np.ndarray) -> float:
+    """Return how high a body reaches in positions (n, Q), in metres; in none: 1."""
+    drawn = map(view.outlines, positions)
     return max((o[:, 1].max() for outlines in drawn for o in outlines), default=1.0)
 
 

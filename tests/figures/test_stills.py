@@ -98,6 +98,34 @@ def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_
     assert not (tmp_path / "b.gif").exists()
 
 
+def test_a_film_names_a_diverged_run(tmp_path):
+    whole = episode(num_steps=20)
+    none = StoredEpisode(episode("iql", episode_return=None).facts, np.empty((0, 0)))
+    write_film([whole, none], tmp_path / "film.gif")
+    film = Image.open(tmp_path / "film.gif")
+    assert film.n_frames == len(frame_steps(whole, 0.008))
+    rows = np.asarray(film.convert("L")) < 128
+    assert rows[film.height // 2 + 20 :].any()  # the second row, its name alone
+
+
+def test_no_frame_of_a_film_cuts_a_body(tmp_path, monkeypatch):
+    """A head that is highest between two stills is in the picture, too."""
+    high = episode(num_steps=60)
+    high.positions[17:20, 1] += 1.5  # metres up, in one frame of the film
+    drawn, draw_body = [], strips.draw_body
+
+    def noted(axes, view, position, shift, alpha=1.0):
+        draw_body(axes, view, position, shift, alpha)
+        tops = [o[:, 1].max() for o in view.outlines(position)]
+        drawn.append((max(tops), axes.get_ylim()[1]))
+
+    monkeypatch.setattr(strips, "draw_body", noted)
+    write_film([high, episode("iql", num_steps=30)], tmp_path / "film.gif")
+    assert max(top for top, _ in drawn) > 2.5
+    assert len({limit for _, limit in drawn}) == 1
+    assert all(top < limit for top, limit in drawn)
+
+
 def test_names_of_stills_tell_suite_and_task():
     cells = [("local-a", "iql"), ("local-b", "iql"), ("local-b", "bc_mle")]
     names = [n for n in registry.suite_figures("local", cells) if "stills" in n]
