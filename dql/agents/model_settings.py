@@ -52,6 +52,7 @@ class DOSERSettings(SACSettings):
     """
 
     PREPARATION = ("pretraining_steps", "survey_steps")
+    STANDARDIZES = True
 
     actor_num_hidden_layers: Size = 3
     log_std_min: LogScale = -5.0

@@ -29,6 +29,7 @@ class DecisionTransformerSettings(AgentSettings):
     Target returns stand in methods.yaml, by task.
     """
 
+    READS_WINDOWS = True
     context_length: Length = 20  # K
     embedding_dim: Size = 128
     num_layers: Size = 3
@@ -59,6 +60,7 @@ class DecisionTransformerSettings(AgentSettings):
 class PlannerSettings(AgentSettings):
     """What agents that plan by diffusion share; the released code of Diffuser."""
 
+    READS_WINDOWS = True
     horizon: Length = 32  # rows of a plan
     channels: Channels = 32
     channel_levels: Literal["1-2", "1-2-4", "1-4-8", "1-2-4-8"] = "1-2-4-8"

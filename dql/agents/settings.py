@@ -33,6 +33,10 @@ class AgentSettings:
 
     PREPARATION: ClassVar[tuple[str, ...]] = ()
     """Settings that count first steps which do not train the method's own policy."""
+    READS_WINDOWS: ClassVar[bool] = False
+    """Whether it learns from windows of episodes, `Agent.windows`."""
+    STANDARDIZES: ClassVar[bool] = False
+    """Whether it sees observations by the data's moments, whatever its settings."""
 
     learning_rate_decay_steps: Interval | None = None
     """Steps over which all learning rates fall to 0 along a cosine; None: constant.

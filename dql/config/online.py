@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from dql.agents.ranges import NonNegative, Probability, Size, Steps
+from dql.agents.registry import SETTINGS
 from dql.config.fields import Count, Settings, Strict
 from dql.errors import UserError
 
@@ -48,7 +49,8 @@ class OnlineConfig(Strict):
     )
     start_steps: Steps = Field(
         5000,
-        description="before the first update: by the policy, from scratch at random",
+        description="before the first update: by the policy, from scratch at random; "
+        "as in the released commands for D4RL, where the code's default is 10,000",
     )
     action_noise: NonNegative = Field(
         0.1,
@@ -124,18 +126,24 @@ _KEYS = {STEPS_KEY, *OnlineConfig.model_fields} - {"num_environment_steps"}
 def check_start(
     online: OnlineConfig, agent: str, settings: Mapping[str, Any], transform: str
 ) -> None:
-    """Refuse a run whose agent, or rewards, need statistics of data it does not read.
+    """Refuse an agent that cannot go on, or cannot without statistics of data.
 
-    Raises UserError that names the setting and the remedy.
+    Raises UserError that names the agent or setting, and the remedy.
     """
+    own = SETTINGS[agent]
+    if own.READS_WINDOWS:
+        raise UserError(
+            f"agent '{agent}' learns from windows of episodes, and online continuation "
+            "adds single transitions; take a method that learns from those"
+        )
     if online.needs_data:
         return
     remedy = "give it offline_share above 0, or start=offline"
-    if settings.get("normalize_observations"):
+    if own.STANDARDIZES or settings.get("normalize_observations"):
+        choice = "" if own.STANDARDIZES else ", or normalize_observations=false"
         raise UserError(
             f"agent '{agent}' cannot act without its data's moments, by which it "
-            f"standardises observations, and this run reads no data; {remedy}, or "
-            "normalize_observations=false"
+            f"standardises observations, and this run reads no data; {remedy}{choice}"
         )
     if transform in DATA_BASED:
         raise UserError(

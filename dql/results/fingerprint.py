@@ -25,6 +25,7 @@ RESOLVED_ELSEWHERE = frozenset(
         "dql.agents.advantage_settings",
         "dql.agents.diffusion_settings",
         "dql.agents.generative_settings",
+        "dql.agents.model_settings",
         "dql.agents.ranges",
         "dql.agents.regularized_settings",
         "dql.agents.sequence_settings",

@@ -1,10 +1,22 @@
 """Keys of an online phase: where they stand, whose they are, what they decide."""
 
-import pytest
+from dataclasses import replace
 
-from dql.config.online import is_online, offline_method, online_method
+import pytest
+import torch
+
+from dql.agents.registry import SETTINGS, agent_class
+from dql.config.online import (
+    OnlineConfig,
+    check_start,
+    is_online,
+    offline_method,
+    online_method,
+)
 from dql.config.project import load_project
+from dql.core.noise import NoiseStreams
 from dql.errors import UserError
+from tests.support.core import make_agent
 
 TASK = "local-hopper-medium-expert"
 
@@ -73,3 +85,48 @@ def test_rewards_scaled_by_data_need_data(task, method, what):
     assert project.online(task, f"{method}@online=9000")
     with pytest.raises(UserError, match=f"{what}, and .*offline_share above 0"):
         project.online(task, f"{method}@online=9000,start=scratch,offline_share=0")
+
+
+TRANSITIONS = [name for name, one in SETTINGS.items() if not one.READS_WINDOWS]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_tell_agents_of_windows(name):
+    windows = agent_class(name).windows(SETTINGS[name]())
+    assert (windows is not None) == SETTINGS[name].READS_WINDOWS
+
+
+def test_an_agent_of_windows_is_refused_before_its_offline_run_is_asked_for():
+    with pytest.raises(UserError, match="'diffuser' learns from windows of episodes"):
+        run("diffuser@online=50000")
+
+
+def acts(agent, mean):
+    """Return actions, evaluated and exploring, by a data mean of observations."""
+    agent.spec = replace(agent.spec, observation_mean=mean)
+    found = []
+    for draws, act in (
+        (agent.evaluation_draws(4), agent.sample_actions),
+        (agent.exploration_draws(4), agent.explore),
+    ):
+        noise = NoiseStreams(agent.spec.seeds, draws, "evaluation").at(0)
+        found.append(act(torch.ones(2, 4, agent.spec.observation_dim), noise))
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("name", TRANSITIONS)
+def test_who_acts_by_the_datas_moments_does_not_go_without_data(name):
+    agent, _ = make_agent(name)
+    mean = agent.spec.observation_mean
+    hangs_on_data = not torch.equal(acts(agent, mean), acts(agent, mean + 1))
+    online = OnlineConfig(
+        num_environment_steps=9000, start="scratch", offline_share=0.0
+    )
+    settings = vars(agent.settings)
+    try:
+        check_start(online, name, settings, "none")
+        is_refused = False
+    except UserError as error:
+        is_refused = f"agent '{name}' cannot act without its data" in str(error)
+    assert is_refused == hangs_on_data
+    check_start(online.model_copy(update={"start": "offline"}), name, settings, "none")
