@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dql.config.data_schema import DataVariant, base_task, random_task
 from dql.config.fields import Settings
-from dql.config.online import OnlineConfig, check_start, split_variant
+from dql.config.online import OnlineConfig, check_rates, check_start, split_variant
 from dql.config.rows import MethodConfig, TaskRow
 from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
@@ -182,6 +182,8 @@ def resolve_online(
     online = validate(OnlineConfig, chosen, where)
     try:
         check_start(online, row.agent, settings, task.reward_transform)
+        offline = resolve_training(suite, task, row)
+        check_rates(online, settings, offline.num_gradient_steps)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return online

@@ -87,6 +87,21 @@ def test_rewards_scaled_by_data_need_data(task, method, what):
         project.online(task, f"{method}@online=9000,start=scratch,offline_share=0")
 
 
+@pytest.mark.parametrize("decay_steps", [2000, 3000])
+def test_rates_that_have_fallen_to_zero_are_named(decay_steps):
+    """Scale `quick` trains 3,000 steps on local data."""
+    variant = f"diffusion_ql@learning_rate_decay_steps={decay_steps},online=9000"
+    with pytest.raises(UserError, match="rates are 0 after .* 3000 gradient steps"):
+        run(variant)
+    assert run(f"{variant},start=scratch").online.start == "scratch"
+
+
+@pytest.mark.parametrize("decay_steps", ["null", "3001"])
+def test_rates_above_zero_go_on(decay_steps):
+    method = f"diffusion_ql@learning_rate_decay_steps={decay_steps},online=9000"
+    assert run(method).online.start == "offline"
+
+
 TRANSITIONS = [name for name, one in SETTINGS.items() if not one.READS_WINDOWS]
 
 
