@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the files in results/.
+"""Write the tables of README.md and of docs/ from the files in results/.
 
 `python docs/tables.py` (or `make docs`) fills every block that stands between
 `<!-- table: NAME -->` and `<!-- /table -->`; a test fails where a page and the files
@@ -21,7 +21,11 @@ import remade_tables
 from bandit_tables import LAYOUTS
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "results.md",
+    ROOT / "docs" / "short_runs.md",
+)
 BLOCK = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- /table -->)")
 HOURS = "hours of the paper's table, 6 seeds, cpu"
 
