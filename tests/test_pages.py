@@ -275,5 +275,18 @@ def test_short_runs_are_not_called_a_ranking():
     assert set(on_page.values()) == {"short_runs.md"}
 
 
+@pytest.mark.skipif(not KEPT.exists(), reason="a copy without kept results")
+def test_remade_returns_are_those_of_the_kept_table_and_stand_once():
+    kept = (KEPT / "evidence" / "tables" / "remade_data.md").read_text("utf-8")
+    kept_rows = [row.strip("| ").split(" | ") for row in kept.splitlines()]
+    returns = {(row[0], row[1]): row[4] for row in kept_rows if len(row) == 9}
+    shown = next(rows for rows in tables("results.md") if "beside D4RL's" in rows[0])
+    for row in shown:
+        assert returns[row["remade"], row["beside D4RL's"]] == row["return"]
+    sets = [row["beside D4RL's"] for row in shown]
+    assert len(sets) == len(set(sets))
+    assert set(sets) == {name for _, name in returns if name.endswith("-v2")}
+
+
 def test_the_readme_is_short():
     assert len(PAGES["README.md"].splitlines()) <= MAX_README_LINES
