@@ -77,6 +77,17 @@ def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
     return dataset
 
 
+def existing_data_file(task: TaskConfig, root: Path = paths.DATASETS) -> Path:
+    """Return where a task's data file is; say how to make it if there is none."""
+    path = root / paths.minari_id(task.name) / DATA_FILE
+    if not path.is_file():
+        raise UserError(
+            f"task '{task.name}': its data file {path} is missing; make the data again "
+            f"with: {remedy(task)}"
+        )
+    return path
+
+
 def check_digest(dataset: Dataset, task: TaskConfig, folder: Path) -> None:
     """Raise unless the transitions are those that their manifest describes."""
     found, expected = digest(dataset), dataset.manifest["digest"]
