@@ -75,7 +75,8 @@ def roll_out(
     """Roll a published policy out in a task's environment, beside its published return.
 
     z is the distance to the published mean in standard errors of ours. In AntMaze the
-    return is 1 for an arrival, and every batch of episodes has a goal of its own.
+    return is 1 for an arrival, z counts in standard errors of as many episodes at the
+    published rate, and every batch of episodes has a goal of its own.
 
     Example: dql data roll-out antmaze_umaze_dapg_10 antmaze-umaze-v0 --episodes 40
     """

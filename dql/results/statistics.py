@@ -36,6 +36,24 @@ def standard_error(scores: np.ndarray) -> float:
     return standard_deviation(scores) / float(np.sqrt(len(scores)))
 
 
+def rate_error(rate: float, num_trials: int) -> float:
+    """Return a rate's standard error: half of Wilson's interval at one deviation.
+
+    It is never zero: n successes of n leave 1 / (2 n + 2). E. B. Wilson (1927),
+    Probable Inference, the Law of Succession, and Statistical Inference.
+    """
+    spread = rate * (1 - rate) / num_trials + 1 / (2 * num_trials) ** 2
+    return float(np.sqrt(spread)) / (1 + 1 / num_trials)
+
+
+def pooled_error(rate: float, *num_trials: int) -> float:
+    """Return the standard error of a rate, or a difference of two, if `rate` is true.
+
+    Distances in these errors are those of the score test. Zero at a rate of 0 or 1.
+    """
+    return float(np.sqrt(rate * (1 - rate) * sum(1 / count for count in num_trials)))
+
+
 def interquartile_mean(scores: np.ndarray) -> float:
     """Return the mean of all scores but the lowest and the highest quarter.
 
