@@ -23,7 +23,8 @@ EQUIVALENCE_MARGIN = 5.0
 CONFIDENCE = 0.95
 BOOTSTRAP_SEED = 0
 NUM_RESAMPLES = 10_000
-MIN_SEEDS_FOR_INTERVAL = 3
+MIN_SEEDS = 3
+"""Below, neither an interval over seeds is given nor a method called the better one."""
 
 
 def standard_deviation(scores: np.ndarray) -> float:
@@ -114,13 +115,18 @@ def _draw_counts(
     return counts.reshape(num_resamples, -1).astype(float)
 
 
+def has_enough_seeds(num_seeds: int) -> bool:
+    """Tell whether so many seeds suffice for an interval, and to rank methods."""
+    return num_seeds >= MIN_SEEDS
+
+
 def summarize(scores: np.ndarray, seed: int = BOOTSTRAP_SEED) -> dict[str, object]:
     """Return mean, spread, robust mean and bootstrap interval of scores over seeds.
 
     The interval is None below three seeds: resampling two numbers says nothing.
     """
     scores = np.asarray(scores, dtype=float)
-    enough = len(scores) >= MIN_SEEDS_FOR_INTERVAL
+    enough = has_enough_seeds(len(scores))
     interval = list(bootstrap_interval(scores, seed=seed)) if enough else None
     several = len(scores) > 1
     return {
