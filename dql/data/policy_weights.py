@@ -226,8 +226,9 @@ def _fetched(entry: PublishedWeights) -> Path:
     if Path(entry.url).suffix == PICKLE:
         raise UserError(
             f"policy '{entry.name}' is published as a pickle ({entry.url}), which can "
-            "run code and is not read here. With its arrays in an npz, run: dql data "
-            f"policies {entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
+            "run code and is not read here. With its arrays in an npz, which "
+            "docs/environments.md says how to make, run: dql data policies "
+            f"{entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
         )
     wanted = PublishedFile(entry.file_name, (entry.url,), entry.sha256, entry.num_bytes)
     kept = paths.POLICIES / "downloads" / wanted.name
