@@ -26,7 +26,9 @@ def find_start(config: RunConfig) -> Checkpoint | None:
         return None
     method = offline_method(config.method)
     directory = paths.run_directory(config.task, method, config.seed)
-    train = f"dql train {config.task} {method} --seed {config.seed}"
+    train = (
+        f"dql train {config.task} {method} --seed {config.seed} --scale {config.scale}"
+    )
     try:
         stored = RunConfig.model_validate(read_run_config(directory))
     except UnusableRunError as error:

@@ -251,7 +251,8 @@ def test_transitions_are_the_environments_own(place):
 
 
 def test_a_run_that_is_not_there_or_not_finished_is_named(place):
-    with pytest.raises(UserError, match="goes on from the finished run in .*bc_mle"):
+    remedy = f"train it first: dql train {MAZE} bc_mle --seed 0 --scale smoke$"
+    with pytest.raises(UserError, match=f"from the finished run in .*bc_mle.*{remedy}"):
         run("bc_mle@online=100")
     (folder("td3_bc") / paths.PROVENANCE_FILE).unlink()
     with pytest.raises(UserError, match="no finished run.*dql train .*td3_bc"):
