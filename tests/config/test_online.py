@@ -111,9 +111,13 @@ def test_settings_tell_agents_of_windows(name):
     assert (windows is not None) == SETTINGS[name].READS_WINDOWS
 
 
-def test_an_agent_of_windows_is_refused_before_its_offline_run_is_asked_for():
-    with pytest.raises(UserError, match="'diffuser' learns from windows of episodes"):
-        run("diffuser@online=50000")
+@pytest.mark.parametrize("start", ["offline", "scratch"])
+@pytest.mark.parametrize("agent", ["diffuser", "decision_transformer"])
+def test_an_agent_of_windows_is_refused_before_its_offline_run_is_asked_for(
+    agent, start
+):
+    with pytest.raises(UserError, match=f"'{agent}' learns from windows of episodes"):
+        run(f"{agent}@online=50000,start={start}")
 
 
 def acts(agent, mean):

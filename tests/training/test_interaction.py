@@ -269,11 +269,6 @@ def test_a_run_of_other_settings_or_environment_is_refused(place):
         run("td3_bc@online=100", max_evaluation_steps=40)
 
 
-def test_a_method_of_windows_is_refused(place):
-    with pytest.raises(UserError, match="'decision_transformer' learns from windows"):
-        run("decision_transformer@online=100,start=scratch")
-
-
 def test_an_environment_of_other_dimensions_is_refused(place, monkeypatch):
     hopper = config("sac@online=100", HOPPER).environment
 
