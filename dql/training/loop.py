@@ -65,11 +65,12 @@ def train(
     keep_freed_memory()
     check_block(configs)
     training = configs[0].training
+    # First: a lock's file would leave the folder of a run that is refused.
+    starts = list(map(find_start, configs, directories))
     with ExitStack() as locks:
         for directory in sorted(set(directories)):
             locks.enter_context(locked(directory))
             remove_temporaries(directory)
-        starts = [find_start(config) for config in configs]
         runs = prepare_runs(configs, directories, foreign_checkpoint, starts)
         if not runs:
             return

@@ -98,6 +98,8 @@ def prepare_runs(
         if is_finished(directory, config, identity):
             logger.info("%s is finished, nothing to train", directory)
             continue
+        if start is None and config.online and config.online.start == "offline":
+            raise UserError(f"{directory} was finished a moment ago; start again")
         runs.append(Run(config, directory, dataset, identity, start))
     _resume(runs, foreign_checkpoint)
     return runs

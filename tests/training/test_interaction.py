@@ -257,9 +257,41 @@ def test_a_run_that_is_not_there_or_not_finished_is_named(place):
     (folder("td3_bc") / paths.PROVENANCE_FILE).unlink()
     with pytest.raises(UserError, match="no finished run.*dql train .*td3_bc"):
         run("td3_bc@online=100")
-    assert not folder("td3_bc@online=100").exists() or not list(
-        folder("td3_bc@online=100").glob("*.csv")
-    )
+    for method in ("bc_mle@online=100", "td3_bc@online=100"):
+        assert not folder(method).parent.exists()
+
+
+def test_a_finished_run_needs_its_offline_run_no_more(place, caplog):
+    method = "td3_bc@online=60"
+    run(method)
+    before = contents(folder(method))
+    checkpoint_file(folder("td3_bc")).unlink()
+    with caplog.at_level("INFO"):
+        run(method)
+    assert f"{folder(method)} is finished, nothing to train" in caplog.text
+    assert contents(folder(method)) == before
+    # Neither a longer one nor one whose file was changed since is finished.
+    with pytest.raises(UserError, match="holds no finished run .*dql train"):
+        train([config("td3_bc@online=70")], [folder(method)], device="cpu")
+    (folder(method) / paths.METRICS_FILE).write_text("")
+    with pytest.raises(UserError, match="holds no finished run .*dql train"):
+        run(method)
+
+
+def test_a_finished_run_whose_start_is_another_is_refused(place):
+    method = "td3_bc@online=60"
+    run(method)
+    shutil.rmtree(folder("td3_bc"))
+    longer = SIZES["training"] | {"num_gradient_steps": 30}
+    run("td3_bc", training=longer)
+    with pytest.raises(UserError, match="belongs to another run: start"):
+        run(method)
+
+
+def test_a_run_that_was_finished_before_its_lock_is_not_begun_anew(place):
+    made = config("td3_bc@online=60")
+    with pytest.raises(UserError, match="was finished a moment ago; start again"):
+        prepare_runs([made], [folder(made.method)], "refuse", [None])
 
 
 def test_a_run_of_other_settings_or_environment_is_refused(place):
