@@ -184,6 +184,31 @@ def test_a_stopped_run_goes_on_bit_for_bit(place, monkeypatch, method, task, kil
     assert contents(folder(method, task)) == straight
 
 
+@pytest.mark.parametrize(
+    ("method", "decay_steps", "last"),
+    [("td3_bc", 20, 20), ("td3_bc@online=60", 68, 68), ("sac@online=60", 48, 48)],
+)
+def test_rates_that_reach_zero_before_the_last_step_are_named_once(
+    place, caplog, method, decay_steps, last
+):
+    """Of an offline run, of one that went on, and of one from scratch."""
+
+    def variant(of, steps):
+        return f"{of}{',' if '@' in of else '@'}learning_rate_decay_steps={steps}"
+
+    for steps in (decay_steps, decay_steps - 1):
+        caplog.clear()
+        if method == "td3_bc@online=60":
+            run(variant("td3_bc", steps))
+        run(variant(method, steps))
+        warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        assert len(warnings) == (steps < last)
+    assert (
+        f"{variant(method, steps)} on {MAZE}: learning_rate_decay_steps" in caplog.text
+    )
+    assert f"to gradient step {last}, the run's last" in caplog.text
+
+
 def test_runs_of_a_block_play_as_they_do_alone(place):
     method = "sac@online=60"
     seeds = (0, 1)
