@@ -15,7 +15,7 @@ from dql.config.schema import (
     TaskConfig,
     TrainingConfig,
 )
-from dql.config.validation import parse_variant, validate
+from dql.config.validation import parse_variant, spelled, validate
 from dql.errors import UserError, nearest
 
 RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
@@ -112,6 +112,10 @@ def find_task(tasks: Mapping[str, TaskConfig], name: str) -> TaskConfig:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     varied = validate(DataVariant, changes, where)
+    levels = varied.model_dump(exclude_defaults=True)
+    same = f"{base}@{','.join(f'{key}={spelled(levels[key])}' for key in levels)}"
+    if name != same:
+        raise UserError(f"{where}: write '{same}', by which these rows are stored")
     if varied.random_share:
         _check_random_data(tasks, task, where)
     dataset = task.dataset.model_copy(update={"variant": varied})
