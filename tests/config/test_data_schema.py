@@ -78,6 +78,18 @@ def test_random_actions_of_another_simulator_are_refused():
         project.task(f"{TASK}@random_share=0.1")
 
 
+def test_fewer_random_actions_than_a_variant_asks_for_are_refused():
+    def project(num_transitions):
+        suites = {"local": {"num_transitions": num_transitions}}
+        return load_project(scale="noise", overrides={"suites": suites})
+
+    name = f"{TASK}@random_share=0.7"
+    fault = f"{name}': random_share: 1,400,000 .*has 1,399,999.*num_transitions=1400000"
+    with pytest.raises(UserError, match=fault):
+        project(1_399_999)
+    assert project(1_400_000).task(name)
+
+
 def test_a_scale_with_a_bad_variant_is_refused_as_it_is_read():
     tasks = {"local": {"tasks": ["local-hopper-medium-expert@random_share=7"]}}
     with pytest.raises(UserError, match=r"scales/smoke.yaml: task .*@random_share=7'"):
