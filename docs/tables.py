@@ -188,6 +188,19 @@ def speed() -> str:
     return markdown(["two cores, AMD EPYC", *found], rows)
 
 
+def interaction() -> str:
+    """Show what fresh interaction adds to the updates that it feeds."""
+    found = json.loads((BENCHMARKS / "interaction.json").read_text())["methods"]
+    rows = []
+    for method in sorted(found, key=label):
+        row = found[method]
+        times = row["milliseconds_alone"], row["milliseconds_together"]
+        cost = [f"{value:.1f}" for value in times]
+        rows.append([label(method), *cost, f"{row['ratio']:.2f}"])
+    header = ["ms of processor time", "an update", "with an environment step", "times"]
+    return markdown(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bandit-short": bandit_tables.bandit_short,
     "bandit-quick": bandit_tables.bandit_quick,
@@ -211,6 +224,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "remade-stability": remade_tables.stability,
     "what-was-run": what_was_run,
     "speed": speed,
+    "interaction": interaction,
 }
 
 
