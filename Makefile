@@ -97,7 +97,7 @@ report: setup  ## results/report.html: each output with its caption, rule, code,
 bundle: setup  ## one zip of code and results for an archive or a committee
 	@dql bundle
 
-docs: setup  ## the tables of README and docs/results.md, anew from results/kept
+docs: setup  ## the tables of README and docs/, anew from results/kept
 	@python docs/tables.py
 
 bench: setup  ## steps, data, environments, evaluation, aggregation, resume against their limits

@@ -1,19 +1,27 @@
 """What fresh interaction costs beside the updates that it feeds, on hopper.
 
-Prints, for each method, the processor time of a gradient step alone and of one with an
-environment step before it, as an online continuation takes them. The two take turns: a
-shared machine slows both. At most 1.3 times the updates alone is wanted.
+python benchmarks/interaction.py [--method NAME ...] times, for each method, a gradient
+step alone and one with an environment step before it, as an online continuation takes
+them, and writes results/benchmarks/interaction.json; with --method, the others' rows
+there stay. What is counted is the processor's time, and the two take turns in one
+process: a shared machine slows both. At most 1.3 times the updates alone is wanted.
+
+Policies are untrained, so that episodes are short: more of them begin than later on.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from time import process_time
+from typing import Annotated, Any
 
 import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+from storage import store
 
 from dql.config.project import load_project
 from dql.data.datasets import Dataset
@@ -23,6 +31,7 @@ from dql.training.plan import random_dataset
 from dql.training.process import keep_freed_memory
 from dql.training.runs import Run, make_agent, make_store
 
+OUTPUT = Path("results/benchmarks/interaction.json")
 TASK = "local-hopper-medium-expert"
 METHODS = ("td3_bc", "iql", "fql", "sac", "idql", "diffusion_ql")
 BLOCK = 100
@@ -40,22 +49,22 @@ def make_run(method: str) -> Run:
 
 def milliseconds(step: Callable[[int], Any], start: int) -> float:
     """Return the processor time of a step over a turn, on all threads."""
-    began = time.process_time()
+    began = process_time()
     for number in range(start, start + BLOCK):
         step(number)
-    return 1e3 * (time.process_time() - began) / BLOCK
+    return 1e3 * (process_time() - began) / BLOCK
 
 
-def measure(method: str, num_turns: int) -> tuple[float, float]:
-    """Return the milliseconds of a step alone and with interaction, means of turns."""
+def measure(method: str, num_turns: int) -> dict[str, float]:
+    """Return a step's milliseconds alone and with interaction, means of all turns."""
     run, device = make_run(method), torch.device("cpu")
-    store = make_store([run], device)
-    agent = make_agent([run], store, device)
-    interaction, steps = Interaction([run], agent, store, 0), EagerSteps(agent, store)
+    rows = make_store([run], device)
+    agent = make_agent([run], rows, device)
+    interaction, steps = Interaction([run], agent, rows, 0), EagerSteps(agent, rows)
 
     def alone(number: int) -> None:
         noise = interaction.streams.at(number)
-        steps.take(number, noise | {"row": store.choose(noise)})
+        steps.take(number, noise | {"row": rows.choose(noise)})
 
     def together(number: int) -> None:
         steps.take(number, interaction.at(number))
@@ -66,22 +75,36 @@ def measure(method: str, num_turns: int) -> tuple[float, float]:
         (milliseconds(alone, turn * BLOCK), milliseconds(together, turn * BLOCK))
         for turn in turns
     ]
-    return tuple(sum(values) / num_turns for values in zip(*pairs, strict=True))
+    updates, both = (sum(times) / num_turns for times in zip(*pairs, strict=True))
+    return {
+        "num_steps": num_turns * BLOCK,
+        "milliseconds_alone": updates,
+        "milliseconds_together": both,
+        "ratio": both / updates,
+    }
 
 
-def main() -> None:
-    """Measure and print one method after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    options = parser.parse_args()
+def main(
+    method: Annotated[
+        list[str] | None, typer.Option(help="A method; default: all of them.")
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="Of 100 steps each way.")] = 10,
+    output: Annotated[Path, typer.Option(help="Where the numbers go.")] = OUTPUT,
+) -> None:
+    """Time one method after the other, print and write what was found."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    print(f"{'method':14}{'alone, ms':>12}{'together, ms':>14}{'ratio':>8}")
-    for method in options.methods:
-        alone, together = measure(method, options.turns)
-        print(f"{method:14}{alone:12.2f}{together:14.2f}{together / alone:8.2f}")
+    found: dict[str, dict[str, float]] = {}
+    if method and output.is_file():
+        found = json.loads(output.read_text(encoding="utf-8"))["methods"]
+    table = Table("method", "alone, ms", "together, ms", "ratio")
+    for name in method or METHODS:
+        row = found[name] = measure(name, turns)
+        times = row["milliseconds_alone"], row["milliseconds_together"], row["ratio"]
+        table.add_row(name, *(f"{value:.2f}" for value in times))
+    Console().print(table)
+    store(output, {"task": TASK, "methods": found})
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the files in results/.
+"""Write the tables of README.md and of docs/ from the files in results/.
 
 `python docs/tables.py` (or `make docs`) fills every block that stands between
 `<!-- table: NAME -->` and `<!-- /table -->`; a test fails where a page and the files
@@ -21,15 +21,19 @@ import remade_tables
 from bandit_tables import LAYOUTS
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "results.md",
+    ROOT / "docs" / "short_runs.md",
+)
 BLOCK = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- /table -->)")
 HOURS = "hours of the paper's table, 6 seeds, cpu"
 
 
 @cache
-def claims() -> list[dict[str, Any]]:
-    """Return every claim with its verdict, as kept from scale quick."""
-    path = KEPT / "quick" / "claims.json"
+def claims(folder: str = "quick") -> list[dict[str, Any]]:
+    """Return every claim with its verdict, as a kept folder has it."""
+    path = KEPT / folder / "claims.json"
     return json.loads(path.read_text(encoding="utf-8"))["claims"]
 
 
@@ -49,21 +53,20 @@ def claims_of_the_bandit() -> str:
 
 
 def claim_counts() -> str:
-    """Count the verdicts by where a claim was looked at."""
+    """Count the verdicts by where a claim was looked at, and in which kept folder."""
+    printed = tuple(f"published table {number}" for number in (1, 2, 4))
     grounds = {
-        "the bandit's runs": ("axes", "corners"),
-        "the paper's printed tables": (
-            "published table 1",
-            "published table 2",
-            "published table 4",
-        ),
-        "settings on file": ("settings on file",),
-        "D4RL runs": ("runs",),
+        "the bandit's runs": ("quick", ("axes", "corners")),
+        "the paper's printed tables": ("quick", printed),
+        "settings on file": ("quick", ("settings on file",)),
+        "D4RL runs": ("quick", ("runs",)),
+        "remade data": ("evidence", ("remade data",)),
+        "two equally good ways": ("twoways", ("two equally good ways",)),
     }
-    verdicts = ("holds", "does not hold", "not tested here")
+    verdicts = ("holds", "does not hold", "too few seeds", "not tested here")
     rows = []
-    for name, places in grounds.items():
-        found = [claim["verdict"] for claim in claims() if claim["where"] in places]
+    for name, (folder, places) in grounds.items():
+        found = [row["verdict"] for row in claims(folder) if row["where"] in places]
         rows.append([name, *(found.count(verdict) for verdict in verdicts)])
     return markdown(["judged by", *verdicts], rows)
 
@@ -185,6 +188,19 @@ def speed() -> str:
     return markdown(["two cores, AMD EPYC", *found], rows)
 
 
+def interaction() -> str:
+    """Show what fresh interaction adds to the updates that it feeds."""
+    found = json.loads((BENCHMARKS / "interaction.json").read_text())["methods"]
+    rows = []
+    for method in sorted(found, key=label):
+        row = found[method]
+        times = row["milliseconds_alone"], row["milliseconds_together"]
+        cost = [f"{value:.1f}" for value in times]
+        rows.append([label(method), *cost, f"{row['ratio']:.2f}"])
+    header = ["ms of processor time", "an update", "with an environment step", "times"]
+    return markdown(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bandit-short": bandit_tables.bandit_short,
     "bandit-quick": bandit_tables.bandit_quick,
@@ -208,6 +224,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "remade-stability": remade_tables.stability,
     "what-was-run": what_was_run,
     "speed": speed,
+    "interaction": interaction,
 }
 
 

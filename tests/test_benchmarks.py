@@ -469,9 +469,30 @@ def test_an_output_folder_is_asked_for():
     assert done.returncode == 2 and "usage" in done.stderr
 
 
-def test_interaction_is_timed_beside_its_updates():
-    alone, together = interaction.measure("td3_bc", num_turns=1)
+def check_interaction(row):
+    alone, together = row["milliseconds_alone"], row["milliseconds_together"]
     assert 0 < alone < 1000 and 0 < together < 1000
+    assert row["ratio"] == pytest.approx(together / alone)
+    assert row["num_steps"] % interaction.BLOCK == 0
+
+
+def test_interaction_is_timed_beside_its_updates(tmp_path, capsys):
+    output = tmp_path / "interaction.json"
+    kept = {"methods": {"iql": {"ratio": 1.5}, "td3_bc": {"ratio": 0.5}}}
+    output.write_text(json.dumps(kept))
+    interaction.main(method=["td3_bc"], turns=1, output=output)
+    found = json.loads(output.read_text())
+    assert found["methods"]["iql"] == kept["methods"]["iql"]
+    check_interaction(found["methods"]["td3_bc"])
+    assert found["machine"] and found["load_average"] >= 0
+    assert "td3_bc" in capsys.readouterr().out
+
+
+def test_what_interaction_costs_is_stored_of_every_method():
+    stored = json.loads((ROOT / interaction.OUTPUT).read_text())["methods"]
+    assert set(stored) == {*interaction.METHODS}
+    for row in stored.values():
+        check_interaction(row)
 
 
 def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):

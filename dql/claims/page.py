@@ -38,10 +38,10 @@ NOTES = (
     "Does not hold: the rule fails on data large enough to say so. Not tested here: "
     "nothing was run, or too little, or no source prints the number. Claims about D4RL "
     "need its data and the paper's scale; data made here never decide them.",
-    "On remade data: D4RL's Gym sets made again from clones, not D4RL's files, so a "
-    "ground of its own, never counted as D4RL runs; methods are compared with methods "
-    "run here, not with the paper's numbers. Too few seeds: all cells are there, but "
-    "some have fewer seeds than a verdict needs.",
+    "On remade data: D4RL's sets made again with published policies, not D4RL's files, "
+    "so a ground of its own, never counted as D4RL runs; methods are compared with "
+    "methods run here, not with the paper's numbers. Too few seeds: all cells are "
+    "there, but some have fewer seeds than a verdict needs.",
 )
 
 

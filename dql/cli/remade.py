@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -74,7 +75,8 @@ def roll_out(
     """Roll a published policy out in a task's environment, beside its published return.
 
     z is the distance to the published mean in standard errors of ours. In AntMaze the
-    return is 1 for an arrival, and every batch of episodes has a goal of its own.
+    return is 1 for an arrival, z counts in standard errors of as many episodes at the
+    published rate, and every batch of episodes has a goal of its own.
 
     Example: dql data roll-out antmaze_umaze_dapg_10 antmaze-umaze-v0 --episodes 40
     """
@@ -112,8 +114,8 @@ def compare(
     Of AntMaze: arrivals, steps, and a map of where the ants have been. Of the others:
     counts and returns beside D4RL's, mean and spread of every observation, and a ruler:
     published models of the real states and actions denoise the data. They are fetched
-    as dql data policies does. Writes results/comparisons and figures/remade. As JSON
-    it is a list, a task each.
+    as dql data policies does. All tasks are checked before one is measured. Writes
+    results/comparisons and figures/remade. As JSON it is a list, a task each.
 
     Example: dql data compare remade-hopper-medium
     """
@@ -129,10 +131,12 @@ def compare(
         return
     from dql.files import write_json
 
+    comparing = [_comparing(task) for task in chosen]
     contents = []
-    for task, file in zip(chosen, files, strict=True):
-        compare_task, draw_comparison = _comparing(task)
-        found = compare_task(task)
+    for (measuring, draw_comparison), task, file in zip(
+        comparing, chosen, files, strict=True
+    ):
+        found = measuring.compare(task)
         contents.append(found.content())
         write_json(file, found.content())
         name = paths.comparison_figure(task.name)
@@ -143,16 +147,17 @@ def compare(
         print_json(contents)
 
 
-def _comparing(task: TaskConfig) -> tuple[Callable, Callable]:
-    """Return what compares a task's data, and what draws the comparison."""
+def _comparing(task: TaskConfig) -> tuple[ModuleType, Callable]:
+    """Return what compares a task's data, which are there, and what draws that."""
     if task.dataset.variant:
         from dql.results.manifests import refuse_source
 
         raise refuse_source(task, "compare")
     if task.dataset.multigoal is not None:
-        from dql.data.maze_comparison import compare
+        from dql.data import maze_comparison as measuring
         from dql.figures.remade_mazes import draw_comparison
     else:
-        from dql.data.comparison import compare
+        from dql.data import comparison as measuring
         from dql.figures.remade_data import draw_comparison
-    return compare, draw_comparison
+    measuring.check_comparable(task)
+    return measuring, draw_comparison

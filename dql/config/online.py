@@ -21,6 +21,8 @@ from dql.errors import UserError
 STEPS_KEY = "online"
 """Of a variant: the environment steps."""
 ASSIGNMENT = re.compile(r"(?:^|,)online=[^,]*")
+DATA_BASED = {"normalize": "moments", "iql_locomotion": "returns"}
+"""What transforms of rewards take from recorded data."""
 
 
 class OnlineConfig(Strict):
@@ -143,10 +145,26 @@ def check_start(
             f"agent '{agent}' cannot act without its data's moments, by which it "
             f"standardises observations, and this run reads no data; {remedy}{choice}"
         )
-    if transform == "normalize":
+    if transform in DATA_BASED:
         raise UserError(
-            "reward_transform 'normalize' takes the data's moments, and this run "
-            f"reads no data; {remedy}"
+            f"reward_transform '{transform}' takes the data's {DATA_BASED[transform]}, "
+            f"and this run reads no data; {remedy}"
+        )
+
+
+def check_rates(
+    online: OnlineConfig, settings: Mapping[str, Any], num_gradient_steps: int
+) -> None:
+    """Refuse to go on where learning rates have fallen to 0 in so many offline steps.
+
+    Schedules go on from the offline run, so that nothing would be learned.
+    """
+    decay = settings.get("learning_rate_decay_steps")
+    if online.start == "offline" and decay and decay <= num_gradient_steps:
+        raise UserError(
+            f"learning_rate_decay_steps, {decay}: all learning rates are 0 after the "
+            f"offline run's {num_gradient_steps} gradient steps; give more than those, "
+            "or null for constant rates"
         )
 
 

@@ -23,6 +23,7 @@ from dql.config.resolution import (
     online_training,
     resolve_all_tasks,
     resolve_online,
+    resolve_rewards,
     resolve_settings,
     resolve_tasks,
     resolve_training,
@@ -140,15 +141,18 @@ class Project:
         row, variant = self.method(method)
         if not split_variant(variant)[1]:
             return None
-        suite, settings = self.suite(self.task(task).suite), self.settings(task, method)
-        return resolve_online(row, variant, suite, self.task(task), settings, method)
+        learned, settings = self.learned(task, method), self.settings(task, method)
+        suite = self.suite(learned.suite)
+        return resolve_online(row, variant, suite, learned, settings, method)
+
+    def learned(self, task: str, method: str) -> TaskConfig:
+        """Return a task with the rewards that a method learns from."""
+        return resolve_rewards(self.method(method)[0], self.rows, self.task(task))
 
     def run_config(self, task: str, method: str, seed: int) -> RunConfig:
         """Return everything that decides one run; an unknown name or seed raises."""
-        environment = self.task(task)
-        settings = self.settings(task, method)
+        environment, seeds = self.learned(task, method), self.seeds(task, method)
         suite = self.suite(environment.suite)
-        seeds = suite.seeds_of(task, method)
         if seed not in seeds:
             raise unknown_seed(environment, seed, seeds, self.config.scale)
         if suite.max_evaluation_steps:
@@ -162,7 +166,7 @@ class Project:
             suite=environment.suite,
             scale=self.config.scale,
             agent=self.method(method)[0].agent,
-            settings=settings,
+            settings=self.settings(task, method),
             training=self.training(task, method),
             online=self.online(task, method),
             environment=environment,
@@ -172,8 +176,7 @@ class Project:
         """Return how long and in which batches a method trains on a task."""
         environment, (row, _) = self.task(task), self.method(method)
         training = resolve_training(self.suite(environment.suite), environment, row)
-        online = self.online(task, method)
-        if online:
+        if online := self.online(task, method):
             return online_training(training, online)
         settings, where = self.settings(task, method), f"method '{method}' on '{task}'"
         check_preparation(row.agent, settings, training.num_gradient_steps, where)
@@ -214,11 +217,9 @@ class Project:
     @property
     def tables(self) -> list[str]:
         """List the tables of which the scale has a task, run or not."""
-        return [
-            name
-            for name in self.config.tables
-            if any(self.suite(suite).tasks for suite in self.table_suites(name))
-        ]
+        suites_of = {name: self.table_suites(name) for name in self.config.tables}
+        tasks_of = self.scale.suites
+        return [t for t, of in suites_of.items() if any(tasks_of[s].tasks for s in of)]
 
 
 def load_project(

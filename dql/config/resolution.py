@@ -15,7 +15,7 @@ from dql.config.schema import (
     TaskConfig,
     TrainingConfig,
 )
-from dql.config.validation import parse_variant, validate
+from dql.config.validation import parse_variant, spelled, validate
 from dql.errors import UserError, nearest
 
 RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
@@ -50,6 +50,21 @@ def resolve_settings(
         *(method.tasks.get(name, {}) for name in names),
     ]
     return {key: value for layer in layers for key, value in layer.items()}
+
+
+def resolve_rewards(
+    method: MethodConfig, rows: Mapping[str, TaskRow], task: TaskConfig
+) -> TaskConfig:
+    """Return a task with the rewards that a method learns from: its own, or the task's.
+
+    By suite; remade data have their namesake's.
+    """
+    chosen = [
+        method.reward_transforms[suite]
+        for suite in (rows[name].suite for name in lineage(rows, task.name))
+        if suite in method.reward_transforms
+    ]
+    return task.model_copy(update={"reward_transform": chosen[-1]}) if chosen else task
 
 
 def resolve_tasks(
@@ -97,16 +112,24 @@ def find_task(tasks: Mapping[str, TaskConfig], name: str) -> TaskConfig:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     varied = validate(DataVariant, changes, where)
+    levels = varied.model_dump(exclude_defaults=True)
+    same = f"{base}@{','.join(f'{key}={spelled(levels[key])}' for key in levels)}"
+    if name != same:
+        raise UserError(f"{where}: write '{same}', by which these rows are stored")
     if varied.random_share:
-        _check_random_data(tasks, task, where)
+        _check_random_data(tasks, task, varied, where)
     dataset = task.dataset.model_copy(update={"variant": varied})
     return task.model_copy(update={"name": name, "dataset": dataset})
 
 
 def _check_random_data(
-    tasks: Mapping[str, TaskConfig], task: TaskConfig, where: str
+    tasks: Mapping[str, TaskConfig], task: TaskConfig, variant: DataVariant, where: str
 ) -> None:
-    """Raise unless random actions are rolled out in the task's own simulator."""
+    """Raise unless random actions are rolled out in the task's own simulator, enough.
+
+    How many rows fewer episodes leave, and files that the scale does not cut have, is
+    seen when they are there.
+    """
     random = tasks.get(random_task(task.environment))
     if random is None:
         known = [t.environment for t in tasks.values() if t.dataset.quality == "random"]
@@ -118,6 +141,14 @@ def _check_random_data(
         raise UserError(
             f"{where}: random_share: '{random.name}' is of physics {random.physics!r}, "
             f"the task of {task.physics!r}; --set physics={task.physics} makes them one"
+        )
+    held = random.dataset.num_transitions
+    asked = round(variant.random_share * (task.dataset.num_transitions or 0))
+    if held and asked > held and variant.episode_share == 1:
+        raise UserError(
+            f"{where}: random_share: {asked:,} transitions of random actions, and "
+            f"'{random.name}' has {held:,}, none of which is taken twice; "
+            f"--set suites.local.num_transitions={asked} makes enough"
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dql.agents.registry import SETTINGS
 from dql.config.fields import Count, Name, Settings, Strict, Unique
-from dql.config.schema import SuiteName, TaskConfig
+from dql.config.schema import RewardTransform, SuiteName, TaskConfig
 from dql.config.validation import (
     Fault,
     merge,
@@ -55,6 +55,9 @@ class MethodConfig(Strict):
     from_task: Unique[str] = Field([], description="settings read from the task's row")
     tasks: dict[str, Settings] = {}
     online: Settings = Field({}, description="of its online continuation")
+    reward_transforms: dict[SuiteName, RewardTransform] = Field(
+        {}, description="where its authors scale rewards otherwise than the task's row"
+    )
     serves: Unique[SuiteName] | None = Field(None, description="None: every suite")
     batch_size: Count | None = Field(
         None, description="the method's own, where the scale's is larger"

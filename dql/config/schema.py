@@ -28,7 +28,9 @@ from dql.config.online import OnlineConfig
 SuiteName = Literal[
     "bandit", "local", "remade", "gym", "antmaze", "adroit", "kitchen", "minari"
 ]
-RewardTransform = Literal["none", "normalize", "cql_antmaze"]
+RewardTransform = Literal[
+    "none", "normalize", "cql_antmaze", "iql_antmaze", "iql_locomotion"
+]
 Physics = Literal["d4rl", "stock"]
 SelectionRule = Literal["text", "as-released"]
 Precision = Literal["float32", "tf32"]

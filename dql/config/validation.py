@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -138,7 +140,10 @@ def _describe(error: ValidationError) -> list[str]:
 
 
 def parse_variant(variant: str) -> Settings:
-    """Turn `eta=0,N=7` into settings, aliases resolved; one twice is refused."""
+    """Turn `eta=0,N=7` into settings, aliases resolved; one twice is refused.
+
+    So is a number that is not written as `spelled` does: folders are named by it.
+    """
     settings: Settings = {}
     for assignment in variant.split(",") if variant else []:
         match = ASSIGNMENT.fullmatch(assignment)
@@ -147,8 +152,24 @@ def parse_variant(variant: str) -> Settings:
         key = ALIASES.get(match[1], match[1])
         if key in settings:
             raise UserError(f"the setting '{key}' stands twice; keep one of the two")
-        settings[key] = parse_yaml(match[2], f"'{assignment}'")
+        value = settings[key] = parse_yaml(match[2], f"'{assignment}'")
+        if spelled(value) not in (None, match[2]):
+            raise UserError(
+                f"'{assignment}': runs are stored by this name, so write the value as "
+                f"{match[1]}={spelled(value)}"
+            )
     return settings
+
+
+def spelled(value: Any) -> str | None:
+    """Return the one spelling of a number, `true`, `false` or `null`; None of others.
+
+    A number has no digit that it does not need: 0.5, 10, 3e-5.
+    """
+    if isinstance(value, float) and math.isfinite(value):
+        text = repr(value + 0.0).removesuffix(".0")  # of -0.0 as of 0
+        return text.replace("e-0", "e-").replace("e+", "e")
+    return json.dumps(value) if value is None or isinstance(value, int) else None
 
 
 def parse_changes(assignments: Iterable[str], option: str = "--set") -> dict[str, Any]:

@@ -19,7 +19,12 @@ import numpy as np
 from dql import paths
 from dql.behavior.moments import Moments
 from dql.data.d4rl_facts import ReturnFacts, return_facts, ruler_facts, state_moments
-from dql.data.datasets import DATA_FILE, read_manifest, remedy, stored_episodes
+from dql.data.datasets import (
+    existing_data_file,
+    read_manifest,
+    remedy,
+    stored_episodes,
+)
 from dql.data.description import cut_episodes
 from dql.data.minari_files import DIMENSIONS
 from dql.data.policy_weights import load_weights, store_weights
@@ -129,21 +134,28 @@ class Comparison:
         }
 
 
-def compare(task: TaskConfig, root: Path = paths.DATASETS) -> Comparison:
-    """Read a remade task's dataset and measure it; other tasks raise."""
+def check_comparable(task: TaskConfig, root: Path = paths.DATASETS) -> None:
+    """Raise unless a task is remade and its data are there; takes no time."""
     if not task.namesake:
         raise UserError(
             f"task '{task.name}' is not remade, there is nothing to compare it with"
         )
-    folder = root / paths.minari_id(task.name)
-    with locked(folder):
-        manifest = read_manifest(task, root)
+    read_manifest(task, root)
+    existing_data_file(task, root)
+
+
+def compare(task: TaskConfig, root: Path = paths.DATASETS) -> Comparison:
+    """Read a remade task's dataset and measure it; other tasks raise."""
+    check_comparable(task, root)
+    models = _models(task)
+    with locked(root / paths.minari_id(task.name)):
+        manifest, path = read_manifest(task, root), existing_data_file(task, root)
         sets = expected_sets(task.namesake, manifest["generator"]["parts"])
         try:
-            _count(sets, folder / DATA_FILE)
+            _count(sets, path)
         except (OSError, KeyError) as error:
             raise UserError(
-                f"task '{task.name}': {folder / DATA_FILE} cannot be read ({error}); "
+                f"task '{task.name}': {path} cannot be read ({error}); "
                 f"make the data again with: {remedy(task)}"
             ) from None
     return Comparison(
@@ -152,7 +164,7 @@ def compare(task: TaskConfig, root: Path = paths.DATASETS) -> Comparison:
         sets,
         _moments(sets),
         state_moments(task.namesake),
-        list(_ruler(task, sets)),
+        list(_ruler(task, sets, models)),
     )
 
 
@@ -185,13 +197,14 @@ def _moments(sets: list[SetRows]) -> Moments:
     return Moments(mean, np.sqrt(np.maximum(square - mean**2, 0.0)))
 
 
-def _ruler(task: TaskConfig, sets: list[SetRows]) -> Iterator[dict[str, Any]]:
+def _ruler(
+    task: TaskConfig, sets: list[SetRows], models: dict[str, DiffusionModel]
+) -> Iterator[dict[str, Any]]:
     """Yield the error of every set, kind and noise level, by the namesake's models."""
     import torch
 
     from dql.diffusion.edm import denoising_error
 
-    models = _models(task)
     normalized = state_moments(task.namesake).normalized
     for rows, kind, sigma in itertools.product(sets, KINDS, RULER_SIGMAS):
         observations, actions = map(np.concatenate, zip(*rows.sampled, strict=True))

@@ -26,7 +26,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from dql import paths
-from dql.errors import UserError, nearest
+from dql.errors import UserError
 from dql.files import locked, write_bytes
 from dql.results.manifests import check_asked_for, read_manifest, remedy
 
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 ARRAYS = ("observations", "actions", "rewards", "next_observations", "terminations")
 STORED = ("observations", "actions", "rewards", "terminations", "truncations")
-REWARD_TRANSFORMS = ("none", "normalize", "cql_antmaze")
 DATA_FILE = Path("data") / "main_data.hdf5"
 METADATA_BYTES = 2**20
 FLAT_FILE = "flat.safetensors"
@@ -76,6 +75,17 @@ def load_dataset(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
             _check_finite(dataset, task.name)
             write_flat(folder / FLAT_FILE, dataset)
     return dataset
+
+
+def existing_data_file(task: TaskConfig, root: Path = paths.DATASETS) -> Path:
+    """Return where a task's data file is; say how to make it if there is none."""
+    path = root / paths.minari_id(task.name) / DATA_FILE
+    if not path.is_file():
+        raise UserError(
+            f"task '{task.name}': its data file {path} is missing; make the data again "
+            f"with: {remedy(task)}"
+        )
+    return path
 
 
 def check_digest(dataset: Dataset, task: TaskConfig, folder: Path) -> None:
@@ -217,29 +227,3 @@ def combined_digest(hashes: list[Any], num_rows: int, widths: tuple[int, int]) -
     for name, hasher in zip(ARRAYS, hashes, strict=True):
         combined.update(f"{name} {hasher.hexdigest()}".encode())
     return combined.hexdigest()
-
-
-def transform_rewards(
-    rewards: np.ndarray, name: str, recorded: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the rewards an agent trains on, float32, (n,).
-
-    Moments are those of the `recorded` rewards, by default of these themselves.
-    """
-    if name == "none":
-        return rewards
-    if name == "normalize":
-        # The released code's torch.std is the unbiased one.
-        values = (rewards if recorded is None else recorded).astype(np.float64)
-        if np.ptp(values) == 0:
-            raise UserError(
-                f"every reward is {values[0]:g}: reward_transform 'normalize' has no "
-                "deviation to divide by; set it to 'none' in tasks.yaml"
-            )
-        centered = rewards.astype(np.float64) - values.mean()
-        return (centered / values.std(ddof=1)).astype(np.float32)
-    if name == "cql_antmaze":
-        return ((rewards - 0.5) * 4.0).astype(np.float32)
-    raise UserError(
-        f"unknown reward_transform {name!r}{nearest(name, REWARD_TRANSFORMS)}"
-    )

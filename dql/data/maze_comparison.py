@@ -17,7 +17,12 @@ import numpy as np
 
 from dql import paths
 from dql.data.antmaze import plan
-from dql.data.datasets import DATA_FILE, read_manifest, remedy, stored_episodes
+from dql.data.datasets import (
+    existing_data_file,
+    read_manifest,
+    remedy,
+    stored_episodes,
+)
 from dql.data.description import AT_BOUND
 from dql.environments.antmaze import GOAL_RADIUS
 from dql.environments.antmaze_maps import cells_at, maze_rows
@@ -136,24 +141,29 @@ class MazeComparison:
         }
 
 
-def compare(task: TaskConfig, root: Path = paths.DATASETS) -> MazeComparison:
-    """Read a remade AntMaze task's dataset and measure it; other tasks raise."""
+def check_comparable(task: TaskConfig, root: Path = paths.DATASETS) -> None:
+    """Raise unless a task is remade AntMaze and its data are there, as asked for."""
     if task.dataset.multigoal is None:
         raise UserError(f"task '{task.name}' is not remade AntMaze data")
+    check_asked_for(task, read_manifest(task, root))
+    existing_data_file(task, root)
+
+
+def compare(task: TaskConfig, root: Path = paths.DATASETS) -> MazeComparison:
+    """Read a remade AntMaze task's dataset and measure it; other tasks raise."""
+    check_comparable(task, root)
     rows = maze_rows(task.environment)
     visits = np.zeros((PARTS_OF_CELL * len(rows), PARTS_OF_CELL * len(rows[0])), int)
     found = MazeComparison(task.name, task.namesake, task.environment, visits)
-    folder = root / paths.minari_id(task.name)
-    with locked(folder):
+    with locked(root / paths.minari_id(task.name)):
         check_asked_for(task, read_manifest(task, root))
+        path = existing_data_file(task, root)
         try:
-            for episode, goal in zip(
-                stored_episodes(folder / DATA_FILE), _goals(task), strict=False
-            ):
+            for episode, goal in zip(stored_episodes(path), _goals(task), strict=False):
                 found.add(episode, goal)
         except (OSError, KeyError) as error:
             raise UserError(
-                f"task '{task.name}': {folder / DATA_FILE} cannot be read ({error}); "
+                f"task '{task.name}': {path} cannot be read ({error}); "
                 f"make the data again with: {remedy(task)}"
             ) from None
     return found

@@ -23,6 +23,7 @@ from dql.environments.antmaze_maps import MAZES
 from dql.environments.batch import BatchEnvironment, make_environments
 from dql.errors import UserError
 from dql.results.published import read_rows
+from dql.results.statistics import pooled_error, rate_error, standard_error
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
@@ -86,26 +87,47 @@ class PolicyReturns:
         return np.array([batch.mean() for batch in self.batches])
 
     @property
+    def is_rate(self) -> bool:
+        """Tell whether returns are arrivals, and their mean a rate."""
+        return self.environment in MAZES
+
+    @property
     def standard_error(self) -> float:
-        """Of the mean return, from the episodes' own spread."""
-        return float(self.returns.std(ddof=1) / np.sqrt(len(self.returns)))
+        """Of the mean return, from the episodes' own spread; of a rate, Wilson's."""
+        if self.is_rate:
+            return rate_error(float(self.returns.mean()), len(self.returns))
+        return standard_error(self.returns)
 
     @property
     def z(self) -> float | None:
-        """Distance to the published mean in standard errors of ours; None without."""
-        if self.published is None or not self.standard_error:
-            return None
-        return (float(self.returns.mean()) - self.published.mean) / self.standard_error
+        """Distance to the published mean in standard errors of ours; None without.
+
+        Of a rate, of as many episodes at the published one: the score test.
+        """
+        if self.published is None or not self.is_rate:
+            return self._distance(self.standard_error)
+        return self._distance(pooled_error(self.published.mean, len(self.returns)))
 
     @property
     def z_of_both(self) -> float | None:
-        """The same in standard errors of the difference; None where one is unknown."""
-        published = self.published
+        """The same in standard errors of the difference; None where one is unknown.
+
+        Of two rates, in those that both have at the rate of all their episodes.
+        """
+        published, ours = self.published, len(self.returns)
         if published is None or published.std is None or not published.num_episodes:
             return None
-        theirs = published.std / np.sqrt(published.num_episodes)
-        error = float(np.hypot(self.standard_error, theirs))
-        return (float(self.returns.mean()) - published.mean) / error if error else None
+        theirs = published.num_episodes
+        if self.is_rate:
+            rate = (self.returns.sum() + theirs * published.mean) / (ours + theirs)
+            return self._distance(pooled_error(rate, ours, theirs))
+        error = np.hypot(self.standard_error, published.std / np.sqrt(theirs))
+        return self._distance(error)
+
+    def _distance(self, error: float) -> float | None:
+        if self.published is None or not error:
+            return None
+        return float((self.returns.mean() - self.published.mean) / error)
 
     def content(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them."""
@@ -182,7 +204,10 @@ def _batch_sizes(
     if is_maze and not goal:
         count = NUM_GOALS if num_goals is None else num_goals
     if not 1 <= count <= num_episodes:
-        raise UserError(f"{num_episodes} episodes cannot be dealt out to {count} goals")
+        raise UserError(
+            f"{num_episodes} episodes cannot be dealt out to {count} goals; --goals "
+            "takes no more than --episodes, 1 at least"
+        )
     parts = np.array_split(np.arange(num_episodes), count)
     return [len(part) for part in parts]
 
@@ -203,22 +228,20 @@ def _environment(
 
 def as_text(found: PolicyReturns) -> str:
     """Return the measurement as lines of text."""
-    is_maze = found.environment in MAZES
-    what, digits = ("success rate", 3) if is_maze else ("return", 1)
+    what, digits = ("success rate", 3) if found.is_rate else ("return", 1)
     means = found.batch_means
-    groups = f" to {len(means)} goal(s)" if is_maze else ""
+    groups = f" to {len(means)} goal(s)" if found.is_rate else ""
     acting = "by its means" if found.acting == "mean" else "by draws"
-    line = (
-        f"{what} {found.returns.mean():.{digits}f} ± {found.standard_error:.{digits}f}"
-    )
+    mean, error = float(found.returns.mean()), found.standard_error
+    line = f"{what} {mean:.{digits}f} ± {error:.{digits}f}"
     if found.published is None:
         line += ", none published"
     else:
-        z = "unknown, all episodes alike" if found.z is None else f"{found.z:.1f}"
+        z = "unknown, no spread to count in" if found.z is None else f"{found.z:.1f}"
         line += f", published {found.published.mean:g}: z {z}"
         if found.z_of_both is not None:
             line += f"; in standard errors of both, {found.z_of_both:.1f}"
-    if is_maze and len(means) > 1:
+    if found.is_rate and len(means) > 1:
         line += f"\nby goal {means.min():.2f} to {means.max():.2f}"
         line += f", standard deviation {means.std(ddof=1):.2f}"
     return (

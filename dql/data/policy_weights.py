@@ -165,9 +165,16 @@ def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.numpy.load_file(path)
     if path.suffix == ".npz":
+        return _read_numpy(path)
+    return _read_torch(path)
+
+
+def _read_numpy(path: Path) -> Any:
+    try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    return _read_torch(path)
+    except ValueError:  # its text advises to load the file unsafely
+        raise ValueError("NumPy finds more than arrays in it, or none") from None
 
 
 def _read_torch(path: Path) -> Any:
@@ -219,8 +226,9 @@ def _fetched(entry: PublishedWeights) -> Path:
     if Path(entry.url).suffix == PICKLE:
         raise UserError(
             f"policy '{entry.name}' is published as a pickle ({entry.url}), which can "
-            "run code and is not read here. With its arrays in an npz, run: dql data "
-            f"policies {entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
+            "run code and is not read here. With its arrays in an npz, which "
+            "docs/environments.md says how to make, run: dql data policies "
+            f"{entry.name} --from FOLDER (or set {FOLDER_VARIABLE})"
         )
     wanted = PublishedFile(entry.file_name, (entry.url,), entry.sha256, entry.num_bytes)
     kept = paths.POLICIES / "downloads" / wanted.name

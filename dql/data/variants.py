@@ -10,8 +10,8 @@ what the noise does. Noise on an action stays without effect: reward and next
 observation are those that the recorded action led to. What another action would have
 led to cannot be known, so transitions of random actions are not made of recorded ones:
 they replace them and come from random actions' own episodes in the same simulator
-(`dql.data.random_actions`), each as often as the share asks for where those are fewer.
-Policies are evaluated without any of it.
+(`dql.data.random_actions`), none of them twice. Policies are evaluated without any of
+it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 from dql import paths
 from dql.config.data_schema import DatasetConfig, DataVariant, base_task, random_task
 from dql.data.datasets import ARRAYS, Dataset, check_digest, digest, load_dataset
+from dql.errors import UserError
 from dql.results.manifests import check_asked_for, read_manifest, write_manifest
 
 if TYPE_CHECKING:
@@ -125,8 +126,16 @@ def _with_fewer_episodes(dataset: Dataset, variant: DataVariant) -> Dataset:
 def _with_random_actions(
     dataset: Dataset, variant: DataVariant, random: Dataset
 ) -> Dataset:
-    """Replace a share of the rows, episode by episode, by those of random actions."""
+    """Replace a share of the rows, episode by episode, by those of random actions.
+
+    Raises UserError where there are fewer of these: to repeat a row adds none.
+    """
     num_random = round(variant.random_share * len(dataset))
+    if num_random > len(random):
+        raise UserError(
+            f"random_share {variant.random_share:g} asks for {num_random:,} rows of "
+            f"random actions, of which there are {len(random):,}"
+        )
     order, lengths = _shuffled_episodes(dataset, variant, "random")
     # The share that a row limit leaves of each episode: all, the last one's rest, none.
     before = np.cumsum(lengths[order]) - lengths[order]
@@ -134,9 +143,8 @@ def _with_random_actions(
     quota = np.zeros_like(lengths)
     quota[order] = left
     kept = _first_rows(dataset, lengths, quota)
-    rows = np.arange(num_random) % len(random)
     joined = {
-        name: np.concatenate([getattr(kept, name), getattr(random, name)[rows]])
+        name: np.concatenate([getattr(kept, name), getattr(random, name)[:num_random]])
         for name in ARRAYS
     }
     return Dataset(**joined)
@@ -180,7 +188,13 @@ def _generator(variant: DataVariant, name: str) -> np.random.Generator:
 def _made_rows(task: TaskConfig, root: Path) -> Dataset:
     """Load what a variant is made of, and make it."""
     base, *random = [load_dataset(one, root) for one in _source_tasks(task, root)]
-    return vary(base, task.dataset.variant, *(random or [None]))
+    try:
+        return vary(base, task.dataset.variant, *(random or [None]))
+    except UserError as error:
+        raise UserError(
+            f"task '{task.name}': {error}; with a larger suites.local.num_transitions, "
+            f"make more: dql data generate {random_task(task.environment)}"
+        ) from None
 
 
 def _sources(task: TaskConfig, root: Path) -> list[dict[str, Any]]:

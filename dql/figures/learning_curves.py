@@ -25,8 +25,8 @@ from dql.figures.suite_cells import (
     curve_interval,
     curve_table,
     footnote_lines,
-    has_interval,
 )
+from dql.results.statistics import has_enough_seeds
 from dql.tables.cells import Cell
 
 BEHAVIOR_LABEL = "behaviour data"
@@ -140,7 +140,7 @@ def _draw_panel(
 
 def _what_is_drawn(shown: list[Cell]) -> str:
     """Return what lines and bands are, which depends on the number of seeds."""
-    few = [cell for cell in shown if not has_interval(len(cell["curves"]))]
+    few = [cell for cell in shown if not has_enough_seeds(len(cell["curves"]))]
     over_seeds = "bands: 95 % bootstrap intervals over seeds"
     over_episodes = (
         "bands of one or two seeds, too few for an interval over seeds: 95 % intervals "
@@ -161,9 +161,9 @@ def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:
     steps, scores = curve_table(cell)
     band = curve_interval(cell)
     if band is not None:
-        alpha = 0.18 if has_interval(len(scores)) else 0.1
+        alpha = 0.18 if has_enough_seeds(len(scores)) else 0.1
         axes.fill_between(steps, *band, color=look.color, alpha=alpha, linewidth=0)
-    if len(scores) > 1 and not has_interval(len(scores)):
+    if len(scores) > 1 and not has_enough_seeds(len(scores)):
         axes.plot(steps, scores.T, color=look.color, linewidth=0.6, alpha=0.6)
     axes.plot(
         steps,

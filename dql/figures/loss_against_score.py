@@ -7,7 +7,7 @@ is a line through its evaluations in the order of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -21,10 +21,13 @@ from dql.figures import panels, style
 from dql.figures.suite_cells import SuiteCells, footnote_lines
 from dql.tables.cells import Cell
 
-MANY_CELLS = 12
-"""More panels than that are drawn smaller."""
-TITLE_WIDTH = 24  # characters over a small panel
+NUM_COLUMNS = 3
+"""Panels beside each other where all are of one task, or of one method."""
+MOST_METHODS = 4
+"""Panels in a row of methods, under the name of their task."""
+TITLE_WIDTH = 26  # characters over a panel of such a row
 LINE_INCHES = 0.12
+HEADING_INCHES = 0.17
 STEP_COLORS = "cividis"
 RULE_MARKS: dict[str, dict[str, Any]] = {
     "offline": {"marker": "s", "markersize": 6.5, "color": style.METHOD_COLORS[
@@ -52,40 +55,82 @@ def draw(cells: SuiteCells) -> Figure:
             *cells.notes(),
         ]
     )
-    many = len(shown) > MANY_CELLS
-    columns = 4 if many else 3
-    tasks = {cell["task"] for cell in shown}
-    several = len(tasks) > 1
-    names = {
-        task: wrap(task, TITLE_WIDTH if many else 2 * TITLE_WIDTH) for task in tasks
-    }
-    more = LINE_INCHES * (max(map(len, names.values())) - 1) if several else 0
-    figure, all_axes = panels.panel_rows(
-        len(shown),
+    rows, is_headed = _rows(shown)
+    columns = max(map(len, rows))
+    titles = {(c["task"], c["method"]): _title(c, shown, is_headed) for c in shown}
+    above = LINE_INCHES * (max(map(len, titles.values())) - 1)
+    above += HEADING_INCHES if is_headed else 0.0
+    figure, grid = panels.panel_rows(
+        (len(rows) - 1) * columns + len(rows[-1]),
         max_columns=columns,
-        height=1.15 if many else 1.6,
+        height=1.2 if len(shown) > NUM_COLUMNS**2 else 1.6,
         legend_rows=1,
         footnote=footnote,
-        gap=(0.6 if many else 0.7) + more,
-        top=(0.38 if several else 0.25) + more,
+        gap=0.42 + above,
+        top=0.25 + above,
     )
-    for index, (axes, cell) in enumerate(zip(all_axes, shown, strict=True)):
-        for seed, curve in cell["curves"].items():
-            _draw_seed(axes, curve, _chosen_steps(cell, seed))
-        title = [*names[cell["task"]], cell["label"]] if several else [cell["label"]]
-        axes.set_title("\n".join(title), fontsize=7.5 if several or many else None)
-        axes.margins(0.13)
-        axes.grid()
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if many else 5))
-        axes.set_xlabel("behaviour-cloning loss")
-        if index % columns == 0:
-            axes.set_ylabel(cells.unit())
+    for first, row in zip(range(0, len(grid), columns), rows, strict=True):
+        if is_headed:
+            _write_heading(grid[first], row[0]["task"], above)
+        grid[first].set_ylabel(cells.unit())
+        for axes, cell in zip(grid[first:], row, strict=False):
+            _draw_cell(axes, cell, titles[cell["task"], cell["method"]])
+        for axes in grid[first + len(row) : first + columns]:
+            axes.remove()
+    for column in range(columns):
+        lowest = [axes for axes in grid[column::columns] if axes.figure][-1]
+        lowest.set_xlabel("behaviour-cloning loss")
     handles = [
         Line2D([], [], linestyle="none", fillstyle="none", label=rule, **mark)
         for rule, mark in RULE_MARKS.items()
     ]
     panels.draw_legend(figure, handles, footnote, len(handles))
     return figure
+
+
+def _rows(shown: Sequence[Cell]) -> tuple[list[list[Cell]], bool]:
+    """Return the panels' cells row by row, and whether rows are headed by their task.
+
+    They are where tasks have several methods: each task begins a row of its own.
+    """
+    of_tasks: dict[str, list[Cell]] = {}
+    for cell in shown:
+        of_tasks.setdefault(cell["task"], []).append(cell)
+    is_headed = 1 < len(of_tasks) < len(shown)
+    groups = list(of_tasks.values()) if is_headed else [list(shown)]
+    width = MOST_METHODS if is_headed else NUM_COLUMNS
+    rows = [
+        group[start : start + width]
+        for group in groups
+        for start in range(0, len(group), width)
+    ]
+    return rows, is_headed
+
+
+def _title(cell: Cell, shown: Sequence[Cell], is_headed: bool) -> list[str]:
+    """Return the lines above a panel: its method, and its task where no row has it."""
+    if is_headed:
+        return wrap(cell["label"], TITLE_WIDTH)
+    several = len({other["task"] for other in shown}) > 1
+    return [cell["task"], cell["label"]] if several else [cell["label"]]
+
+
+def _write_heading(axes: Axes, task: str, above: float) -> None:
+    """Name a row's task above the titles of its panels, from the first one's edge."""
+    axes.annotate(
+        task, xy=(0, 1), xycoords="axes fraction", xytext=(0, 72 * (above + 0.06)),
+        textcoords="offset points", fontsize=8, weight="bold", annotation_clip=False,
+    )  # fmt: skip
+
+
+def _draw_cell(axes: Axes, cell: Cell, title: Sequence[str]) -> None:
+    """Draw all seeds of a cell."""
+    for seed, curve in cell["curves"].items():
+        _draw_seed(axes, curve, _chosen_steps(cell, seed))
+    axes.set_title("\n".join(title), fontsize=7.5)
+    axes.margins(0.13)
+    axes.grid()
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
 
 
 def _has_losses(cell: Cell) -> bool:

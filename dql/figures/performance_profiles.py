@@ -2,7 +2,7 @@
 
 Left, the share of runs that score above tau, averaged over tasks (Agarwal et al.,
 2021). Right, the probability that a run of one method scores above a run of another, on
-a task drawn at random.
+a task drawn at random: a ranking, which is left out where some cell has too few seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dql.figures import panels, style
-from dql.figures.suite_cells import SuiteCells, footnote_lines, has_interval
+from dql.figures.suite_cells import SuiteCells, footnote_lines
+from dql.results.statistics import MIN_SEEDS, has_enough_seeds
 from dql.results.suite_statistics import performance_profile, probability_of_improvement
 
 NUM_THRESHOLDS = 201
@@ -36,26 +37,31 @@ def draw(cells: SuiteCells) -> Figure:
             cells.nothing_to_draw("No method has a finished run of every task.")
         )
     looks = style.method_looks(cells.methods)
-    banded = all(has_interval(len(runs)) for tasks in scores.values() for runs in tasks)
+    fewest = min(len(runs) for tasks in scores.values() for runs in tasks)
+    ranks = has_enough_seeds(fewest)
     footnote = footnote_lines(
         [
             f"Runs of {_tasks_in_words(cells)}, scored by the last evaluation.",
             "Bands and bars: 95 % bootstrap intervals, runs drawn within tasks."
-            if banded
-            else "Fewer than three seeds of some cell: no intervals.",
+            if ranks
+            else "Too few seeds: no intervals, and no probability of improvement.",
             *([f"Not run on every task: {', '.join(left_out)}."] if left_out else []),
             *cells.notes(),
         ]
     )
     columns = panels.legend_columns([cells.methods[name] for name in scores])
-    figure, (left, right) = panels.panel_rows(
-        2, max_columns=2, height=max(2.0, ROW_HEIGHT * len(scores)),
+    figure, (left, *others) = panels.panel_rows(
+        2 if ranks else 1, max_columns=2, height=max(2.0, ROW_HEIGHT * len(scores)),
         legend_rows=ceil(len(scores) / columns), footnote=footnote,
         wspace=0.12 + 0.025 * max(map(len, cells.methods.values())),
     )  # fmt: skip
-    _draw_profiles(left, scores, looks, banded=banded)
+    _draw_profiles(left, scores, looks, banded=ranks)
     left.set_xlabel(f"{cells.unit()} τ")
-    _draw_improvement(right, scores, cells, looks, banded=banded)
+    for right in others:
+        _draw_improvement(right, scores, cells, looks)
+    if not ranks:
+        few = f"too few seeds to rank, {fewest} of the {MIN_SEEDS} needed"
+        left.set_title(f"{left.get_title()}: {few}")
     handles = [
         Line2D([], [], color=looks[name].color, linestyle=looks[name].linestyle,
                marker=looks[name].marker, label=cells.methods[name])
@@ -124,8 +130,6 @@ def _draw_improvement(
     scores: Scores,
     cells: SuiteCells,
     looks: dict[str, style.Look],
-    *,
-    banded: bool,
 ) -> None:
     """Draw P(method > other) for every other method, a row each."""
     method = IMPROVED if IMPROVED in scores else next(iter(scores))
@@ -138,8 +142,7 @@ def _draw_improvement(
     for row, other in enumerate(others):
         found = probability_of_improvement(scores[method], scores[other])
         look = looks[other]
-        if banded:
-            axes.plot(found.interval_95, [row, row], color=look.color)
+        axes.plot(found.interval_95, [row, row], color=look.color)
         axes.plot([found.value], [row], color=look.color, marker=look.marker)
     axes.axvline(0.5, color=style.NOTE_COLOR, linewidth=0.8, zorder=0)
     axes.set(xlim=(-0.03, 1.03), ylim=(len(others) - 0.5, -0.5))

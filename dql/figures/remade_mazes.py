@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dql.data.antmaze import EPISODE_ROWS
 from dql.data.description import NUM_BINS
@@ -16,7 +17,7 @@ from dql.data.maze_comparison import PARTS_OF_CELL, MazeComparison
 from dql.environments.antmaze_maps import maze_rows
 from dql.figures import style
 
-HEIGHT = 2.9
+HEIGHT = 3.0
 COLORS = "viridis"
 
 
@@ -30,7 +31,7 @@ def draw(comparison: MazeComparison) -> Figure:
     """Draw two panels: the maze, and the steps to the goals."""
     figure = Figure(figsize=(style.PAGE_WIDTH, HEIGHT))
     grid = figure.add_gridspec(
-        1, 2, left=0.03, right=0.985, bottom=0.2, top=0.88, wspace=0.22
+        1, 2, left=0.03, right=0.985, bottom=0.24, top=0.88, wspace=0.22
     )
     maze, steps = (figure.add_subplot(cell) for cell in grid)
     _draw_visits(maze, comparison)
@@ -40,7 +41,8 @@ def draw(comparison: MazeComparison) -> Figure:
         0.5,
         0.02,
         f"{comparison.num_transitions:,} transitions, {len(comparison.rewards):,} "
-        f"episodes; {len(comparison.arrivals):,} arrive where they walk to",
+        f"episodes; {len(comparison.arrivals):,} arrive where they walk to\n"
+        "left, from above: walls grey, white where no ant has been",
         ha="center",
         color=style.NOTE_COLOR,
     )
@@ -67,4 +69,5 @@ def _draw_steps(axes: Axes, comparison: MazeComparison) -> None:
     axes.hist(comparison.arrivals, bins, color=style.DATA_COLOR)
     axes.set_xlabel("steps to the goal that is walked to")
     axes.set_ylabel("episodes")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")

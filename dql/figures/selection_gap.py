@@ -28,7 +28,8 @@ GAP_OFFSET = 0.17
 
 NO_OFFLINE = "no offline choice"
 NO_OFFLINE_NOTE = (
-    "No offline choice: no behaviour-cloning loss is logged, or too few evaluations."
+    "No offline choice: no behaviour-cloning loss is logged, or it rises before the "
+    "rule has an evaluation to keep."
 )
 
 GAP_MARK = {"marker": "o", "color": style.METHOD_COLORS["diffusion_ql"]}

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
 from PIL import Image
 
 from dql import paths
@@ -21,8 +20,12 @@ from dql.errors import UserError
 PAGE_WIDTH = 7.1
 """Inches: a page of text in two columns, or the full width of a single one."""
 
-TITLE_HEIGHT, TITLE_LINE, TITLE_SIZE = 0.3, 0.15, 8.5
-"""Of a title above a whole figure: inches, those of a second line, points."""
+TITLE_HEIGHT = 0.3
+"""Inches of a title above a whole figure, in one line."""
+TITLE_WIDTH = 90
+"""Characters of a line of title on a page's width."""
+TITLE_LINE = 0.15
+"""Inches of each further line."""
 
 DATA_COLOR = "#4d4d4d"
 BASELINE_COLOR = "#0072B2"
@@ -119,11 +122,8 @@ def message_figure(lines: Sequence[str]) -> Figure:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Write a title above a finished figure, which grows by its height.
-
-    One that is wider than the figure is broken at its last semicolon.
-    """
-    lines = title_lines(title, figure.get_figwidth())
+    """Write a title above a finished figure, which grows by its height."""
+    lines = wrap(title, TITLE_WIDTH, break_on_hyphens=False)
     added = TITLE_HEIGHT + TITLE_LINE * (len(lines) - 1)
     height = figure.get_figheight()
     share = height / (height + added)
@@ -136,20 +136,10 @@ def add_title(figure: Figure, title: str) -> None:
     for legend in figure.legends:
         box = legend.get_bbox_to_anchor().transformed(figure.transFigure.inverted())
         legend.set_bbox_to_anchor((box.x0, box.y0 * share), figure.transFigure)
+    middle, text = 1.0 - 0.5 * added / (height + added), "\n".join(lines)
     figure.text(
-        0.5, 1.0 - 0.5 * added / (height + added), "\n".join(lines),
-        ha="center", va="center", fontsize=TITLE_SIZE, weight="bold",
-    )  # fmt: skip
-
-
-def title_lines(title: str, width: float) -> list[str]:
-    """Return a title in two lines if one is wider than `width` inches and a margin."""
-    font = FontProperties(size=TITLE_SIZE, weight="bold")
-    points = TextPath((0, 0), title, prop=font).get_extents().width
-    before, semicolon, after = title.rpartition("; ")
-    if points <= 72 * (width - TITLE_HEIGHT) or not semicolon:
-        return [title]
-    return [f"{before};", after]
+        0.5, middle, text, ha="center", va="center", fontsize=8.5, weight="bold"
+    )
 
 
 def save_figure(figure: Figure, outputs: Sequence[Path]) -> None:

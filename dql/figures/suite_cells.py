@@ -13,8 +13,8 @@ import numpy as np
 from dql.errors import UserError
 from dql.results.statistics import (
     CONFIDENCE,
-    MIN_SEEDS_FOR_INTERVAL,
     bootstrap_interval,
+    has_enough_seeds,
     student_interval,
 )
 from dql.tables.cells import Cell, read_cells
@@ -27,8 +27,8 @@ NUM_RESAMPLES = 2_000
 DATA_NOTES = {
     "local": "Data made by this workflow, not D4RL's: 0 is random actions, 100 the "
     "expert behind them, without noise.",
-    "remade": "Remade data: D4RL's Gym sets made again from clones, not D4RL's files; "
-    "scores by D4RL's reference returns.",
+    "remade": "Remade data: D4RL's sets made again with published policies, not D4RL's "
+    "files; scores by D4RL's reference returns.",
 }
 
 
@@ -107,11 +107,6 @@ class SuiteCells:
         return [*notes, data] if data else notes
 
 
-def has_interval(num_seeds: int) -> bool:
-    """Return whether resampling this many seeds says anything."""
-    return num_seeds >= MIN_SEEDS_FOR_INTERVAL
-
-
 def curve_table(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps (T,) that all seeds share, and scores (seeds, T).
 
@@ -147,7 +142,7 @@ def curve_interval(cell: Cell) -> tuple[np.ndarray, np.ndarray] | None:
     From three seeds on over seeds; below, over the episodes of these seeds alone.
     """
     steps, (_, scores) = _shared_steps(cell), curve_table(cell)
-    if has_interval(len(scores)):
+    if has_enough_seeds(len(scores)):
         bounds = [
             bootstrap_interval(column, num_resamples=NUM_RESAMPLES)
             for column in scores.T

@@ -23,7 +23,8 @@ EQUIVALENCE_MARGIN = 5.0
 CONFIDENCE = 0.95
 BOOTSTRAP_SEED = 0
 NUM_RESAMPLES = 10_000
-MIN_SEEDS_FOR_INTERVAL = 3
+MIN_SEEDS = 3
+"""Below, neither an interval over seeds is given nor a method called the better one."""
 
 
 def standard_deviation(scores: np.ndarray) -> float:
@@ -34,6 +35,24 @@ def standard_deviation(scores: np.ndarray) -> float:
 def standard_error(scores: np.ndarray) -> float:
     """Return the standard error of the mean; NaN below two scores."""
     return standard_deviation(scores) / float(np.sqrt(len(scores)))
+
+
+def rate_error(rate: float, num_trials: int) -> float:
+    """Return a rate's standard error: half of Wilson's interval at one deviation.
+
+    It is never zero: n successes of n leave 1 / (2 n + 2). E. B. Wilson (1927),
+    Probable Inference, the Law of Succession, and Statistical Inference.
+    """
+    spread = rate * (1 - rate) / num_trials + 1 / (2 * num_trials) ** 2
+    return float(np.sqrt(spread)) / (1 + 1 / num_trials)
+
+
+def pooled_error(rate: float, *num_trials: int) -> float:
+    """Return the standard error of a rate, or a difference of two, if `rate` is true.
+
+    Distances in these errors are those of the score test. Zero at a rate of 0 or 1.
+    """
+    return float(np.sqrt(rate * (1 - rate) * sum(1 / count for count in num_trials)))
 
 
 def interquartile_mean(scores: np.ndarray) -> float:
@@ -96,13 +115,18 @@ def _draw_counts(
     return counts.reshape(num_resamples, -1).astype(float)
 
 
+def has_enough_seeds(num_seeds: int) -> bool:
+    """Tell whether so many seeds suffice for an interval, and to rank methods."""
+    return num_seeds >= MIN_SEEDS
+
+
 def summarize(scores: np.ndarray, seed: int = BOOTSTRAP_SEED) -> dict[str, object]:
     """Return mean, spread, robust mean and bootstrap interval of scores over seeds.
 
     The interval is None below three seeds: resampling two numbers says nothing.
     """
     scores = np.asarray(scores, dtype=float)
-    enough = len(scores) >= MIN_SEEDS_FOR_INTERVAL
+    enough = has_enough_seeds(len(scores))
     interval = list(bootstrap_interval(scores, seed=seed)) if enough else None
     several = len(scores) > 1
     return {

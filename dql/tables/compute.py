@@ -63,6 +63,8 @@ def write_compute_table(
         [
             "Wall hours and GPU-seconds: of all the runs of a cell, evaluations "
             "included. Runs trained in one process share its time, which counts once.",
+            "Cores were idle or loaded by other work, which was not recorded: the same "
+            "work may differ several times over in hours and steps/s.",
             "steps/s: gradient steps a second of one run, without evaluations, while "
             "others trained with it. Peak memory: of the process, the cell's largest.",
             *left_out,

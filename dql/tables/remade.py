@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dql import paths
 from dql.results.published import find_score
-from dql.results.statistics import MIN_SEEDS_FOR_INTERVAL
+from dql.results.statistics import MIN_SEEDS, has_enough_seeds
 from dql.tables.cells import Cell, exclusion_notes, read_cells, without_planned
 from dql.tables.files import Block, Table, write_table
 from dql.tables.grid import Entry, score_grid
@@ -75,7 +75,7 @@ def write_remade_table(
             *short_notes(loaded, min_steps),
             "Scores by D4RL's reference returns: mean over seeds, from two on with its "
             "standard error. Bold: a row's highest mean, where every method of the row "
-            f"has {MIN_SEEDS_FOR_INTERVAL} seeds.",
+            f"has {MIN_SEEDS} seeds.",
             "Data: the mean score of the episodes that were trained on; of D4RL's file "
             "where it is known.",
             "The paper's numbers are of D4RL's own files, 5 seeds and 2,000,000 "
@@ -145,7 +145,7 @@ def _has_seeds(
 ) -> bool:
     """Tell whether every method has seeds enough to call one of them the best."""
     cells = [found.get((task, method)) for method in methods]
-    return all(cell and len(cell["seeds"]) >= MIN_SEEDS_FOR_INTERVAL for cell in cells)
+    return all(cell and has_enough_seeds(len(cell["seeds"])) for cell in cells)
 
 
 def _title(cells: Sequence[Cell], min_steps: int) -> str:

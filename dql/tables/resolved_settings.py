@@ -53,7 +53,7 @@ def load_settings(directory: Path = paths.PUBLISHED) -> list[PublishedSetting]:
 
 def resolved_settings(project: Project, task: str, method: str) -> dict[str, Any]:
     """Return all that the configuration decides about training a method on a task."""
-    config, training = project.task(task), project.training(task, method)
+    config, training = project.learned(task, method), project.training(task, method)
     values = project.settings(task, method)
     values |= {name: getattr(training, name) for name in OF_TRAINING}
     rank = kept_rank(config.offline_selection_rank, project.config.selection_rule)

@@ -12,7 +12,7 @@ from dql.tables.cells import Cell
 
 NAMES = {
     "local": "Local data, made here: not D4RL's",
-    "remade": "Remade data, D4RL's Gym sets made again from clones: not D4RL's files",
+    "remade": "Remade data, D4RL's sets made again: not D4RL's files",
 }
 TOO_SHORT = "too short to rank"
 SHORT_NOTE = (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from dql.agents.agent import Agent
 from dql.config.schema import RunConfig
 from dql.errors import UserError
 from dql.training.checkpoint import checkpoint_file
 from dql.training.runs import Run
+
+logger = logging.getLogger(__name__)
 
 
 def check_block(configs: Sequence[RunConfig]) -> None:
@@ -47,6 +51,22 @@ def common_first_step(runs: Sequence[Run]) -> int:
             "gradient steps; train them one --seed at a time"
         )
     return steps.pop()
+
+
+def warn_of_rates(agent: Agent, run: Run) -> None:
+    """Say, of a block by its first run, that its last steps would change nothing."""
+    config = run.config
+    last = run.first_step + config.training.num_gradient_steps
+    if agent.decay_factor(last - 1) == 0:
+        logger.warning(
+            "%s on %s: learning_rate_decay_steps, %d: all learning rates are 0 from "
+            "there to gradient step %d, the run's last; give that number, or null for "
+            "constant rates",
+            config.method,
+            config.task,
+            agent.settings.learning_rate_decay_steps,
+            last,
+        )
 
 
 def check_devices(runs: Sequence[Run], device: torch.device) -> None:

@@ -21,7 +21,7 @@ from dql.config.online import OnlineConfig
 from dql.core.batch import TransitionStore
 from dql.core.noise import Draw, NoiseStreams, seeded_generator
 from dql.core.replay import ReplayStore
-from dql.data.datasets import transform_rewards
+from dql.data.rewards import reward_transform
 from dql.environments.batch import BatchEnvironment, make_environments
 from dql.errors import UserError
 from dql.training.decisions import RecordedDecisions
@@ -51,6 +51,11 @@ class Interaction:
         ]
         for environment, run in zip(self.environments, runs, strict=True):
             check_dimensions(environment, store, run.config.task)
+        # As the recorded rewards are learned from.
+        self.transforms = [
+            reward_transform(run.config.environment.reward_transform, run.dataset)
+            for run in runs
+        ]
         batch_size = config.training.batch_size
         rows = store.row_draws(batch_size, self.online.offline_share)
         self.streams = training_streams(agent, store, batch_size, rows)
@@ -115,14 +120,9 @@ class Interaction:
             self.elapsed[run, ended] = 0
             seeds = self._seeds(run, ended)
             self.observations[run] = environment.reset(seeds, ended)
-        columns = [before, actions, following, self._rewards(run, rewards), terminated]
+        learned = self.transforms[run](rewards.astype(np.float32))
+        columns = [before, actions, following, learned, terminated]
         return np.column_stack(columns).astype(np.float32)
-
-    def _rewards(self, run: int, rewards: np.ndarray) -> np.ndarray:
-        """Return rewards as the recorded ones are learned from."""
-        data, config = self.runs[run].dataset, self.runs[run].config
-        name = config.environment.reward_transform
-        return transform_rewards(rewards.astype(np.float32), name, data.rewards)
 
     def _catch_up(self, run: int) -> None:
         """Play the episodes of a run again from their starts to where they stood."""

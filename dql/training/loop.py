@@ -18,7 +18,12 @@ import torch
 from dql.config.schema import RunConfig
 from dql.environments.batch import make_environments
 from dql.files import locked, remove_temporaries
-from dql.training.block_checks import check_block, check_devices, common_first_step
+from dql.training.block_checks import (
+    check_block,
+    check_devices,
+    common_first_step,
+    warn_of_rates,
+)
 from dql.training.checkpoint import promote, save_checkpoint, stack_states
 from dql.training.evaluators import make_evaluator
 from dql.training.gradient_steps import make_steps, training_streams
@@ -65,11 +70,12 @@ def train(
     keep_freed_memory()
     check_block(configs)
     training = configs[0].training
+    # First: a lock's file would leave the folder of a run that is refused.
+    starts = list(map(find_start, configs, directories))
     with ExitStack() as locks:
         for directory in sorted(set(directories)):
             locks.enter_context(locked(directory))
             remove_temporaries(directory)
-        starts = [find_start(config) for config in configs]
         runs = prepare_runs(configs, directories, foreign_checkpoint, starts)
         if not runs:
             return
@@ -99,6 +105,7 @@ class Block:
         self.store = make_store(runs, device)
         self.agent = make_agent(runs, self.store, device)
         self.first_step = common_first_step(runs)  # of the agent, where a run is at 0
+        warn_of_rates(self.agent, runs[0])
         checkpoints = [run.checkpoint or run.start for run in runs]
         if all(checkpoints):
             tensors = stack_states([c.of_agent for c in checkpoints])

@@ -41,7 +41,8 @@ def print_plan(works: list[Work], device: torch.device) -> None:
     console.print(
         f"Hours are of one job at a time on {device}, one thread; jobs side by side"
         " divide them. Evaluation takes eval h at most: as if each episode lasted"
-        " to its horizon. On a GPU it goes on beside the training, its physics on all"
+        " to its horizon. Timed on this machine as loaded as it is now: on an idle one"
+        " they are fewer. On a GPU it goes on beside the training, its physics on all"
         " cores. Not included: downloads, making local data.",
         highlight=False,
     )

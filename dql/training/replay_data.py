@@ -17,7 +17,6 @@ from dql.core.windows import WindowSpec, make_row_store
 from dql.data.datasets import Dataset, load_dataset
 from dql.data.variants import load_variant
 from dql.environments.batch import make_environments
-from dql.errors import UserError
 from dql.results.manifests import read_manifest
 
 
@@ -53,16 +52,12 @@ def store_of(
 ) -> RowStore:
     """Return the rows that the runs of a block learn from.
 
-    Of an online continuation, with room for all that they will play.
+    Of an online continuation, whose agent reads no windows, with room for all that they
+    will play.
     """
     online = config.online
     if online is None:
         return make_row_store(datasets, run_datasets, windows, device)
-    if windows is not None:
-        raise UserError(
-            f"agent '{config.agent}' learns from windows of episodes, and online "
-            "continuation adds single transitions; take a method that learns from those"
-        )
     rounds = math.ceil(online.num_environment_steps / online.num_environments)
     return ReplayStore(
         datasets,

@@ -101,7 +101,8 @@ def run_file_names(config: RunConfig) -> list[str]:
 def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) -> bool:
     """Tell whether the folder holds this very run, finished, with all its files.
 
-    A file that is not as the run wrote it is written again, from the checkpoint.
+    A file that is not as the run wrote it is written again, from the checkpoint. What
+    an online continuation went on from is compared where the identity names it.
     """
     try:
         stored = json.loads((directory / paths.PROVENANCE_FILE).read_text("utf-8"))
@@ -122,7 +123,7 @@ def is_finished(directory: Path, config: RunConfig, identity: dict[str, Any]) ->
         config.model_dump(mode="json"),
         identity["code"],
         identity["dataset"],
-        identity.get("start"),
+        identity.get("start", stored.get("start")),
         digests,
     ]
     return first_difference(dict(enumerate(wanted)), dict(enumerate(found))) is None

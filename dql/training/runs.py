@@ -19,7 +19,8 @@ from dql.agents.registry import SETTINGS, agent_class
 from dql.config.schema import RunConfig
 from dql.core.batch import RowStore
 from dql.core.windows import WindowSpec, check_episodes
-from dql.data.datasets import Dataset, transform_rewards
+from dql.data.datasets import Dataset
+from dql.data.rewards import reward_transform
 from dql.errors import UserError
 from dql.files import remove
 from dql.results.fingerprint import code_of_run
@@ -97,6 +98,8 @@ def prepare_runs(
         if is_finished(directory, config, identity):
             logger.info("%s is finished, nothing to train", directory)
             continue
+        if start is None and config.online and config.online.start == "offline":
+            raise UserError(f"{directory} was finished a moment ago; start again")
         runs.append(Run(config, directory, dataset, identity, start))
     _resume(runs, foreign_checkpoint)
     return runs
@@ -194,9 +197,8 @@ def prepared(run: Run, windows: WindowSpec | None) -> Dataset:
     if windows is not None:
         check_episodes(dataset, windows.length)
         return dataset
-    transform = run.config.environment.reward_transform
-    rewards = transform_rewards(dataset.rewards, transform)
-    return dataclasses.replace(dataset, rewards=rewards)
+    transform = reward_transform(run.config.environment.reward_transform, dataset)
+    return dataclasses.replace(dataset, rewards=transform(dataset.rewards))
 
 
 def make_agent(runs: Sequence[Run], store: RowStore, device: torch.device) -> Agent:

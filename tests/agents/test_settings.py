@@ -8,11 +8,18 @@ from dataclasses import asdict
 import pytest
 import torch
 from core import SMALL, make_agent, train_steps
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dql.agents.registry import SETTINGS
 from dql.config.project import load_project
-from dql.config.validation import settings_faults, validate_settings
+from dql.config.validation import (
+    parse_variant,
+    settings_faults,
+    spelled,
+    validate_settings,
+)
 from dql.core.noise import NoiseStreams
 from dql.errors import UserError
 
@@ -72,7 +79,7 @@ OUTSIDE = [
     ("bc_mle", "num_hidden_layers=-1", "num_hidden_layers"),
     ("bc_mle", "log_std_min=5", "log_std_min, 5.0, is not below log_std_max, 2.0"),
     ("bc_mle", "log_std_max=1000", "log_std_max"),
-    ("bear_mmd", "log_multiplier_max=-5.0", "log_multiplier_min, -5.0, is not below"),
+    ("bear_mmd", "log_multiplier_max=-5", "log_multiplier_min, -5.0, is not below"),
     ("iql", "initial_log_std=2", "initial_log_std, 2.0, is not between"),
 ]
 
@@ -100,6 +107,38 @@ def test_a_value_that_reads_in_two_ways_is_refused(project, change, named):
     with pytest.raises(UserError, match=re.escape(named)) as caught:
         project.run_config("bandit-axes", f"diffusion_ql@{change}", 0)
     assert f"diffusion_ql@{change}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ("eta=0.50", "eta=0.5"),
+        ("eta=.5", "eta=0.5"),
+        ("eta=1.0", "eta=1"),
+        ("eta=+1", "eta=1"),
+        ("eta=-0.0", "eta=0"),
+        ("eta=1e-4", "eta=0.0001"),
+        ("learning_rate=3E-05", "learning_rate=3e-5"),
+        ("N=1_0", "N=10"),
+        ("max_q_backup=yes", "max_q_backup=true"),
+        ("max_gradient_norm=Null", "max_gradient_norm=null"),
+    ],
+)
+def test_a_value_in_another_spelling_is_refused_with_the_one_it_has(
+    project, change, remedy
+):
+    """Two names of one run would be two folders."""
+    variant = f"diffusion_ql@{change}"
+    with pytest.raises(UserError, match=f"'{re.escape(variant)}'") as caught:
+        project.run_config("bandit-axes", variant, 0)
+    assert str(caught.value).endswith(f"write the value as {remedy}")
+    assert project.run_config("bandit-axes", f"diffusion_ql@{remedy}", 0)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+def test_a_spelling_is_the_numbers_and_its_own(number):
+    text = spelled(number)
+    assert parse_variant(f"eta={text}") == {"q_coefficient": number}
 
 
 def test_one_message_names_every_wrong_setting(project):
@@ -134,7 +173,7 @@ def test_faults_without_a_wrong_value_end_the_search():
 
 
 def test_values_are_stored_as_json_holds_them(project):
-    variant = "diffusion_ql@eta=1e-4,learning_rate=3E-5,max_gradient_norm=null"
+    variant = "diffusion_ql@eta=0.0001,learning_rate=3e-5,max_gradient_norm=null"
     run = project.run_config("bandit-axes", variant, 0)
     stored = json.loads(run.model_dump_json())["settings"]
     assert stored == run.settings

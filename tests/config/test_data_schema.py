@@ -50,6 +50,14 @@ def test_a_variant_is_the_task_with_other_rows(evidence):
         (f"{TASK}@seed=1", "changes nothing; leave it off"),
         (f"{TASK}@", "write task@key=value"),
         (f"{TASK}@random_share=0.1,random_share=0.2", "'random_share' stands twice"),
+        (f"{TASK}@random_share=0.30", "write the value as random_share=0.3$"),
+        (f"{TASK}@random_share=3e-1", "write the value as random_share=0.3$"),
+        (f"{TASK}@random_share=1.0", "write the value as random_share=1$"),
+        (f"{TASK}@random_share=0.3,seed=0", f"write '{TASK}@random_share=0.3'"),
+        (
+            f"{TASK}@action_noise=0.1,random_share=0.3",
+            f"write '{TASK}@random_share=0.3,action_noise=0.1'",
+        ),
         ("remade-antmaze-umaze@random_share=0.1", "no data of random actions in"),
         ("bandit-axes@episode_share=0.1", "every run draws the bandit's data"),
     ],
@@ -68,6 +76,18 @@ def test_random_actions_of_another_simulator_are_refused():
     project = load_project(scale="evidence", overrides={"physics": "stock"})
     with pytest.raises(UserError, match="physics 'stock', the task of 'd4rl'"):
         project.task(f"{TASK}@random_share=0.1")
+
+
+def test_fewer_random_actions_than_a_variant_asks_for_are_refused():
+    def project(num_transitions):
+        suites = {"local": {"num_transitions": num_transitions}}
+        return load_project(scale="noise", overrides={"suites": suites})
+
+    name = f"{TASK}@random_share=0.7"
+    fault = f"{name}': random_share: 1,400,000 .*has 1,399,999.*num_transitions=1400000"
+    with pytest.raises(UserError, match=fault):
+        project(1_399_999)
+    assert project(1_400_000).task(name)
 
 
 def test_a_scale_with_a_bad_variant_is_refused_as_it_is_read():

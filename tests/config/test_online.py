@@ -73,6 +73,20 @@ def test_a_scale_with_a_bad_online_method_is_refused_as_it_is_read():
         run("td3_bc", methods=["td3_bc", "td3_bc@online=9000,offline_share=3"])
 
 
+@pytest.mark.parametrize(
+    ("task", "method", "what"),
+    [
+        ("pen-human-v1", "diffusion_ql", "'normalize' takes the data's moments"),
+        ("hopper-medium-v2", "iql", "'iql_locomotion' takes the data's returns"),
+    ],
+)
+def test_rewards_scaled_by_data_need_data(task, method, what):
+    project = load_project(scale="paper")
+    assert project.online(task, f"{method}@online=9000")
+    with pytest.raises(UserError, match=f"{what}, and .*offline_share above 0"):
+        project.online(task, f"{method}@online=9000,start=scratch,offline_share=0")
+
+
 @pytest.mark.parametrize("decay_steps", [2000, 3000])
 def test_rates_that_have_fallen_to_zero_are_named(decay_steps):
     """Scale `quick` trains 3,000 steps on local data."""
@@ -97,9 +111,13 @@ def test_settings_tell_agents_of_windows(name):
     assert (windows is not None) == SETTINGS[name].READS_WINDOWS
 
 
-def test_an_agent_of_windows_is_refused_before_its_offline_run_is_asked_for():
-    with pytest.raises(UserError, match="'diffuser' learns from windows of episodes"):
-        run("diffuser@online=50000")
+@pytest.mark.parametrize("start", ["offline", "scratch"])
+@pytest.mark.parametrize("agent", ["diffuser", "decision_transformer"])
+def test_an_agent_of_windows_is_refused_before_its_offline_run_is_asked_for(
+    agent, start
+):
+    with pytest.raises(UserError, match=f"'{agent}' learns from windows of episodes"):
+        run(f"{agent}@online=50000,start={start}")
 
 
 def acts(agent, mean):

@@ -14,6 +14,7 @@ from dql.config.schema import json_schema
 from dql.config.validation import parse_changes
 from dql.errors import UserError
 from dql.paths import CONFIG, minari_id
+from dql.tables.resolved_settings import resolved_settings
 
 SHARED = Path(__file__).parents[3] / "shared"
 SCALES = ("smoke", "quick", "paper")
@@ -185,6 +186,11 @@ def test_faults_in_the_files_name_the_file(tmp_path):
     (tmp_path / "methods.yaml").write_text(yaml.safe_dump(methods))
     with pytest.raises(UserError, match=r"methods\.yaml: bcq.*'bqc'.*'bcq'"):
         load_project(tmp_path)
+    methods["methods"]["bcq"]["agent"] = "bcq"
+    methods["methods"]["iql"]["reward_transforms"] = {"gym": "iql_locomotive"}
+    (tmp_path / "methods.yaml").write_text(yaml.safe_dump(methods))
+    with pytest.raises(UserError, match=r"methods\.yaml.*iql.*reward_transforms.*gym"):
+        load_project(tmp_path)
     (tmp_path / "tasks.yaml").write_text("tasks: [")
     with pytest.raises(UserError, match=r"tasks\.yaml"):
         load_project(tmp_path)
@@ -318,6 +324,30 @@ def test_the_clone_learns_at_diffusion_qls_rate_on_every_d4rl_task():
         "pen-human-v1": 3e-5,
         "pen-cloned-v1": 3e-5,
     }
+
+
+def test_iql_learns_from_its_authors_rewards():
+    paper, evidence = load_project(scale="paper"), load_project(scale="evidence")
+    own = {
+        "hopper-medium-v2": "iql_locomotion",
+        "antmaze-umaze-v0": "iql_antmaze",
+        "pen-human-v1": "none",
+        "kitchen-complete-v0": "none",
+    }
+    for task, transform in own.items():
+        assert (
+            paper.run_config(task, "iql", 0).environment.reward_transform == transform
+        )
+        run = paper.run_config(task, "diffusion_ql", 0)
+        assert run.environment == paper.task(task)
+        assert resolved_settings(paper, task, "iql")["reward_transform"] == transform
+    for task, transform in (
+        ("remade-hopper-medium", "iql_locomotion"),
+        ("remade-antmaze-umaze", "iql_antmaze"),
+    ):
+        run = evidence.run_config(task, "iql", 0)
+        assert run.environment.reward_transform == transform
+        assert run.environment.suite == "remade"
 
 
 def test_tasks_have_d4rls_reference_scores_and_files():

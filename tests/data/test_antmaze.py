@@ -27,7 +27,7 @@ from dql.environments.antmaze_maps import (
     next_cells,
 )
 from dql.errors import UserError
-from dql.figures.remade_mazes import draw_comparison
+from dql.figures.remade_mazes import draw, draw_comparison
 from dql.tables.remade_data import comparison_table
 from tests.support.synthetic_weights import publish, snapshot
 
@@ -283,6 +283,11 @@ def test_comparison_table_and_figure_say_remade(policies, tmp_path):
     assert table.long["d4rl_num_pieces"].tolist() == [2924]
     draw_comparison(found, [tmp_path / "figure.png"])
     assert (tmp_path / "figure.png").stat().st_size > 1000
+    found.steps_to_goal = [100, 101, 102, None, None]
+    figure = draw(found)
+    assert all(tick == int(tick) for tick in figure.axes[1].get_yticks())
+    words = figure.texts[-1].get_text()
+    assert "3 arrive where they walk to" in words and "walls grey" in words
 
 
 def test_goals_are_those_that_were_walked_to(policies, monkeypatch):

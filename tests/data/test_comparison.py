@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from dql import paths
+from dql.cli.main import main
 from dql.config.project import load_project
 from dql.data import comparison as comparisons
 from dql.data.comparison import SetRows, compare, expected_sets
@@ -15,6 +17,7 @@ from dql.data.policy_weights import load_weights, store_weights
 from dql.diffusion.edm import DiffusionModel, denoising_error
 from dql.errors import UserError
 from dql.figures.remade_data import draw_comparison
+from dql.results.manifests import read_manifest, write_manifest
 from dql.tables.remade_data import comparison_table, write_comparison_table
 from tests.support.synthetic_weights import action_model, publish, state_model
 
@@ -147,6 +150,30 @@ def test_sets_without_a_whole_episode_have_no_return(task, tmp_path):
 def test_a_table_of_what_was_not_compared_names_the_command(tmp_path):
     with pytest.raises(UserError, match="dql data compare remade-x"):
         write_comparison_table([tmp_path / "remade-x.json"], [tmp_path / "t.md"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("remade-hopper-medium", "'remade-hopper-medium' has no data yet"),
+        ("remade-walker2d-medium", "main_data.hdf5 is missing; make the data again"),
+        ("remade-antmaze-umaze", "'remade-antmaze-umaze' has no data yet"),
+        ("local-hopper-medium-expert", "is not remade"),
+        (f"{TASK}@action_noise=0.1", "action_noise"),
+        ("remade-hopper-medum", "remade-hopper-medium"),
+    ],
+)
+def test_all_tasks_are_checked_before_one_is_measured(
+    task, bad, words, monkeypatch, capsys
+):
+    manifest = read_manifest(task) | {"task": "remade-walker2d-medium"}
+    write_manifest(manifest)  # as one that was restored, without its rows
+    monkeypatch.setattr(comparisons, "compare", lambda _: pytest.fail("measured"))
+    with pytest.raises(SystemExit) as done:
+        main(["data", "compare", task.name, bad, "--scale", "evidence"])
+    assert done.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not paths.comparison_file(task.name).exists()
 
 
 def test_tasks_that_are_not_remade_have_nothing_to_compare_with():

@@ -245,23 +245,6 @@ def test_bandit_data_are_one_step_episodes() -> None:
     assert dataset.manifest["digest"] == datasets.digest(datasets.load_dataset(task))
 
 
-def test_reward_transforms() -> None:
-    rewards = np.array([0.0, 1.0, 1.0, 4.0], dtype=np.float32)
-    np.testing.assert_array_equal(datasets.transform_rewards(rewards, "none"), rewards)
-    normalised = datasets.transform_rewards(rewards, "normalize")
-    np.testing.assert_allclose(
-        normalised, (rewards - 1.5) / np.sqrt(3.0), rtol=1e-6, atol=1e-7
-    )
-    cql = datasets.transform_rewards(rewards[:2], "cql_antmaze")
-    np.testing.assert_array_equal(cql, [-2.0, 2.0])
-    for rows in (1, 7):  # whose mean is not quite 0.1
-        constant = np.full(rows, 0.1, dtype=np.float32)
-        with pytest.raises(UserError, match="every reward is 0.1: .*set it to 'none'"):
-            datasets.transform_rewards(constant, "normalize")
-    with pytest.raises(UserError, match="'normalise'.*normalize"):
-        datasets.transform_rewards(rewards, "normalise")
-
-
 def test_what_hdf5_remembers_of_arrays_it_has_read_is_bounded(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from dql.config.project import load_project
 from dql.data import policy_returns
@@ -38,32 +41,59 @@ def policies(tmp_path, monkeypatch):
     monkeypatch.setattr(policy_returns, "published_returns", lambda: published)
 
 
-def found(returns, published=None) -> PolicyReturns:
-    return PolicyReturns(
-        "p", "antmaze-umaze", "d4rl", "mean", [np.array(returns, float)], published
-    )
+def found(returns, published=None, environment="hopper") -> PolicyReturns:
+    batches = [np.array(returns, float)]
+    return PolicyReturns("p", environment, "d4rl", "mean", batches, published)
+
+
+arrivals = partial(found, environment="antmaze-umaze")
 
 
 def test_z_is_in_our_standard_errors():
     half = PublishedReturn(0.5, None, None, "mean", "here")
-    three_of_four = found([1, 1, 1, 0], half)
-    assert three_of_four.standard_error == pytest.approx(0.25)
-    assert three_of_four.z == pytest.approx(1.0)
-    assert found([1, 1], half).z is None  # all alike: no error to count in
+    four = found([1, 1, 1, 0], half)
+    assert four.standard_error == pytest.approx(0.25)
+    assert four.z == pytest.approx(1.0)
+    alike = found([1, 1], half)
+    assert alike.z is None
+    assert "z unknown, no spread to count in" in policy_returns.as_text(alike)
     assert found([1, 0]).z is None
-    assert "success rate 0.750 ± 0.250, published 0.5: z 1.0" in policy_returns.as_text(
-        three_of_four
-    )
+    assert "return 0.8 ± 0.2, published 0.5: z 1.0" in policy_returns.as_text(four)
 
 
 def test_the_published_error_counts_where_it_is_known():
     published = PublishedReturn(0.5, 0.6, 9, "mean", "here")  # an error of 0.2
-    three_of_four = found([1, 1, 1, 0], published)
-    assert three_of_four.z_of_both == pytest.approx(0.25 / np.hypot(0.25, 0.2))
-    assert "in standard errors of both, 0.8" in policy_returns.as_text(three_of_four)
-    assert found([1, 1], published).z_of_both == pytest.approx(2.5)
+    four = found([1, 1, 1, 0], published)
+    assert four.z_of_both == pytest.approx(0.25 / np.hypot(0.25, 0.2))
+    assert "in standard errors of both, 0.8" in policy_returns.as_text(four)
     for unknown in (None, PublishedReturn(0.5, 0.6, None, "mean", "here")):
         assert found([1, 1, 1, 0], unknown).z_of_both is None
+        assert arrivals([1, 1, 1, 0], unknown).z_of_both is None
+
+
+@pytest.mark.parametrize(("num_arrived", "count"), [(0, 3), (2, 2), (3, 4), (66, 100)])
+def test_a_rates_error_is_that_of_wilsons_interval(num_arrived, count):
+    one_deviation = math.erf(1 / math.sqrt(2))
+    low, high = binomtest(num_arrived, count).proportion_ci(one_deviation, "wilson")
+    returns = [1] * num_arrived + [0] * (count - num_arrived)
+    assert arrivals(returns).standard_error == pytest.approx((high - low) / 2)
+
+
+def test_a_rate_of_one_has_errors_and_distances():
+    published = PublishedReturn(0.5, 0.5, 100, "mean", "here")
+    two_of_two = arrivals([1, 1], published)
+    assert two_of_two.standard_error == pytest.approx(1 / 6)
+    # By chance one in four arrive twice: no four standard errors.
+    assert two_of_two.z == pytest.approx(math.sqrt(2))
+    pooled = 52 / 102
+    error = math.sqrt(pooled * (1 - pooled) * (1 / 2 + 1 / 100))
+    assert two_of_two.z_of_both == pytest.approx(0.5 / error)
+    line = policy_returns.as_text(two_of_two).splitlines()[-1]
+    assert line.startswith("success rate 1.000 ± 0.167, published 0.5: z 1.4; in stand")
+    certain = arrivals([1, 1], PublishedReturn(1.0, 0.0, 100, "mean", "here"))
+    assert certain.z is None and certain.z_of_both is None
+    few = arrivals([1, 0], PublishedReturn(1.0, 0.0, 100, "mean", "here"))
+    assert few.z is None and few.z_of_both < -5
 
 
 def test_batches_have_goals_of_their_own(policies, monkeypatch):

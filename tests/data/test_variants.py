@@ -84,15 +84,15 @@ def test_a_smaller_share_is_a_part_of_a_larger_one_and_a_seed_another_draw(many)
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_random_actions_replace_a_share_of_the_rows(many, share):
-    random = dataset_of([7] * 100, first=1e5)
+    random = dataset_of([7] * 200, first=1e5)
     made = vary(many, DataVariant(random_share=share), random)
     num_random = round(share * len(many))
     is_random = made.rewards >= 1e5
     assert len(made) == len(many)
     assert is_random.sum() == num_random
     assert is_random[-num_random:].all()
-    expected = random.rewards[np.arange(num_random) % len(random)]
-    assert np.array_equal(made.rewards[-num_random:], expected)
+    assert np.array_equal(made.rewards[-num_random:], random.rewards[:num_random])
+    assert len(np.unique(made.rewards[-num_random:])) == num_random
     kept = made.rewards[:-num_random]
     assert np.isin(kept, many.rewards).all()
     assert len(np.unique(kept)) == len(kept)
@@ -103,6 +103,15 @@ def test_random_actions_replace_a_share_of_the_rows(many, share):
     ends = many.rewards[np.append(np.flatnonzero(episode_starts(many))[1:] - 1, -1)]
     last = np.append(np.flatnonzero(episode_starts(rest))[1:] - 1, -1)
     assert (~np.isin(rest.rewards[last], ends)).sum() <= 1 if len(rest) else True
+
+
+def test_no_row_of_random_actions_is_taken_twice(many):
+    exactly = dataset_of([round(0.5 * len(many))], first=1e5)
+    assert len(vary(many, DataVariant(random_share=0.5), exactly)) == len(many)
+    fewer = Dataset(**{name: getattr(exactly, name)[1:] for name in ARRAYS})
+    fault = f"0.5 asks for {len(exactly)} rows .* there are {len(fewer)}"
+    with pytest.raises(UserError, match=fault):
+        vary(many, DataVariant(random_share=0.5), fewer)
 
 
 def test_action_noise_is_a_label_and_is_clipped(many):
@@ -238,22 +247,26 @@ def test_random_actions_are_rolled_out_and_mixed_in(tmp_path):
     rows = load_dataset(random_task(), tmp_path)
     assert rows.actions.min() < -0.9 and rows.actions.max() > 0.9
     assert abs(rows.actions.mean()) < 0.2
-    base = random_task(100).model_copy(update={"name": "local-base"})
-    base = base.model_copy(
-        update={"dataset": base.dataset.model_copy(update={"seed": 1})}
-    )
-    random_actions.generate(base, tmp_path)
-    variant = DataVariant(random_share=0.8)
-    dataset = base.dataset.model_copy(update={"variant": variant})
-    task = base.model_copy(
-        update={"name": "local-base@random_share=0.8", "dataset": dataset}
-    )
-    made = variants.generate(task, tmp_path)
+    made_of = {}
+    for share in (0.5, 0.8):
+        base = random_task(100).model_copy(update={"name": "local-base"})
+        dataset = base.dataset.model_copy(update={"seed": 1})
+        base = base.model_copy(update={"dataset": dataset})
+        if share == 0.5:
+            random_actions.generate(base, tmp_path)
+        variant = DataVariant(random_share=share)
+        dataset = dataset.model_copy(update={"variant": variant})
+        name = f"local-base@random_share={share}"
+        made_of[share] = base.model_copy(update={"name": name, "dataset": dataset})
+    made = variants.generate(made_of[0.5], tmp_path)
     assert set(made["made_from"]) == {"local-base", "local-hopper-random"}
-    loaded = variants.load_variant(task, tmp_path)
-    num_random = round(0.8 * len(loaded))
-    assert num_random > len(rows)  # some are used again
-    assert np.array_equal(loaded.actions[-num_random:][: len(rows)], rows.actions)
+    loaded = variants.load_variant(made_of[0.5], tmp_path)
+    num_random = round(0.5 * len(loaded))
+    assert np.array_equal(loaded.actions[-num_random:], rows.actions[:num_random])
+    remedy = "larger suites.local.num_transitions, make more: .*local-hopper-random"
+    with pytest.raises(UserError, match=f"'{made_of[0.8].name}': .*{remedy}"):
+        variants.generate(made_of[0.8], tmp_path)
+    assert not (tmp_path / f"{made_of[0.8].name}.json").exists()
 
 
 def test_random_actions_are_of_one_source_and_of_locomotion(tmp_path):

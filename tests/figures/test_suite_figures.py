@@ -32,7 +32,7 @@ from dql.figures.suite_selection import (
     varied_cells,
 )
 from dql.results.cells import aggregate_cell
-from dql.tables.suite_titles import suite_name
+from dql.tables import suite_titles
 
 TASKS = ("local-hopper-medium-expert", "local-walker2d-medium")
 METHODS = {"bc_diffusion": 100.0, "iql": 150.0, "diffusion_ql": 200.0}
@@ -154,8 +154,8 @@ def test_two_seeds_are_drawn_as_themselves(tmp_path):
 def test_the_chosen_checkpoints_are_marked(cells):
     figure = drawn("loss_against_score", cells)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == f"{TASKS[0]}\nbc_diffusion"
-    assert not any("iql" in title for title in titles)
+    assert titles == ["bc_diffusion", "diffusion_ql"] * 2
+    assert [text.get_text() for text in figure.axes[2].texts] == [TASKS[1]]
     curve, offline, online = figure.axes[0].get_lines()[:3]
     assert curve.get_xdata() == pytest.approx(LOSSES)
     assert (offline.get_xdata(), offline.get_ydata()) == (
@@ -168,13 +168,33 @@ def test_the_chosen_checkpoints_are_marked(cells):
 def test_titles_of_many_panels_do_not_meet(tmp_path):
     tasks = ("local-halfcheetah-medium-expert", "local-walker2d-medium-expert")
     names = [f"bc_diffusion@N={steps}" for steps in range(2, 9)]
+    names.insert(0, "diffusion_ql@num_candidates=1,N=10")  # breaks into two lines
     many = [write_cell(tmp_path, t, name, num_seeds=1) for t in tasks for name in names]
-    figure = drawn("loss_against_score", many)
+    figure = drawn("loss_against_score", [*many[:7], *many[8:15]])  # rows of 4 and 3
     FigureCanvasAgg(figure).draw()
     boxes = [axes.title.get_window_extent().padded(5, 0) for axes in figure.axes]
     boxes += [axes.xaxis.get_tightbbox() for axes in figure.axes]
+    headings = [text for axes in figure.axes for text in axes.texts]
+    boxes += [text.get_window_extent() for text in headings]
     for index, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+    assert [text.get_text() for text in headings] == [tasks[0]] * 2 + [tasks[1]] * 2
+    # Labels stand once a row and once a column.
+    assert len(figure.axes) == 14
+    assert sum(bool(axes.get_ylabel()) for axes in figure.axes) == 4
+    assert sum(bool(axes.get_xlabel()) for axes in figure.axes) == 4
+    assert figure.axes[10].get_xlabel()  # nothing is below it
+
+
+def test_one_method_or_one_task_needs_no_headings(tmp_path):
+    tasks = [*TASKS, "local-hopper-medium", "local-halfcheetah-medium"]
+    of_tasks = [write_cell(tmp_path, t, "diffusion_ql", num_seeds=1) for t in tasks]
+    figure = drawn("loss_against_score", of_tasks)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [f"{task}\ndiffusion_ql" for task in tasks]
+    assert not any(axes.texts for axes in figure.axes)
+    alone = drawn("loss_against_score", of_tasks[:1])
+    assert [axes.get_title() for axes in alone.axes] == ["diffusion_ql"]
 
 
 def test_the_gap_and_its_luck_are_drawn_per_cell(cells):
@@ -192,6 +212,7 @@ def test_the_gap_and_its_luck_are_drawn_per_cell(cells):
     text = printed(figure)
     assert f"{TASKS[0]}, bc_diffusion" in text
     assert text.count("no offline choice") == 2  # a text per cell of iql
+    assert "it rises before the rule" in text.replace("\n", " ")
 
 
 def test_profiles_and_the_probability_of_improvement(cells):
@@ -204,6 +225,16 @@ def test_profiles_and_the_probability_of_improvement(cells):
     values = [line.get_xdata()[0] for line in improvement.get_lines()]
     assert values.count(1.0) == 4  # points and intervals: always better
     assert "P(diffusion_ql scores above" in printed(figure)
+
+
+@pytest.mark.parametrize("fewest", [1, 2])
+def test_fewer_seeds_than_rank_methods_have_no_probability(cells, tmp_path, fewest):
+    few = write_cell(tmp_path, TASKS[1], "diffusion_ql", num_seeds=fewest)
+    (profiles,) = drawn("performance_profiles", [*cells[:-1], few]).axes
+    assert profiles.get_title().endswith(
+        f"too few seeds to rank, {fewest} of the 3 needed"
+    )
+    assert not profiles.collections  # no bands
 
 
 def test_a_method_that_lacks_a_task_is_left_out_by_name(cells):
@@ -338,18 +369,17 @@ def test_a_title_is_above_all_that_was_drawn(cells):
     assert title.y0 > max(below) and title.y1 <= figure.bbox.y1
 
 
-@pytest.mark.parametrize(
-    "task",
-    ["remade-hopper-medium", "remade-halfcheetah-medium-expert@reward_noise=0.1"],
-)
-def test_a_title_ends_within_the_figure(task):
-    figure = style.message_figure(["a line"])
-    style.add_title(figure, f"{suite_name('remade')}; {task}")
+def test_a_long_title_is_on_the_page(cells):
+    figure = drawn("performance_profiles", cells)
+    name = suite_titles.suite_name("remade")
+    task = "remade-halfcheetah-medium-expert"
+    style.add_title(figure, f"{name}; too short to rank; {task}")
     FigureCanvasAgg(figure).draw()
-    below, title = (text.get_window_extent() for text in figure.texts)
-    assert figure.texts[-1].get_text().replace("\n", " ").endswith(f"; {task}")
-    assert title.x0 > 0 and title.x1 < figure.bbox.x1
-    assert below.y1 < title.y0 and title.y1 < figure.bbox.y1
+    title = figure.texts[-1].get_window_extent()
+    assert figure.bbox.x0 < title.x0 and title.x1 < figure.bbox.x1
+    assert title.y1 <= figure.bbox.y1
+    below = [axes.get_tightbbox().y1 for axes in figure.axes]
+    assert title.y0 > max(below)
 
 
 def test_all_that_can_be_drawn_is(tmp_path, monkeypatch, caplog):

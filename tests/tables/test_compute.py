@@ -52,3 +52,4 @@ def test_markdown_names_what_is_not_counted(made):
         "stopped early: local-hopper-medium-expert, td3_bc, seed 2: at step 100" in text
     )
     assert "| total | – | 3 | – | 1.5 | 2,700 |" in text
+    assert "idle or loaded" in text

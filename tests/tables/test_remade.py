@@ -52,6 +52,7 @@ def half_way(tmp_path):
 def test_the_title_says_whose_data_how_long_and_how_many_seeds(half_way):
     title = half_way[0].splitlines()[0]
     assert "Remade" in title and "not D4RL's files" in title
+    assert "Gym" not in title and "clones" not in title  # AntMaze's are of neither
     assert "300 gradient steps, 2 seeds" in title
 
 

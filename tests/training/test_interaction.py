@@ -184,6 +184,31 @@ def test_a_stopped_run_goes_on_bit_for_bit(place, monkeypatch, method, task, kil
     assert contents(folder(method, task)) == straight
 
 
+@pytest.mark.parametrize(
+    ("method", "decay_steps", "last"),
+    [("td3_bc", 20, 20), ("td3_bc@online=60", 68, 68), ("sac@online=60", 48, 48)],
+)
+def test_rates_that_reach_zero_before_the_last_step_are_named_once(
+    place, caplog, method, decay_steps, last
+):
+    """Of an offline run, of one that went on, and of one from scratch."""
+
+    def variant(of, steps):
+        return f"{of}{',' if '@' in of else '@'}learning_rate_decay_steps={steps}"
+
+    for steps in (decay_steps, decay_steps - 1):
+        caplog.clear()
+        if method == "td3_bc@online=60":
+            run(variant("td3_bc", steps))
+        run(variant(method, steps))
+        warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        assert len(warnings) == (steps < last)
+    assert (
+        f"{variant(method, steps)} on {MAZE}: learning_rate_decay_steps" in caplog.text
+    )
+    assert f"to gradient step {last}, the run's last" in caplog.text
+
+
 def test_runs_of_a_block_play_as_they_do_alone(place):
     method = "sac@online=60"
     seeds = (0, 1)
@@ -251,14 +276,47 @@ def test_transitions_are_the_environments_own(place):
 
 
 def test_a_run_that_is_not_there_or_not_finished_is_named(place):
-    with pytest.raises(UserError, match="goes on from the finished run in .*bc_mle"):
+    remedy = f"train it first: dql train {MAZE} bc_mle --seed 0 --scale smoke$"
+    with pytest.raises(UserError, match=f"from the finished run in .*bc_mle.*{remedy}"):
         run("bc_mle@online=100")
     (folder("td3_bc") / paths.PROVENANCE_FILE).unlink()
     with pytest.raises(UserError, match="no finished run.*dql train .*td3_bc"):
         run("td3_bc@online=100")
-    assert not folder("td3_bc@online=100").exists() or not list(
-        folder("td3_bc@online=100").glob("*.csv")
-    )
+    for method in ("bc_mle@online=100", "td3_bc@online=100"):
+        assert not folder(method).parent.exists()
+
+
+def test_a_finished_run_needs_its_offline_run_no_more(place, caplog):
+    method = "td3_bc@online=60"
+    run(method)
+    before = contents(folder(method))
+    checkpoint_file(folder("td3_bc")).unlink()
+    with caplog.at_level("INFO"):
+        run(method)
+    assert f"{folder(method)} is finished, nothing to train" in caplog.text
+    assert contents(folder(method)) == before
+    # Neither a longer one nor one whose file was changed since is finished.
+    with pytest.raises(UserError, match="holds no finished run .*dql train"):
+        train([config("td3_bc@online=70")], [folder(method)], device="cpu")
+    (folder(method) / paths.METRICS_FILE).write_text("")
+    with pytest.raises(UserError, match="holds no finished run .*dql train"):
+        run(method)
+
+
+def test_a_finished_run_whose_start_is_another_is_refused(place):
+    method = "td3_bc@online=60"
+    run(method)
+    shutil.rmtree(folder("td3_bc"))
+    longer = SIZES["training"] | {"num_gradient_steps": 30}
+    run("td3_bc", training=longer)
+    with pytest.raises(UserError, match="belongs to another run: start"):
+        run(method)
+
+
+def test_a_run_that_was_finished_before_its_lock_is_not_begun_anew(place):
+    made = config("td3_bc@online=60")
+    with pytest.raises(UserError, match="was finished a moment ago; start again"):
+        prepare_runs([made], [folder(made.method)], "refuse", [None])
 
 
 def test_a_run_of_other_settings_or_environment_is_refused(place):
@@ -266,11 +324,6 @@ def test_a_run_of_other_settings_or_environment_is_refused(place):
         run("td3_bc@online=100", settings={"hidden_dim": 32})
     with pytest.raises(UserError, match="environment.horizon is 30 there, 40 here"):
         run("td3_bc@online=100", max_evaluation_steps=40)
-
-
-def test_a_method_of_windows_is_refused(place):
-    with pytest.raises(UserError, match="'decision_transformer' learns from windows"):
-        run("decision_transformer@online=100,start=scratch")
 
 
 def test_an_environment_of_other_dimensions_is_refused(place, monkeypatch):

@@ -103,6 +103,7 @@ def test_it_is_printed(project, fixed_cost, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "bandit" in printed
     assert "as if each episode" in printed
+    assert "as loaded as it is now" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize(("name", "word"), [("gpu", "unknown"), ("cuda", "no CUDA")])

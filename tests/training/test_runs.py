@@ -10,8 +10,9 @@ from core import make_episodes
 from dql.config.project import load_project
 from dql.core.windows import WindowStore
 from dql.data.datasets import ARRAYS, Dataset
+from dql.data.rewards import reward_transform
 from dql.errors import UserError
-from dql.training.runs import Run, make_agent, make_store
+from dql.training.runs import Run, make_agent, make_store, prepared
 
 CPU = torch.device("cpu")
 SMALL = {"embedding_dim": 16, "num_layers": 1}
@@ -40,6 +41,22 @@ def test_returns_to_go_are_the_environments(tmp_path):
     agent = make_agent([run], store, CPU)
     best = store.episode_facts().best_return
     torch.testing.assert_close(agent.target * 1000, best)
+
+
+def test_transitions_carry_the_rewards_of_the_runs_method(tmp_path):
+    data = Dataset(**{n: np.float32(getattr(make_episodes(), n)) for n in ARRAYS})
+    project = load_project(scale="paper")
+    found = {
+        method: prepared(
+            Run(project.run_config("hopper-medium-v2", method, 0), tmp_path, data, {}),
+            None,
+        )
+        for method in ("iql", "diffusion_ql")
+    }
+    np.testing.assert_array_equal(found["diffusion_ql"].rewards, data.rewards)
+    scaled = reward_transform("iql_locomotion", data)(data.rewards)
+    np.testing.assert_array_equal(found["iql"].rewards, scaled)
+    assert not np.array_equal(scaled, data.rewards)
 
 
 def test_a_context_longer_than_any_episode_is_refused_with_the_task(tmp_path):

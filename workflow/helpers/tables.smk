@@ -1,7 +1,7 @@
 """What the rules of cells, tables, claims and provenance ask."""
 
 TABLE_TITLES = {
-    "remade": "D4RL's Gym sets remade (not D4RL's files): Table 1's form",
+    "remade": "D4RL's sets remade (not D4RL's files): Table 1's form",
     "local": "data made here (not D4RL): the machinery works",
     "d4rl": "D4RL, Table 1: published and ours",
     "selection": "online against offline selection (Table 4)",
