@@ -166,19 +166,3 @@ def check_rates(
             f"offline run's {num_gradient_steps} gradient steps; give more than those, "
             "or null for constant rates"
         )
-
-
-def check_rates(
-    online: OnlineConfig, settings: Mapping[str, Any], num_gradient_steps: int
-) -> None:
-    """Refuse to go on where learning rates have fallen to 0 in so many offline steps.
-
-    Schedules go on from the offline run, so that nothing would be learned.
-    """
-    decay = settings.get("learning_rate_decay_steps")
-    if online.start == "offline" and decay and decay <= num_gradient_steps:
-        raise UserError(
-            f"learning_rate_decay_steps, {decay}: all learning rates are 0 after the "
-            f"offline run's {num_gradient_steps} gradient steps; give more than those, "
-            "or null for constant rates"
-        )
