@@ -41,6 +41,11 @@ class SACSettings(SquashedActorCriticSettings):
     Sizes, rates and the target entropy are that table's; it acts by its mean.
     """
 
+    critic_layer_norm: Flag = False
+    """Critics that do not grow beyond the data (RLPD: Ball et al., 2023, Section 4.2).
+
+    Here hidden activations are normalised, as in FQL; in RLPD what goes into them.
+    """
     temperature_learning_rate: StepSize = 3e-4
     target_entropy_per_action: Number = -1.0
     """Times A: the entropy at which dual ascent holds the policy."""

@@ -8,7 +8,8 @@ L(temperature) = -E temperature (log pi(a^pi | s) + H)
 Equations 5, 7 and 18 of the paper, with two critics as its Algorithm 1 has them. The
 squared error has no factor of one half, which Adam does not see, and the temperature is
 stepped as a logarithm, as in the released code. It was made to act while it learns; on
-recorded data alone nothing keeps it near them.
+recorded data alone nothing keeps it near them. Normalised critics (Ball et al., 2023)
+at least do not promise more the further an action lies from the data.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class SAC(SquashedActorCritic):
         self.log_temperature = self.add_multiplier(
             "temperature", self.settings.temperature_learning_rate
         )
+
+    @property
+    def critic_layer_norm(self) -> bool:
+        return self.settings.critic_layer_norm
 
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         one = Draw((batch_size, self.spec.action_dim))
