@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.regularized_settings import SACSettings
+from dql.agents.regularized_settings import SoftActorCriticSettings
 from dql.agents.squashed_actor_critic import (
     PolicySample,
     SquashedActorCritic,
@@ -36,7 +36,9 @@ from dql.core.policy_networks import GaussianActor
 class SAC(SquashedActorCritic):
     """A stochastic actor that is paid for its entropy, and twin critics."""
 
-    def __init__(self, spec: AgentSpec, settings: Sequence[SACSettings]) -> None:
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[SoftActorCriticSettings]
+    ) -> None:
         super().__init__(spec, settings)
         self.log_temperature = self.add_multiplier(
             "temperature", self.settings.temperature_learning_rate
