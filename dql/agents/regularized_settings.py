@@ -22,6 +22,7 @@ from dql.agents.settings import Activation, AgentSettings
 class SquashedActorCriticSettings(AgentSettings):
     """A tanh-Gaussian actor with twin critics: what SAC, CQL and BRAC share."""
 
+    critic_layer_norm: ClassVar[bool] = False
     hidden_dim: Size = 256
     num_hidden_layers: Size = 2
     activation: Activation = "relu"
@@ -41,7 +42,6 @@ class SoftActorCriticSettings(SquashedActorCriticSettings):
     Sizes, rates and the target entropy are of the paper's Table 1; it acts by its mean.
     """
 
-    critic_layer_norm: ClassVar[bool] = False
     temperature_learning_rate: StepSize = 3e-4
     target_entropy_per_action: Number = -1.0
     """Times A: the entropy at which dual ascent holds the policy."""

@@ -44,10 +44,6 @@ class SAC(SquashedActorCritic):
             "temperature", self.settings.temperature_learning_rate
         )
 
-    @property
-    def critic_layer_norm(self) -> bool:
-        return self.settings.critic_layer_norm
-
     def training_draws(self, batch_size: int) -> dict[str, Draw]:
         one = Draw((batch_size, self.spec.action_dim))
         return {"action": one} | (

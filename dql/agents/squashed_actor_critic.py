@@ -77,7 +77,7 @@ class SquashedActorCritic(Agent):
             hidden_dim=self.critic_hidden_dim,
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
-            layer_norm=self.critic_layer_norm,
+            layer_norm=self.settings.critic_layer_norm,
             members=self.num_critics,
         )
         self.actor = self.add_module("actor", actor)
@@ -93,11 +93,6 @@ class SquashedActorCritic(Agent):
     def critic_hidden_dim(self) -> int:
         """Return the width of the critics' layers."""
         return self.settings.hidden_dim
-
-    @property
-    def critic_layer_norm(self) -> bool:
-        """Tell whether the critics' hidden activations are normalised."""
-        return False
 
     @property
     def actor_num_hidden_layers(self) -> int:

@@ -37,8 +37,8 @@ def describe_dataset(
         return {}
     keys = ("task", "source", "digest", "num_transitions", "num_episodes")
     returns = manifest.get("episode_return") or {}
-    score, is_cut = None, config["environment"]["environment"].startswith("antmaze")
-    if returns.get("mean") is not None and not is_cut:
+    score, goes_on = None, config["environment"]["environment"].startswith("antmaze")
+    if returns.get("mean") is not None and not goes_on:
         mean = np.array([float(returns["mean"])])
         normalized = normalize(mean, config["environment"])
         score = float((mean if normalized is None else normalized)[0])
