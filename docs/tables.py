@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 import bandit_tables
+import environment_tables
 import mode_tables
 import pandas as pd
 import remade_tables
@@ -25,6 +26,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "results.md",
     ROOT / "docs" / "short_runs.md",
+    ROOT / "docs" / "environments.md",
 )
 BLOCK = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- /table -->)")
 HOURS = "hours of the paper's table, 6 seeds, cpu"
@@ -225,6 +227,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "what-was-run": what_was_run,
     "speed": speed,
     "interaction": interaction,
+    "policies-runners": environment_tables.runners,
+    "policies-ants": environment_tables.ants_and_pens,
 }
 
 

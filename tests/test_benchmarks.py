@@ -24,6 +24,7 @@ import gradient_steps
 import interaction
 import max_q_backup
 import method_steps
+import policy_returns
 import processes
 import remade_mazes
 import resume
@@ -39,6 +40,8 @@ from dql.data import antmaze
 from dql.data.policy_weights import store_weights
 from dql.diffusion import reverse_chain
 from dql.errors import UserError
+from dql.paths import PUBLISHED
+from dql.results.published import read_rows
 from tests.support.bare_python import hide_others
 from tests.support.synthetic_weights import publish, snapshot
 
@@ -523,3 +526,42 @@ def test_a_max_q_backup_is_timed_beside_a_step_without_it(tmp_path):
     assert steps["with"]["milliseconds"] > 1.2 * steps["without"]["milliseconds"] > 0
     # Ten next actions a row, for which the target's chain and critics run.
     assert steps["with"]["necessary_flops"] / steps["without"]["necessary_flops"] > 2.5
+
+
+def test_roll_outs_are_of_listed_policies_in_their_own_environments():
+    project, found = load_project(scale="paper"), list(policy_returns.asks())
+    assert len({ask.key for ask in found}) == len(found)
+    published = read_rows(PUBLISHED / "policy_returns.csv")
+    known = {row["policy"] for row in published}
+    trained_in = {row["name"]: row["environment"] for row in policy_weights()}
+    for ask in found:
+        assert ask.policy in known
+        environment = project.task(ask.task).environment
+        assert environment.startswith(trained_in[ask.policy])
+
+
+def policy_weights():
+    return read_rows(PUBLISHED / "policy_weights.csv")
+
+
+def test_what_is_rolled_out_already_is_not_repeated(tmp_path, monkeypatch):
+    asked = []
+
+    def rolled_out(ask):
+        asked.append(ask.key)
+        names = ("policy", "physics", "acting", "num_episodes", "seed")
+        return dict(zip(names, ask.key, strict=True)) | {"mean": float(len(asked))}
+
+    monkeypatch.setattr(policy_returns, "rolled_out", rolled_out)
+    output = tmp_path / "returns.json"
+    policy_returns.main(output=output)
+    keys = [ask.key for ask in policy_returns.asks()]
+    assert asked == keys
+    first = json.loads(output.read_text())
+    assert [row["mean"] for row in first["policies"]] == [*range(1, len(keys) + 1)]
+    assert first["machine"]
+    policy_returns.main(output=output, again=["pen_dapg_2"])
+    assert asked[len(keys) :] == [key for key in keys if key[0] == "pen_dapg_2"]
+    second = json.loads(output.read_text())["policies"]
+    assert [row["policy"] for row in second] == [key[0] for key in keys]
+    assert second[0]["mean"] == 1.0

@@ -15,11 +15,11 @@ from dql.agents.ranges import (
     Steps,
     StepSize,
 )
-from dql.agents.regularized_settings import SACSettings
+from dql.agents.regularized_settings import SoftActorCriticSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoReLSettings(SACSettings):
+class MoReLSettings(SoftActorCriticSettings):
     """MoReL (Kidambi et al., 2020); the model is its released D4RL configuration's.
 
     Its example is hopper-medium; others choose the pessimism for each dataset. The
@@ -45,7 +45,7 @@ class MoReLSettings(SACSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DOSERSettings(SACSettings):
+class DOSERSettings(SoftActorCriticSettings):
     """DOSER (Wang et al., 2026); its release's values for hopper-medium.
 
     What differs by task there stands in `workflow/config/methods.yaml`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from dql.agents.ranges import (
     Flag,
@@ -22,6 +22,7 @@ from dql.agents.settings import Activation, AgentSettings
 class SquashedActorCriticSettings(AgentSettings):
     """A tanh-Gaussian actor with twin critics: what SAC, CQL and BRAC share."""
 
+    critic_layer_norm: ClassVar[bool] = False
     hidden_dim: Size = 256
     num_hidden_layers: Size = 2
     activation: Activation = "relu"
@@ -35,15 +36,26 @@ class SquashedActorCriticSettings(AgentSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SACSettings(SquashedActorCriticSettings):
-    """SAC with a temperature found by dual ascent (Haarnoja et al., 2019), Table 1.
+class SoftActorCriticSettings(SquashedActorCriticSettings):
+    """What SAC and the methods that optimise by it share (Haarnoja et al., 2019).
 
-    Sizes, rates and the target entropy are that table's; it acts by its mean.
+    Sizes, rates and the target entropy are of the paper's Table 1; it acts by its mean.
     """
 
     temperature_learning_rate: StepSize = 3e-4
     target_entropy_per_action: Number = -1.0
     """Times A: the entropy at which dual ascent holds the policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACSettings(SoftActorCriticSettings):
+    """SAC with a temperature found by dual ascent (Haarnoja et al., 2019)."""
+
+    critic_layer_norm: Flag = False
+    """Critics that do not grow beyond the data (RLPD: Ball et al., 2023, Section 4.2).
+
+    Here hidden activations are normalised, as in FQL; in RLPD what goes into them.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ L(temperature) = -E temperature (log pi(a^pi | s) + H)
 Equations 5, 7 and 18 of the paper, with two critics as its Algorithm 1 has them. The
 squared error has no factor of one half, which Adam does not see, and the temperature is
 stepped as a logarithm, as in the released code. It was made to act while it learns; on
-recorded data alone nothing keeps it near them.
+recorded data alone nothing keeps it near them. Normalised critics (Ball et al., 2023)
+at least do not promise more the further an action lies from the data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dql.agents.agent import AgentSpec, Metrics, Noise
-from dql.agents.regularized_settings import SACSettings
+from dql.agents.regularized_settings import SoftActorCriticSettings
 from dql.agents.squashed_actor_critic import (
     PolicySample,
     SquashedActorCritic,
@@ -35,7 +36,9 @@ from dql.core.policy_networks import GaussianActor
 class SAC(SquashedActorCritic):
     """A stochastic actor that is paid for its entropy, and twin critics."""
 
-    def __init__(self, spec: AgentSpec, settings: Sequence[SACSettings]) -> None:
+    def __init__(
+        self, spec: AgentSpec, settings: Sequence[SoftActorCriticSettings]
+    ) -> None:
         super().__init__(spec, settings)
         self.log_temperature = self.add_multiplier(
             "temperature", self.settings.temperature_learning_rate

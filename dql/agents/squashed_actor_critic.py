@@ -77,6 +77,7 @@ class SquashedActorCritic(Agent):
             hidden_dim=self.critic_hidden_dim,
             num_hidden_layers=self.settings.num_hidden_layers,
             activation=self.settings.activation,
+            layer_norm=self.settings.critic_layer_norm,
             members=self.num_critics,
         )
         self.actor = self.add_module("actor", actor)

@@ -218,8 +218,8 @@ class Project:
     def tables(self) -> list[str]:
         """List the tables of which the scale has a task, run or not."""
         suites_of = {name: self.table_suites(name) for name in self.config.tables}
-        tasks_of = self.scale.suites
-        return [t for t, of in suites_of.items() if any(tasks_of[s].tasks for s in of)]
+        tasks = {name: suite.tasks for name, suite in self.scale.suites.items()}
+        return [name for name, shown in suites_of.items() if any(map(tasks.get, shown))]
 
 
 def load_project(

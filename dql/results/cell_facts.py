@@ -28,13 +28,17 @@ COST_KEYS = {
 def describe_dataset(
     manifest: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the data were, with the behaviour's own mean score."""
+    """Return what the data were, with the behaviour's own mean score.
+
+    AntMaze's data have none: their episodes go on at the goal, where every step earns a
+    reward, and an evaluation's episode ends with its first.
+    """
     if not manifest:
         return {}
     keys = ("task", "source", "digest", "num_transitions", "num_episodes")
     returns = manifest.get("episode_return") or {}
-    score = None
-    if returns.get("mean") is not None:
+    score, goes_on = None, config["environment"]["environment"].startswith("antmaze")
+    if returns.get("mean") is not None and not goes_on:
         mean = np.array([float(returns["mean"])])
         normalized = normalize(mean, config["environment"])
         score = float((mean if normalized is None else normalized)[0])

@@ -16,8 +16,11 @@ def smaller_q(critic, run, state, action):
     return min(q_value(critic, run, k, state, action) for k in (0, 1))
 
 
-def test_losses_equal_the_papers_equations_written_out():
-    before, agent, batch, noise, metrics = precise_update("sac", **TINY)
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_losses_equal_the_papers_equations_written_out(layer_norm):
+    sizes = {**TINY, "critic_layer_norm": layer_norm}
+    before, agent, batch, noise, metrics = precise_update("sac", **sizes)
+    assert bool(before["critic"].mlp.norms) == layer_norm
     discount = agent.settings.discount
     num_runs, size = batch.rewards.shape
     for run in range(num_runs):

@@ -11,7 +11,7 @@ from dql import paths
 from dql.config.schema import TaskConfig
 from dql.config.validation import validate
 from dql.errors import UserError
-from dql.results.cell_facts import describe_namesake
+from dql.results.cell_facts import describe_dataset, describe_namesake
 from dql.results.cells import aggregate_cell
 from dql.tables.cells import exclusion_notes
 
@@ -374,3 +374,18 @@ def test_a_variant_of_remade_data_has_no_paper_number_beside_it():
     assert (
         describe_namesake({"method": "diffusion_ql"}, config, paths.PUBLISHED) is None
     )
+
+
+def test_mazes_data_have_no_score():
+    """Their episodes go on at the goal: a return of 145 where an evaluation's is 1."""
+    manifest = {"task": "remade-antmaze-umaze", "episode_return": {"mean": 144.9}}
+    for environment, expected in (("antmaze-umaze", None), ("hopper", 14490.0)):
+        config = make_config(seed=0)
+        config["environment"] |= {
+            "environment": environment,
+            "reference_min_score": 0.0,
+            "reference_max_score": 1.0,
+        }
+        found = describe_dataset(manifest, config)
+        assert found["task"] == manifest["task"]
+        assert found["behavior_score"] == (expected and pytest.approx(expected))
