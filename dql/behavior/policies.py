@@ -1,7 +1,8 @@
 """Behavior policies of the local suite: snapshots of SAC's actor, on disk and loaded.
 
 A folder holds the weights in half precision, which are the policy: what is stored of
-its returns was measured with them. A summary beside says what each snapshot serves.
+its returns was measured with them. With them is the recording of the training up to the
+medium policy. A summary beside says what each snapshot serves.
 """
 
 from __future__ import annotations
@@ -16,30 +17,38 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from dql.behavior.kept import POLICIES_FILE, SUMMARY_FILE
+from dql.behavior.recorded import Recording
 from dql.behavior.snapshots import Snapshot
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
 from dql.files import locked, write_bytes, write_json
 
 KIND = "own_sac_policy"
-SERVED = ("medium", "medium-replay", "expert")
+SERVED = ("medium", "expert")
+RECORDED = "recorded"
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Behavior:
-    """What is on disk: the summary, and the policies by their environment step."""
+    """What is on disk: summary, policies by their environment step, replay buffer."""
 
     summary: dict[str, Any]
     policies: dict[int, Snapshot]
+    recording: Recording
 
-    def serving(self, quality: str) -> list[int]:
-        """Return the environment steps of the policies that a quality is made of."""
-        return [
-            entry["environment_step"]
-            for entry in self.summary["policies"]
-            if quality in entry["qualities"]
-        ]
+    def serving(self, quality: str) -> int:
+        """Return the environment step of the policy that serves a quality."""
+        return serving_step(self.summary, quality)
+
+
+def serving_step(summary: dict[str, Any], quality: str) -> int:
+    """Return the environment step of a summary's policy that serves a quality."""
+    return next(
+        entry["environment_step"]
+        for entry in summary["policies"]
+        if quality in entry["qualities"]
+    )
 
 
 def half(weights: Arrays) -> Arrays:
@@ -62,14 +71,19 @@ def make_policy(weights: Arrays, observation_dim: int, action_dim: int) -> Snaps
 
 
 def save_behavior(
-    folder: Path, summary: dict[str, Any], weights: dict[int, Arrays]
+    folder: Path,
+    summary: dict[str, Any],
+    weights: dict[int, Arrays],
+    recording: Recording,
 ) -> None:
-    """Write the summary and, by environment step, the weights that it lists."""
+    """Write the summary, the recording and, by step, the weights that are listed."""
     tensors = {
         f"{entry['environment_step']}.{name}": array
         for entry in summary["policies"]
         for name, array in weights[entry["environment_step"]].items()
     }
+    stored = recording.arrays().items()
+    tensors |= {f"{RECORDED}.{name}": array for name, array in stored}
     write_bytes(folder / POLICIES_FILE, safetensors.numpy.save(tensors))
     write_json(folder / SUMMARY_FILE, summary)
 
@@ -84,7 +98,9 @@ def load_behavior(folder: Path, environment: str) -> Behavior:
         summary = json.loads(text)
         found = summary["environment"]
         listed = _listed(summary)
-        weights = _by_step(safetensors.numpy.load(content))
+        groups = _grouped(safetensors.numpy.load(content))
+        recording = Recording.from_arrays(groups.pop(RECORDED))
+        weights = {int(step): arrays for step, arrays in groups.items()}
     except FileNotFoundError as error:
         raise UserError(
             f"there are no behavior policies in {folder}: {error.filename} is missing; "
@@ -107,7 +123,13 @@ def load_behavior(folder: Path, environment: str) -> Behavior:
         policies = {step: make_policy(weights[step], *dims) for step in listed}
     except UserError as error:
         raise UserError(f"{folder / POLICIES_FILE}: {error}; {again}") from None
-    return Behavior(summary, policies)
+    num_recorded, medium = len(recording.actions), serving_step(summary, "medium")
+    if recording.actions.shape != (medium, probe.action_dim):
+        raise UserError(
+            f"{folder / POLICIES_FILE} recorded {num_recorded} transitions, the medium "
+            f"policy is of environment step {medium}; {again}"
+        )
+    return Behavior(summary, policies, recording)
 
 
 def _listed(summary: dict[str, Any]) -> list[int]:
@@ -119,17 +141,15 @@ def _listed(summary: dict[str, Any]) -> list[int]:
     for quality in SERVED:
         if not any(quality in entry["qualities"] for entry in entries):
             raise ValueError(f"no policy serves '{quality}'")
-    for key in ("physics", "reference_scores", "settings"):
+    for key in ("physics", "budget", "reference_scores", "settings"):
         summary[key]
-    if not summary["budget"]["start_steps"] < summary["budget"]["snapshot_interval"]:
-        raise ValueError("its budget has random steps past the first snapshot")
     return [int(entry["environment_step"]) for entry in entries]
 
 
-def _by_step(tensors: Arrays) -> dict[int, Arrays]:
-    """Return the arrays of every snapshot under their own names."""
-    found: dict[int, Arrays] = {}
+def _grouped(tensors: Arrays) -> dict[str, Arrays]:
+    """Return arrays by what stands before the dot of their names."""
+    found: dict[str, Arrays] = {}
     for name, array in tensors.items():
-        step, _, own = name.partition(".")
-        found.setdefault(int(step), {})[own] = array
+        group, _, own = name.partition(".")
+        found.setdefault(group, {})[own] = array
     return found

@@ -1,8 +1,7 @@
 """What policies return, and which snapshots of a training serve which quality of data.
 
 `expert` is the end of the training, `medium` the first snapshot that returns a third of
-the best. The replay buffer up to the medium policy was filled by random actions, then
-by every snapshot before it in turn: `medium-replay`.
+the best. `medium-replay` is the replay buffer when the medium policy was reached.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from dql.environments.locomotion import LocomotionEnvironment
 
 MEDIUM_SHARE = 1 / 3
 """A medium policy reaches this share of the best return."""
-MAX_REPLAY_POLICIES = 10
-"""More snapshots up to the medium one are thinned evenly: they are kept in git."""
 NUM_RANDOM_EPISODES = 100
 
 
@@ -42,8 +39,8 @@ def random_return(environment: str, physics: str, seed: int) -> float:
     return float(returns(policy, batch, seed, "random actions").mean())
 
 
-def choose(mean_returns: Sequence[float]) -> dict[str, list[int]]:
-    """Return the places of the snapshots that serve each quality, in their order.
+def choose(mean_returns: Sequence[float]) -> dict[str, int]:
+    """Return the place of the snapshot that serves each quality.
 
     `mean_returns` are of the snapshots' draws, from the first to the last.
     """
@@ -51,14 +48,4 @@ def choose(mean_returns: Sequence[float]) -> dict[str, list[int]]:
     # No less than a negative best: a training that learned nothing still has a medium.
     threshold = MEDIUM_SHARE * best if best > 0 else best
     medium = next(i for i, value in enumerate(mean_returns) if value >= threshold)
-    return {
-        "medium": [medium],
-        "medium-replay": thinned(medium + 1, MAX_REPLAY_POLICIES),
-        "expert": [len(mean_returns) - 1],
-    }
-
-
-def thinned(count: int, most: int) -> list[int]:
-    """Return at most so many of the places below `count`, evenly, with the last."""
-    gap = max(1.0, count / most)
-    return sorted(int(count - 1 - gap * index) for index in range(min(count, most)))
+    return {"medium": medium, "expert": len(mean_returns) - 1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,14 +94,31 @@ def roll_out(
     disturbance: Disturbance,
     generator: np.random.Generator,
 ) -> Episodes:
+    """Run one episode of a policy per environment; only those that run ask it."""
+    seeds = generator.integers(2**31, size=environment.num_environments)
+
+    def act(observations: np.ndarray, rows: np.ndarray, _: int) -> np.ndarray:
+        chosen = policy.actions(observations, generator)
+        return disturbance.apply(chosen, rows, generator)
+
+    return play(environment, [int(seed) for seed in seeds], act)
+
+
+def play(
+    environment: BatchEnvironment,
+    seeds: Sequence[int],
+    act: Callable[[np.ndarray, np.ndarray, int], np.ndarray],
+    limits: np.ndarray | None = None,
+) -> Episodes:
     """Run one episode per environment, all in step; rewards past an end are zero.
 
-    Observations and actions are kept in float32, as datasets keep them, which halves
-    the memory; the policy sees the simulator's. Only episodes that still run ask it.
+    `act` gets the observations (B, O) of the episodes that still run, their places (B,)
+    and how many steps were taken, and returns actions (B, A). `limits` (E,) are lengths
+    at which episodes stop. Observations and actions are kept in float32, as datasets
+    keep them, which halves the memory; `act` sees the simulator's.
     """
     num_episodes, horizon = environment.num_environments, environment.horizon
-    seeds = generator.integers(2**31, size=num_episodes)
-    observation = environment.reset([int(seed) for seed in seeds])
+    observation = environment.reset(seeds)
     # Whole arrays from the start: lists of small ones leave the memory in pieces.
     shape = num_episodes, horizon + 1, observation.shape[1]
     observations = np.zeros(shape, dtype=np.float32)
@@ -115,8 +132,7 @@ def roll_out(
     time = 0
     while active.any():
         rows = np.flatnonzero(active)
-        chosen = policy.actions(observation[rows], generator)
-        actions[rows, time] = disturbance.apply(chosen, rows, generator)
+        actions[rows, time] = act(observation[rows], rows, time)
         outcome = environment.step(actions[:, time], active)
         observation, rewards[:, time], terminations, truncations = outcome
         time += 1
@@ -124,6 +140,8 @@ def roll_out(
         lengths += active
         terminated |= terminations
         active &= ~(terminations | truncations)
+        if limits is not None:
+            active &= time < limits
     return Episodes(
         observations[:, : time + 1],
         actions[:, :time],

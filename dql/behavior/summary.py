@@ -69,7 +69,7 @@ def serving(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {**entry, "qualities": qualities}
         for place, entry in enumerate(measured)
-        if (qualities := [name for name, chosen in places.items() if place in chosen])
+        if (qualities := [name for name, chosen in places.items() if place == chosen])
     ]
 
 

@@ -1,24 +1,31 @@
-"""Local datasets by D4RL's recipe: snapshots of SAC's training rolled out by draws.
+"""Local datasets by D4RL's recipe: what SAC's training left.
 
-`medium` is the medium policy's, `medium-expert` half of it and half of the expert's.
-`medium-replay` stands for the replay buffer when the medium policy was reached, which
-is not kept: random actions, then snapshots up to that policy, each as much. Every
-random number comes from the dataset's seed.
+`medium` is the medium policy's, rolled out by draws, `medium-expert` half of it and
+half of the expert's. `medium-replay` is the replay buffer when the medium policy was
+reached, or episodes of it. Every random number comes from the dataset's seed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from dql import paths
 from dql.behavior.kept import POLICIES_FILE
 from dql.behavior.policies import Behavior, load_behavior
-from dql.behavior.rollout import Policy, RandomActions
+from dql.behavior.recorded import Recording, batches, play_again
+from dql.behavior.rollout import Policy
+from dql.behavior.summary import HORIZON
 from dql.config.data_schema import PolicyPart
-from dql.data.minari_files import DIMENSIONS
-from dql.data.policy_rows import part_sizes, roll_out_parts, write_rows
+from dql.data.episode_rows import cut, split
+from dql.data.minari_files import Episode
+from dql.data.policy_rows import Environments, part_sizes, roll_out_parts, write_rows
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
 from dql.results.provenance import versions
@@ -26,12 +33,11 @@ from dql.results.provenance import versions
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
-QUALITIES = {
-    "medium": ("medium",),
-    "medium-replay": ("medium-replay",),
-    "medium-expert": ("medium", "expert"),
-}
-RANDOM = "random"
+ROLLED_OUT = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
+RECORDED = "medium-replay"
+QUALITIES = (*ROLLED_OUT, RECORDED)
+logger = logging.getLogger(__name__)
+
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 LICENCE = "made by this workflow, under its licence"
 
@@ -65,38 +71,85 @@ def generate(
             f"dql data behavior {task.environment}"
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
-    parts, policies = mix(task, behavior)
-    episodes = roll_out_parts(task, parts, policies, num_transitions)
-    sizes = part_sizes(parts, num_transitions)
     description = _describe(task, behavior, folder)
+    if task.dataset.quality == RECORDED:
+        return _write_recorded(task, behavior, num_transitions, description, root)
+    mixture = mix(task, behavior)
+    sizes = part_sizes(mixture.parts, num_transitions)
     description["generator"]["parts"] = [
         {"policy": part.policy, "num_transitions": size}
-        for part, size in zip(parts, sizes, strict=True)
+        for part, size in zip(mixture.parts, sizes, strict=True)
     ]
+    episodes = roll_out_parts(task, *mixture, num_transitions)
     return write_rows(task, episodes, num_transitions, description, root)
 
 
 def mix(task: TaskConfig, behavior: Behavior) -> Mixture:
-    """Return who acts in a task's data, and in which share of the rows.
+    """Return who acts in a task's data; policies have equal shares of the rows."""
+    steps = [behavior.serving(quality) for quality in ROLLED_OUT[task.dataset.quality]]
+    parts = [PolicyPart(policy=f"sac-{s}", share=1 / len(steps)) for s in steps]
+    return Mixture(parts, [behavior.policies[step] for step in steps])
 
-    The qualities that a dataset is of have equal shares of what random actions leave,
-    and so have the snapshots of a quality.
-    """
-    mixture, left = Mixture([], []), 1.0
-    qualities = QUALITIES[task.dataset.quality]
-    if task.dataset.quality == "medium-replay":
-        (medium,) = behavior.serving("medium")
-        random_share = behavior.summary["budget"]["start_steps"] / medium
-        mixture.parts.append(PolicyPart(policy=RANDOM, share=random_share))
-        mixture.policies.append(RandomActions(DIMENSIONS[task.environment][1]))
-        left -= random_share
-    for quality in qualities:
-        steps = behavior.serving(quality)
-        for step in steps:
-            share = left / len(qualities) / len(steps)
-            mixture.parts.append(PolicyPart(policy=f"sac-{step}", share=share))
-            mixture.policies.append(behavior.policies[step])
-    return mixture
+
+def _write_recorded(
+    task: TaskConfig,
+    behavior: Behavior,
+    num_transitions: int,
+    description: dict[str, Any],
+    root: Path,
+) -> dict[str, Any]:
+    """Write the recorded buffer, or episodes of it if fewer transitions are asked."""
+    recording = behavior.recording
+    held = len(recording.actions)
+    if held < num_transitions:
+        logger.info(
+            "%s: all %d transitions of the buffer; %d were asked for",
+            task.name,
+            held,
+            num_transitions,
+        )
+    description["num_recorded_transitions"] = held
+    num_rows = min(held, num_transitions)
+    episodes = RecordedEpisodes(task, recording, num_rows)
+    manifest = write_rows(task, episodes, num_rows, description, root)
+    if episodes.num_others:
+        logger.warning(
+            "%s: %d of %d episodes came out other than recorded, as this machine's "
+            "physics rounds otherwise; their transitions are the simulator's all the "
+            "same",
+            task.name,
+            episodes.num_others,
+            manifest["num_episodes"],
+        )
+    return manifest
+
+
+class RecordedEpisodes:
+    """Episodes of a recording, played again when iterated, of so many rows at most."""
+
+    def __init__(self, task: TaskConfig, recording: Recording, num_rows: int) -> None:
+        self.task, self.recording, self.num_rows = task, recording, num_rows
+        self.num_others = 0
+        """Episodes that came out other than recorded, of those iterated."""
+
+    def __iter__(self) -> Iterator[Episode]:
+        environments = Environments(self.task, HORIZON)
+        generator = np.random.default_rng(self.task.dataset.seed)
+        left = self.num_rows
+        for chosen in batches(self.recording.sample(self.num_rows, generator)):
+            environment = environments.of(len(chosen))
+            replayed = play_again(self.recording, chosen, environment)
+            self.num_others += int((~replayed.as_recorded).sum())
+            for episode in split(replayed.episodes):
+                if left > 0:
+                    yield cut(_as_it_stood(episode), left)
+                    left -= len(episode.rewards)
+
+
+def _as_it_stood(episode: Episode) -> Episode:
+    """Return an episode, marked as cut if it was stopped where nothing ended it."""
+    ended = episode.terminations[-1] or len(episode.rewards) == HORIZON
+    return episode if ended else replace(episode, is_cut=True)
 
 
 def _describe(task: TaskConfig, behavior: Behavior, folder: Path) -> dict[str, Any]:
@@ -104,12 +157,12 @@ def _describe(task: TaskConfig, behavior: Behavior, folder: Path) -> dict[str, A
     return {
         "source": "local",
         "description": f"{task.dataset.quality} data of {task.environment} from "
-        "snapshots of SAC's training; not D4RL's",
+        "SAC's training; not D4RL's",
         "algorithm_name": "soft actor-critic",
         "licence": LICENCE,
         "reference_scores": behavior.summary["reference_scores"],
         "environment": task.environment,
-        "horizon": task.horizon,
+        "horizon": HORIZON if task.dataset.quality == RECORDED else task.horizon,
         "physics": task.physics,
         "generator": {
             "quality": task.dataset.quality,

@@ -38,13 +38,13 @@ class Environments:
     A simulation that goes leaves most of its memory behind.
     """
 
-    def __init__(self, task: TaskConfig) -> None:
-        self.horizon = task.horizon
+    def __init__(self, task: TaskConfig, horizon: int | None = None) -> None:
+        self.horizon = horizon or task.horizon
         self._make = lru_cache(NUM_KEPT)(
             partial(
                 LocomotionEnvironment,
                 task.environment,
-                horizon=task.horizon,
+                horizon=self.horizon,
                 physics=task.physics,
             )
         )

@@ -64,6 +64,7 @@ class Manifest(BaseModel):
     source: str | None = None
     num_transitions: int | None = None
     num_published_transitions: int | None = None
+    num_recorded_transitions: int | None = None
     num_episodes: int | None = None
     environment: str | None = None
     horizon: int | None = None
@@ -164,7 +165,8 @@ def _num_rows(task: TaskConfig, manifest: Mapping[str, Any]) -> int | None:
     if task.dataset.variant:  # as many as the recorded rows leave
         return manifest.get("num_transitions")
     if task.dataset.source in ("local", "remade"):
-        return asked or DEFAULT_NUM_TRANSITIONS
+        wanted = asked or DEFAULT_NUM_TRANSITIONS
+        return min(wanted, manifest.get("num_recorded_transitions") or wanted)
     published = manifest.get("num_published_transitions")
     if published is None:  # a manifest from before this was noted
         found = manifest.get("num_transitions")

@@ -1,17 +1,20 @@
 """Behavior policies from scratch: SAC with fresh interaction, and snapshots of it.
 
 One run is trained in stages, each a snapshot longer than the one before: a longer run
-goes on from a shorter one bit for bit, so a snapshot is what a checkpoint holds. The
-run stays beside the policies; with a larger budget it goes on.
+goes on from a shorter one bit for bit, so a snapshot is what a checkpoint holds: the
+actor, and what was played since the snapshot before. The run stays beside the policies;
+with a larger budget it goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
@@ -21,7 +24,8 @@ from safetensors import SafetensorError, safe_open
 from dql import paths
 from dql.agents.registry import SETTINGS
 from dql.behavior.kept import AGENT, BATCH_SIZE
-from dql.behavior.policies import Arrays, half, save_behavior
+from dql.behavior.policies import Arrays, half, save_behavior, serving_step
+from dql.behavior.recorded import Recording
 from dql.behavior.summary import HORIZON, describe
 from dql.config.data_schema import DatasetConfig
 from dql.config.online import OnlineConfig
@@ -33,17 +37,28 @@ from dql.files import locked, new_folder, write_bytes
 from dql.results.files import has_diverged
 from dql.results.provenance import versions
 from dql.training import loop
-from dql.training.checkpoint import checkpoint_file, load_checkpoint
+from dql.training.checkpoint import PLAYED, checkpoint_file, load_checkpoint
+from dql.training.interaction import episode_seed
 from dql.training.progress import stages_of
 from dql.training.replay_data import load_data
 from dql.training.runs import run_identity
 
 SNAPSHOTS = "snapshots"
+PLAYED_ARRAYS = ("actions", "rewards", "ends")
 VERSIONED = ("mujoco", "numpy", "torch")
 CHECKPOINT_INTERVAL = 5000
 LOG_INTERVAL = 1000
 NEVER = 10**9
 """Gradient steps between evaluations: there is one at the end of every stage."""
+
+
+class Stored(NamedTuple):
+    """A snapshot as its file has it."""
+
+    weights: Arrays
+    """The actor's, in half precision."""
+    played: Arrays
+    """Since the last snapshot: `actions` (T, E, A), `rewards` and `ends` (T, E)."""
 
 
 def train(
@@ -65,11 +80,16 @@ def train(
         )
     with locked(folder):
         directory = paths.behavior_run(environment)
-        weights = train_snapshots(environment, physics, budget, directory, device)
+        found = train_snapshots(environment, physics, budget, directory, device)
+        weights = {step: snapshot.weights for step, snapshot in found.items()}
         summary = describe(environment, physics, budget, weights)
         summary["versions"] = {name: versions()[name] for name in VERSIONED}
+        medium = serving_step(summary, "medium")
+        recording = record(
+            [found[step].played for step in found if step <= medium], budget.seed
+        )
         with new_folder(folder) as temporary:
-            save_behavior(temporary, summary, weights)
+            save_behavior(temporary, summary, weights, recording)
     return summary
 
 
@@ -79,8 +99,8 @@ def train_snapshots(
     budget: BehaviorConfig,
     directory: Path,
     device: str = "cpu",
-) -> dict[int, Arrays]:
-    """Return the actor's weights in half precision, by environment step.
+) -> dict[int, Stored]:
+    """Return the snapshots by their environment step.
 
     What an earlier call has trained, of the same settings and code, is taken from the
     run's directory.
@@ -91,7 +111,7 @@ def train_snapshots(
     with stages_of(whole.training.num_gradient_steps):
         for step in range(interval, total + 1, interval):
             config = stage(environment, physics, budget, step)
-            found[step] = _snapshot(config, directory, step, device)
+            found[step] = _snapshot(config, directory, step, interval, device)
     return found
 
 
@@ -138,14 +158,27 @@ def stage(
     )
 
 
-def _snapshot(config: RunConfig, directory: Path, step: int, device: str) -> Arrays:
-    """Return a stage's policy; train the stage if its snapshot is not there."""
+def record(played: Sequence[Arrays], seed: int) -> Recording:
+    """Return what the stages up to a snapshot have played, as one recording."""
+    rounds = {
+        name: np.concatenate([part[name] for part in played]) for name in PLAYED_ARRAYS
+    }
+    return Recording.of_rounds(**rounds, episode_seed=partial(episode_seed, seed))
+
+
+def _snapshot(
+    config: RunConfig, directory: Path, step: int, num_steps: int, device: str
+) -> Stored:
+    """Return a stage's snapshot; train the stage if it is not there.
+
+    `num_steps` environment steps are new in it.
+    """
     file = directory / SNAPSHOTS / f"{step}.safetensors"
     identity = run_identity(config, load_data(config))
     text = json.dumps(identity, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     stored = _read(file, digest)
-    if stored is not None:
+    if stored is not None and stored.played["ends"].size == num_steps:
         return stored
     loop.train([config], [directory], foreign_checkpoint="discard", device=device)
     if has_diverged(directory):
@@ -155,19 +188,38 @@ def _snapshot(config: RunConfig, directory: Path, step: int, device: str) -> Arr
         )
     checkpoint = load_checkpoint(checkpoint_file(directory), identity)
     weights = half(actor_weights(checkpoint.tensors))
-    write_bytes(file, safetensors.numpy.save(weights, {"identity": digest}))
-    return weights
+    played = rounds_played(checkpoint.played, num_steps)
+    arrays = weights | {f"{PLAYED}{name}": array for name, array in played.items()}
+    write_bytes(file, safetensors.numpy.save(arrays, {"identity": digest}))
+    return Stored(weights, played)
 
 
-def _read(file: Path, digest: str) -> Arrays | None:
+def rounds_played(played: dict[str, torch.Tensor], num_steps: int) -> Arrays:
+    """Return the last steps of a checkpoint in rounds, with where episodes ended.
+
+    The buffer keeps next observations where another episode follows, and the last.
+    """
+    count = len(played["elapsed"])
+    ends = played["is_next_kept"].clone()
+    ends[-count:] = played["elapsed"] == 0
+    arrays = {"actions": played["actions"], "rewards": played["rewards"], "ends": ends}
+    return {
+        name: array[-num_steps:].unflatten(0, (-1, count)).numpy()
+        for name, array in arrays.items()
+    }
+
+
+def _read(file: Path, digest: str) -> Stored | None:
     """Return a snapshot of the run of this identity, None without one."""
     try:
         with safe_open(file, framework="np") as stored:
             if (stored.metadata() or {}).get("identity") != digest:
                 return None
-            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        played = {name: arrays.pop(f"{PLAYED}{name}") for name in PLAYED_ARRAYS}
+    except (OSError, SafetensorError, KeyError):
         return None
+    return Stored(arrays, played)
 
 
 def actor_weights(tensors: dict[str, torch.Tensor]) -> Arrays:

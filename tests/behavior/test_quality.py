@@ -3,40 +3,26 @@
 import numpy as np
 import pytest
 
-from dql.behavior.quality import choose, random_return, returns, thinned
+from dql.behavior.quality import choose, random_return, returns
 from dql.behavior.rollout import RandomActions
 from dql.behavior.summary import serving
 from dql.environments.locomotion import LocomotionEnvironment
 
 
 @pytest.mark.parametrize(
-    ("values", "medium", "replay"),
+    ("values", "medium"),
     [
-        ([30, 90, 100, 240, 300], 2, [0, 1, 2]),  # exactly a third of the best
-        ([30, 99, 120, 300, 90], 2, [0, 1, 2]),  # the end is not the best
-        ([200, 10, 300], 0, [0]),
-        ([5.0], 0, [0]),
-        ([-300, -200, -250], 1, [0, 1]),  # below zero: the best of all
-        ([-300, -200, 30], 2, [0, 1, 2]),
-        ([0, 0], 0, [0]),
+        ([30, 90, 100, 240, 300], 2),  # exactly a third of the best
+        ([30, 99, 120, 300, 90], 2),  # the end is not the best
+        ([200, 10, 300], 0),
+        ([5.0], 0),
+        ([-300, -200, -250], 1),  # below zero: the best of all
+        ([-300, -200, 30], 2),
+        ([0, 0], 0),
     ],
 )
-def test_medium_is_the_first_to_reach_a_third_of_the_best(values, medium, replay):
-    assert choose(values) == {
-        "medium": [medium],
-        "medium-replay": replay,
-        "expert": [len(values) - 1],
-    }
-
-
-@pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 12, 20, 31, 99, 1000])
-def test_thinning_is_even_and_keeps_the_last(count):
-    chosen = thinned(count, 10)
-    assert len(set(chosen)) == len(chosen) == min(count, 10)
-    assert chosen == sorted(chosen)
-    assert 0 <= chosen[0] <= count / 10 and chosen[-1] == count - 1
-    gaps = np.diff(chosen)
-    assert count == 1 or gaps.max() - gaps.min() <= 1
+def test_medium_is_the_first_to_reach_a_third_of_the_best(values, medium):
+    assert choose(values) == {"medium": medium, "expert": len(values) - 1}
 
 
 def test_a_snapshot_says_all_that_it_serves():
@@ -44,15 +30,10 @@ def test_a_snapshot_says_all_that_it_serves():
         {"mean_return": value, "n": n} for n, value in enumerate((1, 50, 9, 99))
     ]
     assert [(entry["n"], entry["qualities"]) for entry in serving(measured)] == [
-        (0, ["medium-replay"]),
-        (1, ["medium", "medium-replay"]),
+        (1, ["medium"]),
         (3, ["expert"]),
     ]
-    assert serving(measured[:1])[0]["qualities"] == [
-        "medium",
-        "medium-replay",
-        "expert",
-    ]
+    assert serving(measured[:1])[0]["qualities"] == ["medium", "expert"]
 
 
 class StandsStill:

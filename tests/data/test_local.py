@@ -1,12 +1,14 @@
 """Local data are their policies' episodes, in the shares that the quality has."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dql.behavior.policies import load_behavior
+from dql.behavior.policies import load_behavior, save_behavior
 from dql.behavior.rollout import Disturbance, RandomActions, roll_out
+from dql.behavior.snapshots import ByMean
 from dql.config.project import load_project
 from dql.config.schema import DatasetConfig, TaskConfig
 from dql.data import datasets, local
@@ -14,9 +16,7 @@ from dql.data.episode_rows import cut, split
 from dql.data.policy_rows import roll_out_parts
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
-from tests.support.small_behavior import make_behavior
-
-QUALITIES = list(local.QUALITIES)
+from tests.support.small_behavior import make_behavior, policy_weights
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +37,26 @@ def make_task(quality, num_transitions=500, **dataset):
     )
 
 
-@pytest.mark.parametrize("quality", QUALITIES)
+def episodes_of(task, root):
+    return [*datasets.stored_episodes(datasets.existing_data_file(task, root))]
+
+
+@pytest.mark.parametrize("quality", local.QUALITIES)
 def test_data_have_the_asked_size_and_are_reproducible(folder, tmp_path, quality):
-    task = make_task(quality)
+    task = make_task(quality, 150)
     first, again = (local.generate(task, folder, tmp_path / name) for name in "ab")
     assert first == again
-    assert first["num_transitions"] == 500
+    assert first["num_transitions"] == 150
     assert first["reference_scores"]["max"] == 400.0
-    other = local.generate(make_task(quality, seed=1), folder, tmp_path / "c")
+    other = local.generate(make_task(quality, 150, seed=1), folder, tmp_path / "c")
     assert other["digest"] != first["digest"]
     dataset = datasets.load_dataset(task, tmp_path / "a")
-    assert len(dataset) == first["num_training_transitions"] <= 500
+    assert len(dataset) == first["num_training_transitions"] <= 150
     assert np.abs(dataset.actions).max() <= 1.0
 
 
 @pytest.mark.parametrize("environment", ["walker2d", "halfcheetah"])
-@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("quality", local.QUALITIES)
 def test_the_other_environments_have_every_quality(tmp_path, environment, quality):
     folder = make_behavior(tmp_path / environment, environment)
     task = load_project(scale="smoke").task(f"local-{environment}-{quality}")
@@ -68,8 +72,6 @@ def test_the_other_environments_have_every_quality(tmp_path, environment, qualit
     [
         ("medium", {"sac-200": 400}),
         ("medium-expert", {"sac-200": 200, "sac-400": 200}),
-        # 50 of the 200 steps up to the medium policy were random ones.
-        ("medium-replay", {"random": 100, "sac-100": 150, "sac-200": 150}),
     ],
 )
 def test_qualities_are_mixed_of_their_policies(folder, tmp_path, quality, expected):
@@ -84,32 +86,74 @@ def test_qualities_are_mixed_of_their_policies(folder, tmp_path, quality, expect
 def test_rows_are_the_policies_own_in_that_order(folder):
     """The policy that acted is found again by its mean action of each state."""
     loaded = load_behavior(folder, "hopper")
-    task = make_task("medium-replay", 400)
+    task = make_task("medium-expert", 400)
     parts, policies = local.mix(task, loaded)
-    assert isinstance(policies[0], RandomActions)
-
-    class Quiet:
-        def __init__(self, policy):
-            self.policy = policy
-
-        def actions(self, observations, generator):
-            return self.policy.mean_actions(observations)
-
-    quiet = [policies[0], *map(Quiet, policies[1:])]
+    assert policies == [loaded.policies[200], loaded.policies[400]]
     found = Counter()
     order = []
-    for episode in roll_out_parts(task, parts, quiet, 400):
-        states = episode.observations[:-1]
+    for episode in roll_out_parts(task, parts, [ByMean(p) for p in policies], 400):
         errors = {
-            step: np.abs(policy.mean_actions(states) - episode.actions).max()
+            step: np.abs(
+                policy.mean_actions(episode.observations[:-1]) - episode.actions
+            ).max()
             for step, policy in loaded.policies.items()
         }
-        best = min(errors, key=errors.get)
-        name = best if errors[best] < 1e-3 else "random"
-        found[name] += len(episode.rewards)
-        order.append(name)
-    assert found == {"random": 100, 100: 150, 200: 150}
-    assert list(dict.fromkeys(order)) == ["random", 100, 200]
+        step = min(errors, key=errors.get)
+        assert errors[step] < 1e-3
+        found[step] += len(episode.rewards)
+        order.append(step)
+    assert found == {200: 200, 400: 200}
+    assert order == sorted(order)
+
+
+def test_the_recorded_buffer_is_written_as_it_was(folder, tmp_path, caplog):
+    """All of it though more is asked for; where it stopped, the episode is cut."""
+    recording = load_behavior(folder, "hopper").recording
+    task = make_task("medium-replay")
+    caplog.set_level("INFO")
+    manifest = local.generate(task, folder, tmp_path)
+    assert "all 200 transitions of the buffer; 500 were asked for" in caplog.text
+    assert "other than recorded" not in caplog.text
+    assert manifest["num_transitions"] == manifest["num_recorded_transitions"] == 200
+    assert manifest["num_episodes"] == len(recording.lengths)
+    written = episodes_of(task, tmp_path)
+    for episode, length in zip(written, recording.lengths, strict=True):
+        assert len(episode["rewards"]) == length
+    actions = np.concatenate([episode["actions"] for episode in written])
+    assert np.array_equal(actions, recording.actions)
+    # Episodes of 20 steps were stopped, as was the last: none of them had fallen.
+    stopped = [not episode["terminations"][-1] for episode in written]
+    assert stopped[-1] and any(recording.lengths[stopped] == 20)
+    assert manifest["num_cut_episodes"] == sum(stopped) < len(written)
+    # As in D4RL, no transition is learned from whose successor is not known.
+    assert len(datasets.load_dataset(task, tmp_path)) == 200 - sum(stopped)
+
+
+def test_fewer_rows_are_episodes_of_the_whole_recording(folder, tmp_path):
+    recording = load_behavior(folder, "hopper").recording
+    manifest = local.generate(make_task("medium-replay", 60), folder, tmp_path)
+    assert manifest["num_transitions"] == 60
+    assert manifest["num_recorded_transitions"] == 200
+    written = episodes_of(make_task("medium-replay"), tmp_path)
+    bounds = np.cumsum(recording.lengths) - recording.lengths
+    begun = recording.actions[bounds]
+    firsts = [int((begun == e["actions"][0]).all(1).argmax()) for e in written]
+    assert firsts == sorted(firsts) and firsts != [*range(len(firsts))]
+
+
+def test_another_machines_physics_is_told(folder, tmp_path, caplog):
+    """A recording whose actions do something else here: a stand-in for rounding."""
+    loaded = load_behavior(folder, "hopper")
+    other = replace(loaded.recording, returns=loaded.recording.returns + 1)
+    save_behavior(
+        tmp_path / "other",
+        loaded.summary,
+        {step: policy_weights("hopper", step) for step in loaded.policies},
+        other,
+    )
+    local.generate(make_task("medium-replay"), tmp_path / "other", tmp_path)
+    count = len(other.lengths)
+    assert f"{count} of {count} episodes came out other than recorded" in caplog.text
 
 
 def test_transitions_are_the_environments_own(folder):

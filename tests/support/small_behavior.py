@@ -10,18 +10,17 @@ from synthetic_weights import draw
 
 from dql.behavior.kept import agent_settings
 from dql.behavior.policies import half, save_behavior
+from dql.behavior.recorded import Recording
+from dql.behavior.rollout import RandomActions, play
 from dql.behavior.snapshots import layer_shapes
 from dql.config.schema import BehaviorConfig
+from dql.environments.locomotion import LocomotionEnvironment
 
 DIMS = {"hopper": (11, 3), "walker2d": (17, 6), "halfcheetah": (17, 6)}
 BUDGET = BehaviorConfig(
     num_environment_steps=400, snapshot_interval=100, start_steps=50
 )
-SERVED = {
-    100: ["medium-replay"],
-    200: ["medium", "medium-replay"],
-    400: ["expert"],
-}
+SERVED = {200: ["medium"], 400: ["expert"]}
 
 
 def policy_weights(environment: str = "hopper", seed: int = 0, width: int = 16):
@@ -55,9 +54,31 @@ def make_summary(environment: str = "hopper", **changes: Any) -> dict[str, Any]:
     return summary | changes
 
 
+def make_recording(environment: str = "hopper", num_rows: int = 200) -> Recording:
+    """Play random actions and record them, the last episode where the rows end."""
+    batch = LocomotionEnvironment(environment, 20)
+    seeds, generator = range(50, 70), np.random.default_rng(0)
+    limits = np.full(20, 20)  # as if that were the horizon: some do not fall before
+    policy = RandomActions(batch.action_dim)
+    played = play(
+        batch, seeds, lambda seen, *_: policy.actions(seen, generator), limits
+    )
+    bounds = np.minimum(np.cumsum(played.lengths), num_rows)
+    lengths = np.diff(bounds, prepend=0)
+    lengths = lengths[lengths > 0]
+    rows = [(i, slice(0, length)) for i, length in enumerate(lengths)]
+    return Recording(
+        np.concatenate([played.actions[row] for row in rows]),
+        np.array(seeds[: len(rows)]),
+        lengths,
+        np.array([played.rewards[row].sum() for row in rows]),
+    )
+
+
 def make_behavior(folder: Path, environment: str = "hopper", **changes: Any) -> Path:
     """Write policies of an environment to a folder, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {step: policy_weights(environment, step) for step in SERVED}
-    save_behavior(folder, make_summary(environment, **changes), weights)
+    recording = make_recording(environment)
+    save_behavior(folder, make_summary(environment, **changes), weights, recording)
     return folder

@@ -6,13 +6,14 @@ import signal
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from dql import paths
 from dql.bars import ProgressLine
 from dql.behavior import quality
 from dql.behavior.kept import FILES, agent_settings
 from dql.behavior.policies import half, load_behavior, make_policy
+from dql.behavior.recorded import play_again
 from dql.behavior.snapshots import ByMean, Snapshot
 from dql.config.schema import BehaviorConfig
 from dql.core.noise import NoiseStreams
@@ -56,11 +57,11 @@ def snapshots(directory, chosen=BUDGET, environment="hopper", physics="d4rl"):
     return train_snapshots(environment, physics, chosen, directory)
 
 
-def bytes_of(weights):
+def bytes_of(snapshots):
     return {
         (step, name): array.tobytes()
-        for step, arrays in weights.items()
-        for name, array in arrays.items()
+        for step, snapshot in snapshots.items()
+        for name, array in snapshot.weights.items()
     }
 
 
@@ -103,6 +104,9 @@ def test_stages_are_one_training(tmp_path, monkeypatch):
     assert [*staged] == [20, 40] and [*straight] == [40]
     assert bytes_of(staged)[40, "fc1.weight"] != bytes_of(staged)[20, "fc1.weight"]
     assert bytes_of({40: staged[40]}) == bytes_of(straight)
+    for name, array in straight[40].played.items():
+        parts = [stage.played[name] for stage in staged.values()]
+        assert np.array_equal(np.concatenate(parts), array)
 
 
 @pytest.mark.parametrize("killed", [signal.SIGTERM, None])
@@ -187,7 +191,7 @@ def test_the_summary_says_what_was_measured(place):
         20,
         40,
     ]
-    assert found.serving("expert") == [40]
+    assert found.serving("expert") == 40
     expert = found.policies[40]
     batch = LocomotionEnvironment("hopper", 2)
     entry = next(e for e in summary["policies"] if "expert" in e["qualities"])
@@ -211,6 +215,45 @@ def test_the_policy_is_the_checkpoints_in_half_precision(place):
     assert np.array_equal(
         loaded.mean_actions(observations), expected.mean_actions(observations)
     )
+
+
+def test_the_recording_is_the_buffer(tmp_path, monkeypatch):
+    """Played again, its actions give the checkpoint's transitions bit for bit."""
+    monkeypatch.chdir(tmp_path)
+    forty_rounds = {"num_environment_steps": 400, "snapshot_interval": 400}
+    chosen = budget(**forty_rounds, start_steps=390)
+    train("hopper", "d4rl", chosen, paths.behavior_directory("hopper"))
+    checkpoint = load_file(checkpoint_file(paths.behavior_run("hopper")))
+    found = load_behavior(paths.behavior_directory("hopper"), "hopper")
+    recording, medium = found.recording, found.serving("medium")
+    assert len(recording.actions) == medium == 400
+    episodes = play_again(
+        recording,
+        np.arange(len(recording.lengths)),
+        LocomotionEnvironment("hopper", len(recording.lengths)),
+    )
+    assert episodes.as_recorded.all()
+    columns = []
+    for name in ("observations", "actions", "rewards"):
+        rows = zip(getattr(episodes.episodes, name), recording.lengths, strict=True)
+        columns.append(np.concatenate([row[:length] for row, length in rows]))
+    found = np.column_stack(columns).astype(np.float32)
+    names = ("observations", "actions", "rewards", "terminations")
+    buffer = [checkpoint[f"played.{name}"][:medium] for name in names]
+    # Both in one order: the buffer has the environments' episodes interleaved.
+    expected = np.column_stack(buffer[:3])
+    assert np.array_equal(np.unique(found, axis=0), np.unique(expected, axis=0))
+    assert len(np.unique(found, axis=0)) == medium
+    assert episodes.episodes.terminated.sum() == buffer[3].sum() >= 1
+
+
+def test_a_snapshot_of_another_interval_is_trained_again(place):
+    """Its steps would stand in the recording twice, or not at all."""
+    directory = paths.behavior_run("hopper")
+    before = bytes_of(snapshots(directory))
+    whole = snapshots(directory, budget(snapshot_interval=40))
+    assert bytes_of(whole)[40, "fc0.weight"] == before[40, "fc0.weight"]
+    assert [snapshot.played["ends"].size for snapshot in whole.values()] == [40]
 
 
 def test_a_policy_below_random_actions_is_refused(place, monkeypatch):
