@@ -1,11 +1,13 @@
 """Policies that come with the source are taken where they are asked for."""
 
+import numpy as np
 import pytest
 
 from dql import paths
 from dql.behavior.kept import FILES, kept_folder
 from dql.behavior.policies import load_behavior
 from dql.behavior.quality import returns
+from dql.behavior.recorded import play_again
 from dql.behavior.snapshots import ByMean
 from dql.cli.main import main
 from dql.config.project import load_project
@@ -13,6 +15,8 @@ from dql.environments.locomotion import LocomotionEnvironment
 from tests.support.small_behavior import BUDGET, make_behavior
 
 KEPT = sorted(file.parent.name for file in paths.KEPT_BEHAVIOR.glob("*/policies.json"))
+COMES_WITH_THE_SOURCE = {"hopper"}
+"""Environments whose policies nobody has to wait for."""
 MOST_BYTES = 6e6
 OPTIONS = [
     "--scale",
@@ -94,6 +98,18 @@ def test_a_kept_expert_still_acts_well(environment):
     scores = found.summary["reference_scores"]
     mean = returns(ByMean(found.policies[step]), batch, 0, "kept").mean()
     assert mean > (scores["min"] + scores["max"]) / 2
+
+
+def test_a_kept_recording_plays_again():
+    """Its actions give what it holds, on any processor most of it."""
+    recording = load_behavior(paths.KEPT_BEHAVIOR / "hopper", "hopper").recording
+    chosen = np.arange(0, len(recording.lengths), 50)
+    played = play_again(recording, chosen, LocomotionEnvironment("hopper", len(chosen)))
+    assert played.as_recorded.mean() > 0.5
+
+
+def test_policies_are_kept_by_name():
+    assert set(KEPT) == COMES_WITH_THE_SOURCE
 
 
 def test_kept_policies_are_small():
