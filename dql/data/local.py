@@ -33,11 +33,11 @@ from dql.results.provenance import versions
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
+logger = logging.getLogger(__name__)
+
 ROLLED_OUT = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
 RECORDED = "medium-replay"
 QUALITIES = (*ROLLED_OUT, RECORDED)
-logger = logging.getLogger(__name__)
-
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 LICENCE = "made by this workflow, under its licence"
 
@@ -108,8 +108,11 @@ def _write_recorded(
             held,
             num_transitions,
         )
-    description["num_recorded_transitions"] = held
     num_rows = min(held, num_transitions)
+    description |= {
+        "num_recorded_transitions": held,
+        "num_chosen_transitions": num_rows,
+    }
     episodes = RecordedEpisodes(task, recording, num_rows)
     manifest = write_rows(task, episodes, num_rows, description, root)
     if episodes.num_others:

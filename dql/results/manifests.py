@@ -65,6 +65,7 @@ class Manifest(BaseModel):
     num_transitions: int | None = None
     num_published_transitions: int | None = None
     num_recorded_transitions: int | None = None
+    num_chosen_transitions: int | None = None
     num_episodes: int | None = None
     environment: str | None = None
     horizon: int | None = None
@@ -133,7 +134,9 @@ def _compared(
     horizon = manifest.get("horizon")  # evaluations may be cut to less
     yield "horizon", horizon, max(task.horizon, horizon or 0)
     yield "physics", manifest.get("physics"), task.physics
-    yield "num_transitions", manifest.get("num_transitions"), _num_rows(task, manifest)
+    # Where physics rounds otherwise, a recording may not give all that was chosen.
+    chosen = manifest.get("num_chosen_transitions") or manifest.get("num_transitions")
+    yield "num_transitions", chosen, _num_rows(task, manifest)
     yield "id", manifest.get("minari_id"), dataset.id
     if dataset.sha256:
         yield "sha256", manifest.get("file_sha256"), dataset.sha256

@@ -16,6 +16,7 @@ from dql.data.episode_rows import cut, split
 from dql.data.policy_rows import roll_out_parts
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
+from dql.results.manifests import check_asked_for
 from tests.support.small_behavior import make_behavior, policy_weights
 
 
@@ -151,9 +152,14 @@ def test_another_machines_physics_is_told(folder, tmp_path, caplog):
         {step: policy_weights("hopper", step) for step in loaded.policies},
         other,
     )
-    local.generate(make_task("medium-replay"), tmp_path / "other", tmp_path)
+    task = make_task("medium-replay")
+    manifest = local.generate(task, tmp_path / "other", tmp_path)
     count = len(other.lengths)
     assert f"{count} of {count} episodes came out other than recorded" in caplog.text
+    # Episodes that fall earlier are no reason to call the data others.
+    check_asked_for(task, manifest | {"num_transitions": 190})
+    with pytest.raises(UserError, match="num_transitions is 200"):
+        check_asked_for(make_task("medium-replay", 100), manifest)
 
 
 def test_transitions_are_the_environments_own(folder):
