@@ -40,7 +40,7 @@ def describe(
             entry["return_by_mean"],
         )
     floor = quality.random_return(environment, physics, budget.seed)
-    ceiling = entries[-1]["return_by_mean"]
+    ceiling = entries[-1]["mean_return"]
     if ceiling <= floor:
         raise UserError(
             f"the policy at the end returns {ceiling:.1f} in {environment}, random "
@@ -56,7 +56,7 @@ def describe(
             "min": floor,
             "max": ceiling,
             "source": "mean returns measured here: random actions, and the policy at "
-            "the end of SAC's training, acting by its mean",
+            "the end of SAC's training, by draws as in its data",
         },
         "policies": entries,
         "learning_curve": measured,

@@ -26,7 +26,7 @@ MAX_NAMED = 8
 NUM_RESAMPLES = 2_000
 DATA_NOTES = {
     "local": "Data made by this workflow, not D4RL's: 0 is random actions, 100 the "
-    "expert behind them, without noise.",
+    "expert behind them.",
     "remade": "Remade data: D4RL's sets made again with published policies, not D4RL's "
     "files; scores by D4RL's reference returns.",
 }

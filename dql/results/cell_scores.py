@@ -40,7 +40,7 @@ def with_reference_returns(
 ) -> Mapping[str, Any]:
     """Take the reference returns from the dataset where the task has none of its own.
 
-    Data made here bring their own: random actions and the expert without noise.
+    Data made here bring their own: random actions and the expert.
     """
     known = dataset.get("reference_scores")
     if environment.get("reference_min_score") is not None or not known:
