@@ -12,6 +12,7 @@ from dql.behavior.snapshots import ByMean
 from dql.cli.main import main
 from dql.config.project import load_project
 from dql.environments.locomotion import LocomotionEnvironment
+from tests.support.checkout import tree_files
 from tests.support.small_behavior import BUDGET, make_behavior
 
 KEPT = sorted(file.parent.name for file in paths.KEPT_BEHAVIOR.glob("*/policies.json"))
@@ -110,6 +111,14 @@ def test_a_kept_recording_plays_again():
 
 def test_policies_are_kept_by_name():
     assert set(KEPT) == COMES_WITH_THE_SOURCE
+
+
+def test_nothing_else_is_kept_beside_them():
+    """No lock either, which whoever reads them rewrites: the tree would be changed."""
+    load_behavior(paths.KEPT_BEHAVIOR / "hopper", "hopper")
+    kept = {f"workflow/behavior/{name}/{file}" for name in KEPT for file in FILES}
+    found = {name for name in tree_files() if name.startswith("workflow/behavior/")}
+    assert found == kept | {"workflow/behavior/README.md"}
 
 
 def test_kept_policies_are_small():
