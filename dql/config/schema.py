@@ -67,6 +67,12 @@ class BehaviorConfig(Strict):
                 f"start_steps, {self.start_steps}, leaves none of the first "
                 f"{self.snapshot_interval} steps (snapshot_interval) to learn in"
             )
+        together = OnlineConfig.model_fields["num_environments"].default
+        if self.snapshot_interval % together:
+            raise ValueError(
+                f"snapshot_interval, {self.snapshot_interval}, is no multiple of the "
+                f"{together} environments that step together"
+            )
         if self.num_environment_steps % self.snapshot_interval:
             raise ValueError(
                 f"num_environment_steps, {self.num_environment_steps}, is no multiple "

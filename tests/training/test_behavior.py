@@ -283,6 +283,22 @@ def test_an_unknown_environment_is_refused(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"snapshot_interval": 10}, "start_steps, 10, leaves none of the first 10"),
+        ({"num_environment_steps": 50}, "50, is no multiple of snapshot_interval, 20"),
+        (
+            {"num_environment_steps": 30, "snapshot_interval": 15},
+            "snapshot_interval, 15, is no multiple of the 10 environments",
+        ),
+    ],
+)
+def test_a_budget_that_cannot_be_cut_into_stages_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        budget(**changes)
+
+
 def test_stages_are_shown_as_parts_of_all_steps(tmp_path, monkeypatch, capsys):
     """Forty environment steps, ten of them before the first update."""
     monkeypatch.chdir(tmp_path)
