@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dql import paths
 from dql.agents.registry import SETTINGS
 from dql.config.online import OnlineConfig
+from dql.errors import UserError
 from dql.files import locked, new_folder
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ FILES = (POLICIES_FILE, SUMMARY_FILE)
 AGENT = "sac"
 BATCH_SIZE = 256
 """Of SAC's Table 1 (Haarnoja et al., 2019), as all its settings here."""
+
+REMEDY = (
+    "get the files that come with the source again with: git checkout -- "
+    "workflow/behavior, or train with: --set behavior_policies=trained"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +60,46 @@ def kept_folder(
     file = folder / SUMMARY_FILE
     if not file.is_file():
         return None
-    summary = json.loads(file.read_text(encoding="utf-8"))
-    found = tuple(summary[key] for key in ("physics", "budget", "settings"))
+    try:
+        summary = _read(file)
+        found = tuple(summary[key] for key in ("physics", "budget", "settings"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} cannot be read ({error}); {REMEDY}") from None
     wanted = (config.physics, budget.model_dump(), agent_settings())
     return folder if found == wanted else None
 
 
+def are_made_of(folder: Path, run: Path) -> bool:
+    """Tell whether the policies in a folder are those of a run, which is finished."""
+    try:
+        summary, config = (
+            _read(folder / SUMMARY_FILE),
+            _read(run / paths.CONFIG_FILE),
+        )
+        budget, settings, online = (
+            summary["budget"],
+            config["settings"],
+            config["online"],
+        )
+        return (
+            (run / paths.PROVENANCE_FILE).is_file()
+            and config["seed"] == budget["seed"]
+            and online["num_environment_steps"] == budget["num_environment_steps"]
+            and settings.items() <= summary["settings"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def copy_policies(kept: Path, folder: Path) -> None:
-    """Put kept policies where trained ones would be."""
+    """Put kept policies where trained ones would be; damaged ones raise UserError."""
+    from dql.behavior.policies import load_behavior  # which needs the names above
+
+    load_behavior(kept, kept.name, remedy=REMEDY)
     with locked(folder), new_folder(folder) as temporary:
         for name in FILES:
             shutil.copyfile(kept / name, temporary / name)

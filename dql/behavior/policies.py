@@ -88,9 +88,14 @@ def save_behavior(
     write_json(folder / SUMMARY_FILE, summary)
 
 
-def load_behavior(folder: Path, environment: str) -> Behavior:
-    """Read the policies of an environment and check that the two files agree."""
-    again = f"make them again with: dql data behavior {environment}"
+def load_behavior(
+    folder: Path, environment: str, *, remedy: str | None = None
+) -> Behavior:
+    """Read the policies of an environment and check that the two files agree.
+
+    `remedy` ends the errors: how to get them again, by default by the command.
+    """
+    again = remedy or f"make them again with: dql data behavior {environment}"
     try:
         with locked(folder):
             text = (folder / SUMMARY_FILE).read_text(encoding="utf-8")
@@ -104,7 +109,7 @@ def load_behavior(folder: Path, environment: str) -> Behavior:
     except FileNotFoundError as error:
         raise UserError(
             f"there are no behavior policies in {folder}: {error.filename} is missing; "
-            f"make them with: dql data behavior {environment}"
+            f"{again}"
         ) from None
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(

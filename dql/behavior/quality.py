@@ -17,7 +17,8 @@ from dql.environments.locomotion import LocomotionEnvironment
 
 MEDIUM_SHARE = 1 / 3
 """A medium policy reaches this share of the best return."""
-NUM_RANDOM_EPISODES = 100
+NUM_REFERENCE_EPISODES = 100
+"""Of random actions and of each policy that serves: scores are normalised by them."""
 
 
 def returns(
@@ -34,7 +35,7 @@ def returns(
 
 def random_return(environment: str, physics: str, seed: int) -> float:
     """Return the mean return of uniformly random actions."""
-    batch = LocomotionEnvironment(environment, NUM_RANDOM_EPISODES, physics=physics)
+    batch = LocomotionEnvironment(environment, NUM_REFERENCE_EPISODES, physics=physics)
     policy = RandomActions(batch.action_dim)
     return float(returns(policy, batch, seed, "random actions").mean())
 

@@ -18,8 +18,8 @@ from dql.environments.batch import BatchEnvironment
 
 BATCH_SIZE = 64
 """Episodes played side by side."""
-SAME_RETURN = 1e-3
-"""Relative: a recorded return is a sum of rewards in single precision."""
+SAME_RETURN = 1e-6
+"""Relative, and absolute: a recorded return is a sum of rewards in single precision."""
 
 
 @dataclass(frozen=True)

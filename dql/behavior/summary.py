@@ -25,11 +25,18 @@ def describe(
 ) -> dict[str, Any]:
     """Measure every snapshot, choose those that serve, and return the summary.
 
+    Those are measured again with more episodes: data and scores are made of them.
+
     `weights` are by environment step. A last policy that is no better than random
     actions raises UserError: nothing could be scored by it.
     """
-    measured = measure(environment, physics, budget, weights)
+    count, seed = budget.num_evaluation_episodes, budget.seed
+    measured = measure(environment, physics, weights, count, seed)
     entries = serving(measured)
+    steps = [entry["environment_step"] for entry in entries]
+    chosen = {step: weights[step] for step in steps}
+    again = measure(environment, physics, chosen, quality.NUM_REFERENCE_EPISODES, seed)
+    entries = [was | more for was, more in zip(entries, again, strict=True)]
     for entry in entries:
         logger.info(
             "%s, step %d (%s): return %.0f, by its mean %.0f",
@@ -74,17 +81,19 @@ def serving(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def measure(
-    environment: str, physics: str, budget: BehaviorConfig, weights: dict[int, Arrays]
+    environment: str, physics: str, weights: dict[int, Arrays], count: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Return what every snapshot returns, by draws and by its mean, in their order."""
-    count = budget.num_evaluation_episodes
+    """Return what every snapshot returns, by draws and by its mean, in their order.
+
+    Each in `count` episodes.
+    """
     batch = LocomotionEnvironment(environment, count, horizon=HORIZON, physics=physics)
     found = []
     with progress_bar(f"measuring {environment} policies", len(weights)) as progress:
         for step, arrays in weights.items():
             policy = make_policy(arrays, batch.observation_dim, batch.action_dim)
-            drawn = quality.returns(policy, batch, budget.seed, "draws")
-            quiet = quality.returns(ByMean(policy), batch, budget.seed, "mean")
+            drawn = quality.returns(policy, batch, seed, "draws")
+            quiet = quality.returns(ByMean(policy), batch, seed, "mean")
             found.append(
                 {
                     "environment_step": step,

@@ -13,8 +13,8 @@ from dql.data.d4rl_files import published_file
 from dql.data.d4rl_rows import dimensions
 from dql.data.datasets import DATA_FILE, load_dataset, stored_episodes
 from dql.data.episode_checks import check_episode
-from dql.data.local import LICENCE as LOCAL_LICENCE
 from dql.data.minari_files import Episode, stream_digest
+from dql.data.policy_rows import LICENCE as LOCAL_LICENCE
 from dql.data.policy_weights import REMADE_LICENCE
 from dql.data.variants import load_variant
 from dql.errors import UserError

@@ -25,7 +25,14 @@ from dql.behavior.summary import HORIZON
 from dql.config.data_schema import PolicyPart
 from dql.data.episode_rows import cut, split
 from dql.data.minari_files import Episode
-from dql.data.policy_rows import Environments, part_sizes, roll_out_parts, write_rows
+from dql.data.policy_rows import (
+    LICENCE,
+    VERSIONED,
+    Environments,
+    part_sizes,
+    roll_out_parts,
+    write_rows,
+)
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source
 from dql.results.provenance import versions
@@ -37,9 +44,8 @@ logger = logging.getLogger(__name__)
 
 ROLLED_OUT = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
 RECORDED = "medium-replay"
+OTHERS = "num_episodes_other_than_recorded"
 QUALITIES = (*ROLLED_OUT, RECORDED)
-VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
-LICENCE = "made by this workflow, under its licence"
 
 
 class Mixture(NamedTuple):
@@ -69,6 +75,12 @@ def generate(
             f"task '{task.name}' wants physics {task.physics!r}, the policies in "
             f"{folder} are from {behavior.summary['physics']!r}; make them again with: "
             f"dql data behavior {task.environment}"
+        )
+    if task.behavior and behavior.summary["budget"] != task.behavior.model_dump():
+        raise UserError(
+            f"task '{task.name}': the policies in {folder} are of another budget than "
+            f"the scale's ({behavior.summary['budget']}); make its own with the "
+            f"--scale and --set of this command: dql data behavior {task.environment}"
         )
     num_transitions = task.dataset.num_transitions or DEFAULT_NUM_TRANSITIONS
     description = _describe(task, behavior, folder)
@@ -113,36 +125,46 @@ def _write_recorded(
         "num_recorded_transitions": held,
         "num_chosen_transitions": num_rows,
     }
-    episodes = RecordedEpisodes(task, recording, num_rows)
+    episodes = RecordedEpisodes(task, recording, num_rows, description)
     manifest = write_rows(task, episodes, num_rows, description, root)
-    if episodes.num_others:
+    if manifest[OTHERS]:
         logger.warning(
             "%s: %d of %d episodes came out other than recorded, as this machine's "
             "physics rounds otherwise; their transitions are the simulator's all the "
             "same",
             task.name,
-            episodes.num_others,
+            manifest[OTHERS],
             manifest["num_episodes"],
         )
     return manifest
 
 
 class RecordedEpisodes:
-    """Episodes of a recording, played again when iterated, of so many rows at most."""
+    """Episodes of a recording, played again when iterated, of so many rows at most.
 
-    def __init__(self, task: TaskConfig, recording: Recording, num_rows: int) -> None:
+    How many came out other than recorded is noted in the dataset's description, which
+    is written after the last of them.
+    """
+
+    def __init__(
+        self,
+        task: TaskConfig,
+        recording: Recording,
+        num_rows: int,
+        description: dict[str, Any],
+    ) -> None:
         self.task, self.recording, self.num_rows = task, recording, num_rows
-        self.num_others = 0
-        """Episodes that came out other than recorded, of those iterated."""
+        self.description = description
 
     def __iter__(self) -> Iterator[Episode]:
+        self.description[OTHERS] = 0
         environments = Environments(self.task, HORIZON)
         generator = np.random.default_rng(self.task.dataset.seed)
         left = self.num_rows
         for chosen in batches(self.recording.sample(self.num_rows, generator)):
             environment = environments.of(len(chosen))
             replayed = play_again(self.recording, chosen, environment)
-            self.num_others += int((~replayed.as_recorded).sum())
+            self.description[OTHERS] += int((~replayed.as_recorded).sum())
             for episode in split(replayed.episodes):
                 if left > 0:
                     yield cut(_as_it_stood(episode), left)

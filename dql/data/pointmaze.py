@@ -21,8 +21,8 @@ from dql import paths
 from dql.bars import progress_bar
 from dql.behavior.rollout import Episodes
 from dql.data.episode_rows import cut, split
-from dql.data.local import LICENCE, VERSIONED
 from dql.data.minari_files import DIMENSIONS, Episode, counted, write_dataset
+from dql.data.policy_rows import LICENCE, VERSIONED
 from dql.environments.pointmaze import (
     POINT_MAZES,
     PointMazeEnvironment,

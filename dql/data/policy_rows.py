@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LICENCE = "made by this workflow, under its licence"
+VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 BATCH_SIZES = (16, 128)
 """Episodes side by side: fewer where few rows are left, which would be thrown away."""
 NUM_KEPT = 2

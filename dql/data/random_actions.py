@@ -18,9 +18,14 @@ import numpy as np
 from dql import paths
 from dql.behavior.rollout import RandomActions
 from dql.config.data_schema import PolicyPart
-from dql.data.local import LICENCE, VERSIONED
 from dql.data.minari_files import DIMENSIONS, Episode
-from dql.data.policy_rows import Environments, roll_out_part, write_rows
+from dql.data.policy_rows import (
+    LICENCE,
+    VERSIONED,
+    Environments,
+    roll_out_part,
+    write_rows,
+)
 from dql.environments.locomotion import LOCOMOTION
 from dql.errors import UserError, nearest
 from dql.results.manifests import DEFAULT_NUM_TRANSITIONS, refuse_source

@@ -51,8 +51,8 @@ def write_local_table(
         [
             *short_notes(loaded, min_steps),
             "Scores: 100 (return - min) / (max - min), where min is the mean return of "
-            "random actions and max that of the expert; mean ± standard "
-            "error over seeds of the last evaluation's mean."
+            "random actions and max that of the expert; mean ± standard error over "
+            "seeds of the last evaluation's mean."
             + ("" if short else " Bold: a row's best mean."),
             "Behaviour data: the mean score of the episodes that were trained on.",
             "These data are made here and are not D4RL's: no number in this table can "

@@ -49,7 +49,10 @@ VERSIONED = ("mujoco", "numpy", "torch")
 CHECKPOINT_INTERVAL = 5000
 LOG_INTERVAL = 1000
 NEVER = 10**9
-"""Gradient steps between evaluations: there is one at the end of every stage."""
+"""Gradient steps between evaluations; one episode ends every stage.
+
+The policies are measured when all of them are there.
+"""
 
 
 class Stored(NamedTuple):
@@ -133,7 +136,7 @@ def stage(
         log_interval=LOG_INTERVAL,
         evaluation_interval=NEVER,
         checkpoint_interval=CHECKPOINT_INTERVAL,
-        num_evaluation_episodes=budget.num_evaluation_episodes,
+        num_evaluation_episodes=1,
     )
     task = TaskConfig(
         name=name,

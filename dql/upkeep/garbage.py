@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dql import paths
+from dql.behavior.kept import are_made_of
 from dql.config.project import Project, load_project
 from dql.errors import UserError
 from dql.results.files import UnusableRunError, read_json
@@ -127,11 +128,11 @@ def reruns() -> Iterator[Item]:
 
 
 def trainings_of_behavior() -> Iterator[Item]:
-    """Yield the runs behind behavior policies that are there themselves."""
+    """Yield the finished runs behind behavior policies that are there themselves."""
     for folder in sorted(paths.BEHAVIOR_RUNS.glob("[!.]*")):
         is_quiet = newest(folder) < time.time() - QUIET_SECONDS
-        if is_quiet and paths.behavior_directory(folder.name).is_dir():
-            comes_back = f"dql data behavior{_hours(folder)}"
+        if is_quiet and are_made_of(paths.behavior_directory(folder.name), folder):
+            comes_back = f"dql data behavior, trained{_hours(folder)}"
             yield _item(folder, "training of behavior policies", comes_back)
 
 

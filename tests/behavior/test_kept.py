@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dql import paths
-from dql.behavior.kept import FILES, kept_folder
+from dql.behavior.kept import FILES, POLICIES_FILE, SUMMARY_FILE, kept_folder
 from dql.behavior.policies import load_behavior
 from dql.behavior.quality import returns
 from dql.behavior.recorded import play_again
@@ -70,6 +70,27 @@ def test_the_command_copies_kept_policies(kept, caplog):
         made = paths.behavior_directory("hopper") / name
         assert made.read_bytes() == (kept / name).read_bytes()
     assert "behavior_policies=trained" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (SUMMARY_FILE, "{"),
+        (SUMMARY_FILE, "[]"),
+        (SUMMARY_FILE, '{"physics": "d4rl"}'),
+        (POLICIES_FILE, "PK"),
+        (POLICIES_FILE, None),
+    ],
+)
+def test_damaged_kept_policies_are_named_and_not_copied(kept, name, content, capsys):
+    (kept / name).unlink()
+    if content is not None:
+        (kept / name).write_text(content)
+    assert call("hopper", *OPTIONS) == 2
+    told = capsys.readouterr().err
+    assert "git checkout -- workflow/behavior" in told and str(kept) in told
+    assert "dql data behavior" not in told
+    assert not paths.behavior_directory("hopper").exists()
 
 
 def test_policies_are_trained_when_asked_for(kept, monkeypatch):

@@ -17,7 +17,7 @@ from dql.data.policy_rows import roll_out_parts
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
 from dql.results.manifests import check_asked_for
-from tests.support.small_behavior import make_behavior, policy_weights
+from tests.support.small_behavior import BUDGET, make_behavior, policy_weights
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_other_environments_have_every_quality(tmp_path, environment, qualit
     folder = make_behavior(tmp_path / environment, environment)
     task = load_project(scale="smoke").task(f"local-{environment}-{quality}")
     dataset = task.dataset.model_copy(update={"num_transitions": 50})
-    task = task.model_copy(update={"dataset": dataset})
+    task = task.model_copy(update={"dataset": dataset, "behavior": BUDGET})
     manifest = local.generate(task, folder, tmp_path / "datasets")
     assert manifest["num_transitions"] == 50
     assert manifest["generator"]["quality"] == quality
@@ -115,6 +115,7 @@ def test_the_recorded_buffer_is_written_as_it_was(folder, tmp_path, caplog):
     manifest = local.generate(task, folder, tmp_path)
     assert "all 200 transitions of the buffer; 500 were asked for" in caplog.text
     assert "other than recorded" not in caplog.text
+    assert manifest["num_episodes_other_than_recorded"] == 0
     assert manifest["num_transitions"] == manifest["num_recorded_transitions"] == 200
     assert manifest["num_episodes"] == len(recording.lengths)
     written = episodes_of(task, tmp_path)
@@ -145,7 +146,8 @@ def test_fewer_rows_are_episodes_of_the_whole_recording(folder, tmp_path):
 def test_another_machines_physics_is_told(folder, tmp_path, caplog):
     """A recording whose actions do something else here: a stand-in for rounding."""
     loaded = load_behavior(folder, "hopper")
-    other = replace(loaded.recording, returns=loaded.recording.returns + 1)
+    actions = loaded.recording.actions * np.float32(0.9999)
+    other = replace(loaded.recording, actions=actions)
     save_behavior(
         tmp_path / "other",
         loaded.summary,
@@ -154,8 +156,9 @@ def test_another_machines_physics_is_told(folder, tmp_path, caplog):
     )
     task = make_task("medium-replay")
     manifest = local.generate(task, tmp_path / "other", tmp_path)
-    count = len(other.lengths)
-    assert f"{count} of {count} episodes came out other than recorded" in caplog.text
+    count = manifest["num_episodes_other_than_recorded"]
+    assert count > len(other.lengths) / 2
+    assert f"{count} of {len(other.lengths)} episodes came out other" in caplog.text
     # Episodes that fall earlier are no reason to call the data others.
     check_asked_for(task, manifest | {"num_transitions": 190})
     with pytest.raises(UserError, match="num_transitions is 200"):
@@ -190,6 +193,10 @@ def test_episodes_end_as_the_environment_says():
 def test_errors_name_the_remedy(folder, tmp_path):
     with pytest.raises(UserError, match="dql data behavior hopper"):
         local.generate(make_task("medium"), tmp_path / "hopper", tmp_path)
+    longer = BUDGET.model_copy(update={"num_environment_steps": 800})
+    other = make_task("medium").model_copy(update={"behavior": longer})
+    with pytest.raises(UserError, match="another budget.*dql data behavior hopper"):
+        local.generate(other, folder, tmp_path)
     stock = make_task("medium").model_copy(update={"physics": "stock"})
     with pytest.raises(UserError, match="wants physics 'stock'.*dql data behavior"):
         local.generate(stock, folder, tmp_path)

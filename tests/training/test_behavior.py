@@ -204,7 +204,7 @@ def test_the_summary_says_what_was_measured(place):
     ]
     assert found.serving("expert") == 40
     expert = found.policies[40]
-    batch = LocomotionEnvironment("hopper", 2)
+    batch = LocomotionEnvironment("hopper", quality.NUM_REFERENCE_EPISODES)
     entry = next(e for e in summary["policies"] if "expert" in e["qualities"])
     returns = quality.returns(expert, batch, 0, "draws")
     assert entry["mean_return"] == returns.mean()

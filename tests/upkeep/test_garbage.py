@@ -153,17 +153,29 @@ def test_reruns_logs_and_downloads_kept_aside_are_listed(project, monkeypatch):
 
 
 def test_the_run_behind_finished_behavior_policies_is_listed(project):
-    finished, going, recent = (
-        paths.behavior_run(name) for name in ("hopper", "walker2d", "halfcheetah")
-    )
-    for folder, days in ((finished, 1), (going, 1), (recent, 0)):
-        write(folder / "checkpoint" / "state", days=days)
-    for name in ("hopper", "halfcheetah"):
-        write(paths.behavior_directory(name) / "policies.json")
-    assert listed() == {str(finished): "training of behavior policies"}
-    delete(find_garbage())
-    assert not finished.exists() and going.exists()
-    assert paths.behavior_directory("hopper").exists()
+    names = ("finished", "absent", "recent", "other_seed", "longer", "stopped")
+    runs = {name: paths.behavior_run(name) for name in names}
+    for name, run in runs.items():
+        budget = {"seed": 0, "num_environment_steps": 10}
+        summary = {"budget": budget, "settings": {"agent": "sac", "discount": 0.9}}
+        if name != "absent":
+            folder = paths.behavior_directory(name)
+            write(folder / "policies.json", text=json.dumps(summary))
+        config = {
+            "seed": int(name == "other_seed"),
+            "online": {"num_environment_steps": 20 if name == "longer" else 10},
+            "settings": {"discount": 0.9},
+        }
+        days = 0 if name == "recent" else 1
+        write(run / "config.json", text=json.dumps(config), days=days)
+        if name != "stopped":
+            write(run / "provenance.json", days=days, text='{"wall_seconds": 1800}')
+    assert listed() == {str(runs["finished"]): "training of behavior policies"}
+    (item,) = find_garbage()
+    assert item.comes_back == "dql data behavior, trained, 0.5 h"
+    delete([item])
+    assert [name for name, run in runs.items() if not run.exists()] == ["finished"]
+    assert paths.behavior_directory("finished").exists()
 
 
 def test_kernels_of_other_versions_are_listed_and_this_one_is_not(project, monkeypatch):

@@ -22,7 +22,7 @@ rule train_behavior_policies:
     message:
         "Train behavior policies in {wildcards.environment}"
     shell:
-        "dql data behavior {wildcards.environment:q} {params.options}" " > {log:q} 2>&1"
+        "dql data behavior {wildcards.environment:q} {params.options} > {log:q} 2>&1"
 
 
 rule fetch_policy:
