@@ -17,7 +17,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from dql.behavior.kept import POLICIES_FILE, SUMMARY_FILE
-from dql.behavior.recorded import Recording
+from dql.behavior.recorded import MOST_TRANSITIONS, Recording
 from dql.behavior.snapshots import Snapshot
 from dql.environments.locomotion import LocomotionEnvironment
 from dql.errors import UserError
@@ -129,10 +129,13 @@ def load_behavior(
     except UserError as error:
         raise UserError(f"{folder / POLICIES_FILE}: {error}; {again}") from None
     num_recorded, medium = len(recording.actions), serving_step(summary, "medium")
-    if recording.actions.shape != (medium, probe.action_dim):
+    least = min(medium, MOST_TRANSITIONS)
+    fits = recording.actions.shape[1] == probe.action_dim
+    if not fits or not least <= num_recorded <= medium:
         raise UserError(
-            f"{folder / POLICIES_FILE} recorded {num_recorded} transitions, the medium "
-            f"policy is of environment step {medium}; {again}"
+            f"{folder / POLICIES_FILE} records {num_recorded} transitions with actions "
+            f"of {recording.actions.shape[1]} numbers; the medium policy is of "
+            f"environment step {medium}; {again}"
         )
     return Behavior(summary, policies, recording)
 

@@ -18,6 +18,8 @@ from dql.environments.batch import BatchEnvironment
 
 BATCH_SIZE = 64
 """Episodes played side by side."""
+MOST_TRANSITIONS = 100_000
+"""Of a longer buffer, episodes drawn from all of it: recordings are kept in git."""
 SAME_RETURN = 1e-6
 """Relative, and absolute: a recorded return is a sum of rewards in single precision."""
 
@@ -26,7 +28,8 @@ SAME_RETURN = 1e-6
 class Recording:
     """K episodes of n transitions, in the order in which they began.
 
-    The last of each environment may stand where the recording stopped.
+    Of a long buffer these are some, drawn from all of it. The last of each environment
+    may stand where the recording stopped.
     """
 
     actions: np.ndarray
@@ -86,6 +89,17 @@ class Recording:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what is stored, by name."""
         return {name: np.ascontiguousarray(a) for name, a in vars(self).items()}
+
+    def select(self, places: np.ndarray) -> Recording:
+        """Return the recording of some of the episodes."""
+        bounds = np.cumsum(self.lengths)[:-1]
+        episodes = np.split(self.actions, bounds)
+        return Recording(
+            np.concatenate([episodes[place] for place in places]),
+            self.seeds[places],
+            self.lengths[places],
+            self.returns[places],
+        )
 
     def sample(self, num_rows: int, generator: np.random.Generator) -> np.ndarray:
         """Return places of episodes, drawn until they have so many rows, in order."""

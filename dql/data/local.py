@@ -115,7 +115,7 @@ def _write_recorded(
     held = len(recording.actions)
     if held < num_transitions:
         logger.info(
-            "%s: all %d transitions of the buffer; %d were asked for",
+            "%s: all %d recorded transitions; %d were asked for",
             task.name,
             held,
             num_transitions,

@@ -25,7 +25,7 @@ from dql import paths
 from dql.agents.registry import SETTINGS
 from dql.behavior.kept import AGENT, BATCH_SIZE
 from dql.behavior.policies import Arrays, half, save_behavior, serving_step
-from dql.behavior.recorded import Recording
+from dql.behavior.recorded import MOST_TRANSITIONS, Recording
 from dql.behavior.summary import HORIZON, describe
 from dql.config.data_schema import DatasetConfig
 from dql.config.online import OnlineConfig
@@ -49,10 +49,7 @@ VERSIONED = ("mujoco", "numpy", "torch")
 CHECKPOINT_INTERVAL = 5000
 LOG_INTERVAL = 1000
 NEVER = 10**9
-"""Gradient steps between evaluations; one episode ends every stage.
-
-The policies are measured when all of them are there.
-"""
+"""Gradient steps between evaluations: a stage ends with one, of one episode."""
 
 
 class Stored(NamedTuple):
@@ -162,11 +159,12 @@ def stage(
 
 
 def record(played: Sequence[Arrays], seed: int) -> Recording:
-    """Return what the stages up to a snapshot have played, as one recording."""
+    """Return what the stages up to a snapshot have played, or enough of it."""
     rounds = {
         name: np.concatenate([part[name] for part in played]) for name in PLAYED_ARRAYS
     }
-    return Recording.of_rounds(**rounds, episode_seed=partial(episode_seed, seed))
+    whole = Recording.of_rounds(**rounds, episode_seed=partial(episode_seed, seed))
+    return whole.select(whole.sample(MOST_TRANSITIONS, np.random.default_rng(seed)))
 
 
 def _snapshot(

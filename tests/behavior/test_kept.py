@@ -16,7 +16,7 @@ from tests.support.checkout import tree_files
 from tests.support.small_behavior import BUDGET, make_behavior
 
 KEPT = sorted(file.parent.name for file in paths.KEPT_BEHAVIOR.glob("*/policies.json"))
-COMES_WITH_THE_SOURCE = {"hopper"}
+COMES_WITH_THE_SOURCE = {"hopper", "walker2d"}
 """Environments whose policies nobody has to wait for."""
 MOST_BYTES = 6e6
 OPTIONS = [
@@ -122,11 +122,14 @@ def test_a_kept_expert_still_acts_well(environment):
     assert mean > (scores["min"] + scores["max"]) / 2
 
 
-def test_a_kept_recording_plays_again():
+@pytest.mark.parametrize("environment", KEPT)
+def test_a_kept_recording_plays_again(environment):
     """Its actions give what it holds, on any processor most of it."""
-    recording = load_behavior(paths.KEPT_BEHAVIOR / "hopper", "hopper").recording
+    folder = paths.KEPT_BEHAVIOR / environment
+    recording = load_behavior(folder, environment).recording
     chosen = np.arange(0, len(recording.lengths), 50)
-    played = play_again(recording, chosen, LocomotionEnvironment("hopper", len(chosen)))
+    batch = LocomotionEnvironment(environment, len(chosen))
+    played = play_again(recording, chosen, batch)
     assert played.as_recorded.mean() > 0.5
 
 

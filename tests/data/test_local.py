@@ -113,7 +113,7 @@ def test_the_recorded_buffer_is_written_as_it_was(folder, tmp_path, caplog):
     task = make_task("medium-replay")
     caplog.set_level("INFO")
     manifest = local.generate(task, folder, tmp_path)
-    assert "all 200 transitions of the buffer; 500 were asked for" in caplog.text
+    assert "all 200 recorded transitions; 500 were asked for" in caplog.text
     assert "other than recorded" not in caplog.text
     assert manifest["num_episodes_other_than_recorded"] == 0
     assert manifest["num_transitions"] == manifest["num_recorded_transitions"] == 200

@@ -22,6 +22,7 @@ from dql.errors import UserError
 from dql.training import behavior, progress
 from dql.training.behavior import actor_weights, train, train_snapshots
 from dql.training.checkpoint import checkpoint_file
+from dql.training.interaction import episode_seed
 from tests.support.core import make_agent
 
 BUDGET = BehaviorConfig(
@@ -256,6 +257,30 @@ def test_the_recording_is_the_buffer(tmp_path, monkeypatch):
     assert np.array_equal(np.unique(found, axis=0), np.unique(expected, axis=0))
     assert len(np.unique(found, axis=0)) == medium
     assert episodes.episodes.terminated.sum() == buffer[3].sum() >= 1
+
+
+def test_of_a_long_buffer_episodes_are_kept(monkeypatch):
+    """Drawn from all of it: whole ones, with the actions and seeds that are theirs."""
+    monkeypatch.setattr(behavior, "MOST_TRANSITIONS", 100)
+    ends = np.zeros((30, 10), bool)
+    ends[4::5] = True
+    numbers = np.arange(300.0).reshape(30, 10)
+    played = {
+        "actions": np.stack([numbers, -numbers], axis=2).astype(np.float32),
+        "rewards": numbers,
+        "ends": ends,
+    }
+    found = behavior.record([played], 0)
+    assert len(found.actions) == 100 and found.lengths.tolist() == [5] * 20
+    seeds = {episode_seed(0, e, n): (e, n) for e in range(10) for n in range(6)}
+    for index, seed in enumerate(found.seeds.tolist()):
+        environment, number = seeds[seed]
+        rows = numbers[5 * number : 5 * number + 5, environment]
+        actions = found.actions[5 * index : 5 * index + 5]
+        assert np.array_equal(actions, np.stack([rows, -rows], axis=1))
+        assert found.returns[index] == rows.sum()
+    numbers_of = [seeds[seed][1] for seed in found.seeds.tolist()]
+    assert numbers_of == sorted(numbers_of) and set(numbers_of) == set(range(6))
 
 
 def test_a_snapshot_of_another_interval_is_trained_again(place):
