@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-from formats import BENCHMARKS, markdown
+from formats import BENCHMARKS, ROOT, markdown
 
 Row = dict[str, Any]
 NEITHER = "–"
@@ -61,6 +61,25 @@ def ants_and_pens() -> str:
     header = ["by its means, `d4rl`", "z", "by its means, `stock`", "z"]
     draws = ["by draws, `d4rl`", "by draws, `stock`"]
     return markdown(["policy", "published", *header, *draws], rows)
+
+
+def own() -> str:
+    """Show what SAC's snapshots return that come with the source."""
+    rows = []
+    for file in sorted(ROOT.glob("workflow/behavior/*/policies.json")):
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        best = max(summary["learning_curve"], key=lambda point: point["mean_return"])
+        entries = {q: e for e in summary["policies"] for q in e["qualities"]}
+        points = [entries["medium"], entries["expert"], best]
+        rows.append([file.parent.name, *(_snapshot(point) for point in points)])
+    return markdown(["SAC in", "medium", "expert: the end", "the best"], rows)
+
+
+def _snapshot(point: Row) -> str:
+    """Return a snapshot's return by draws, with its standard error, and its step."""
+    error = point["std_return"] / point["num_episodes"] ** 0.5
+    step = point["environment_step"]
+    return f"{point['mean_return']:.0f} ± {error:.0f} at {step:,}"
 
 
 def _of_a_seed(policy: str, seed: int, digits: int) -> list[str]:

@@ -22,12 +22,8 @@ import remade_tables
 from bandit_tables import LAYOUTS
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
 
-PAGES = (
-    ROOT / "README.md",
-    ROOT / "docs" / "results.md",
-    ROOT / "docs" / "short_runs.md",
-    ROOT / "docs" / "environments.md",
-)
+NAMES = ("results", "short_runs", "environments")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 BLOCK = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- /table -->)")
 HOURS = "hours of the paper's table, 6 seeds, cpu"
 
@@ -229,6 +225,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "interaction": interaction,
     "policies-runners": environment_tables.runners,
     "policies-ants": environment_tables.ants_and_pens,
+    "policies-own": environment_tables.own,
 }
 
 
