@@ -72,20 +72,14 @@ def kept_folder(
 def are_made_of(folder: Path, run: Path) -> bool:
     """Tell whether the policies in a folder are those of a run, which is finished."""
     try:
-        summary, config = (
-            _read(folder / SUMMARY_FILE),
-            _read(run / paths.CONFIG_FILE),
-        )
-        budget, settings, online = (
-            summary["budget"],
-            config["settings"],
-            config["online"],
-        )
+        summary = _read(folder / SUMMARY_FILE)
+        config = _read(run / paths.CONFIG_FILE)
+        budget, online = summary["budget"], config["online"]
         return (
             (run / paths.PROVENANCE_FILE).is_file()
             and config["seed"] == budget["seed"]
             and online["num_environment_steps"] == budget["num_environment_steps"]
-            and settings.items() <= summary["settings"].items()
+            and config["settings"].items() <= summary["settings"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
