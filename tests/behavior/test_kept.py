@@ -16,7 +16,7 @@ from tests.support.checkout import tree_files
 from tests.support.small_behavior import BUDGET, make_behavior
 
 KEPT = sorted(file.parent.name for file in paths.KEPT_BEHAVIOR.glob("*/policies.json"))
-COMES_WITH_THE_SOURCE = {"hopper", "walker2d"}
+COMES_WITH_THE_SOURCE = {"hopper", "walker2d", "halfcheetah"}
 """Environments whose policies nobody has to wait for."""
 MOST_BYTES = 6e6
 OPTIONS = [
