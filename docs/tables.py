@@ -12,61 +12,19 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
 
 import bandit_tables
+import claim_tables
 import environment_tables
 import mode_tables
 import pandas as pd
 import remade_tables
-from bandit_tables import LAYOUTS
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
 
 NAMES = ("results", "short_runs", "environments")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 BLOCK = re.compile(r"(?s)(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- /table -->)")
 HOURS = "hours of the paper's table, 6 seeds, cpu"
-
-
-@cache
-def claims(folder: str = "quick") -> list[dict[str, Any]]:
-    """Return every claim with its verdict, as a kept folder has it."""
-    path = KEPT / folder / "claims.json"
-    return json.loads(path.read_text(encoding="utf-8"))["claims"]
-
-
-def claims_of_the_bandit() -> str:
-    """Show the verdict on every claim of the bandit, layout by layout."""
-    verdicts: dict[str, dict[str, str]] = {}
-    for claim in claims():
-        if claim["section"] == "bandit":
-            verdicts.setdefault(claim["statement"], {})[claim["where"]] = claim[
-                "verdict"
-            ]
-    rows = [
-        [statement, *(found.get(layout, "–") for layout in LAYOUTS)]
-        for statement, found in verdicts.items()
-    ]
-    return markdown(["claim", *LAYOUTS], rows)
-
-
-def claim_counts() -> str:
-    """Count the verdicts by where a claim was looked at, and in which kept folder."""
-    printed = tuple(f"published table {number}" for number in (1, 2, 4))
-    grounds = {
-        "the bandit's runs": ("quick", ("axes", "corners")),
-        "the paper's printed tables": ("quick", printed),
-        "settings on file": ("quick", ("settings on file",)),
-        "D4RL runs": ("quick", ("runs",)),
-        "remade data": ("evidence", ("remade data",)),
-        "two equally good ways": ("twoways", ("two equally good ways",)),
-    }
-    verdicts = ("holds", "does not hold", "too few seeds", "not tested here")
-    rows = []
-    for name, (folder, places) in grounds.items():
-        found = [row["verdict"] for row in claims(folder) if row["where"] in places]
-        rows.append([name, *(found.count(verdict) for verdict in verdicts)])
-    return markdown(["judged by", *verdicts], rows)
 
 
 @cache
@@ -206,8 +164,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "bandit-released": bandit_tables.bandit_released,
     "bandit-n": bandit_tables.bandit_denoising,
     "bandit-eta": bandit_tables.bandit_eta,
-    "bandit-claims": claims_of_the_bandit,
-    "claims": claim_counts,
+    "bandit-claims": claim_tables.bandit,
+    "claims": claim_tables.counts,
     "local-quick": partial(every_selection, "quick"),
     "local-ablations": partial(every_selection, "ablations"),
     "local-methods": partial(two_tasks, "methods"),

@@ -165,7 +165,7 @@ def test_runs_are_evaluated_as_often_as_in_the_paper(project):
 
 def test_the_umaze_comes_after_one_seed_of_locomotion(project):
     stages = project.scale.suites["remade"].stages
-    (umaze,) = [n for n, s in enumerate(stages) if "remade-antmaze-umaze" in s.tasks]
+    umaze = next(n for n, s in enumerate(stages) if "remade-antmaze-umaze" in s.tasks)
     before = {task for stage in stages[:umaze] for task in stage.tasks}
     assert len(before) == 9
     assert stages[umaze].methods == ["diffusion_ql", "bc_diffusion", "td3_bc", "iql"]
