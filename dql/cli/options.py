@@ -29,8 +29,8 @@ Changes = Annotated[
     ),
 ]
 Device = Annotated[
-    str,
-    typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="cuda is a GPU; auto takes one where there is one."),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, to standard out.")

@@ -181,11 +181,12 @@ def test_a_device_is_chosen_and_a_processor_takes_no_gpu(device, tmp_path, monke
     assert bool(leases) == (device != "cpu")
 
 
-def test_a_gpu_is_called_cuda(capsys):
-    assert call("plan", "--device", "gpu") == 2
+@pytest.mark.parametrize("command", ["plan", "data behavior hopper"])
+def test_a_gpu_is_called_cuda(command, capsys):
+    """Refused before anything is done, also where no device would be used."""
+    assert call(*command.split(), "--device", "gpu") == 2
     printed = capsys.readouterr().err
-    assert "'gpu'" in printed and "cuda is a GPU" in printed
-    assert "Did you mean" not in printed
+    assert "'gpu'" in printed and "'cuda'" in printed
 
 
 @pytest.mark.parametrize(
