@@ -104,7 +104,7 @@ def scores() -> str:
                     row["task"],
                     label(row["method"]),
                     row["num_seeds"],
-                    f"{row['num_gradient_steps']:,}",
+                    f"{row['num_gradient_steps']:,.0f}",
                     *map(number, ours),
                     number(row["behavior_score"]),
                     number(row["published"]),
