@@ -27,6 +27,7 @@ class MoReLSettings(SoftActorCriticSettings):
     """
 
     PREPARATION = ("model_steps", "survey_steps")
+    LEARNS_ONLINE = False  # the model is fitted once; rows are starts of its roll-outs
 
     num_models: Size = 4
     model_hidden_dim: Size = 512

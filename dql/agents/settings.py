@@ -35,6 +35,8 @@ class AgentSettings:
     """Settings that count first steps which do not train the method's own policy."""
     READS_WINDOWS: ClassVar[bool] = False
     """Whether it learns from windows of episodes, `Agent.windows`."""
+    LEARNS_ONLINE: ClassVar[bool] = True
+    """Whether transitions that are added later are learned from."""
     STANDARDIZES: ClassVar[bool] = False
     """Whether it sees observations by the data's moments, whatever its settings."""
 

@@ -66,6 +66,11 @@ class OnlineConfig(Strict):
                 f"start_steps, {self.start_steps}, leaves none of the "
                 f"{self.num_environment_steps} environment steps to learn in"
             )
+        if self.num_environments > self.num_environment_steps:
+            raise ValueError(
+                f"num_environments, {self.num_environments}, step together, which is "
+                f"more than the {self.num_environment_steps} environment steps"
+            )
         return self
 
     @property
@@ -136,6 +141,11 @@ def check_start(
             f"agent '{agent}' learns from windows of episodes, and online continuation "
             "adds single transitions; take a method that learns from those"
         )
+    if not own.LEARNS_ONLINE:
+        raise UserError(
+            f"agent '{agent}' learns from a model that is fitted to the data once, so "
+            "that fresh interaction teaches it nothing; take another method"
+        )
     if online.needs_data:
         return
     remedy = "give it offline_share above 0, or start=offline"
@@ -150,6 +160,19 @@ def check_start(
             f"reward_transform '{transform}' takes the data's {DATA_BASED[transform]}, "
             f"and this run reads no data; {remedy}"
         )
+
+
+def check_share(online: OnlineConfig, batch_size: int) -> None:
+    """Refuse a share of recorded rows that is rounded to none or all of a batch's."""
+    share = online.offline_share
+    if share in ("pooled", 0, 1) or 0 < round(share * batch_size) < batch_size:
+        return
+    number = "none" if share < 1 / 2 else "all"
+    raise UserError(
+        f"offline_share, {share:g}: of a batch's {batch_size} rows {number} would be "
+        f"recorded; give a share between {1 / batch_size:.2g} and "
+        f"{1 - 1 / batch_size:.3g}, or 0 or 1"
+    )
 
 
 def check_rates(

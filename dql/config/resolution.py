@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from dql.config.data_schema import DataVariant, base_task, random_task
 from dql.config.fields import Settings
-from dql.config.online import OnlineConfig, check_rates, check_start, split_variant
+from dql.config.online import (
+    OnlineConfig,
+    check_rates,
+    check_share,
+    check_start,
+    split_variant,
+)
 from dql.config.rows import MethodConfig, TaskRow
 from dql.config.scale_schema import ScaleFile, SuiteScale
 from dql.config.schema import (
@@ -15,7 +21,12 @@ from dql.config.schema import (
     TaskConfig,
     TrainingConfig,
 )
-from dql.config.validation import parse_variant, spelled, validate
+from dql.config.validation import (
+    check_preparation,
+    parse_variant,
+    spelled,
+    validate,
+)
 from dql.errors import UserError, nearest
 
 RECORDED_IN: dict[str, Physics] = {"minari": "stock", "remade": "d4rl"}
@@ -200,8 +211,11 @@ def resolve_online(
         check_start(online, row.agent, settings, task.reward_transform)
         offline = resolve_training(suite, task, row)
         check_rates(online, settings, offline.num_gradient_steps)
+        check_share(online, offline.batch_size)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    if online.start == "scratch":
+        check_preparation(row.agent, settings, online.num_updates, where)
     return online
 
 

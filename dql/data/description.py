@@ -19,7 +19,8 @@ from dql.data.datasets import (
     remedy,
     stored_episodes,
 )
-from dql.data.variants import episode_starts, load_variant
+from dql.data.episodes import episode_starts
+from dql.data.variants import load_variant
 from dql.errors import UserError
 from dql.files import locked
 
@@ -63,7 +64,7 @@ def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
         parts = dataset.rewards.astype(np.float64), lengths, dataset.actions
         return _describe(dataset.manifest, *parts)
     if task.dataset.variant:
-        return _describe_rows(load_variant(task, root))
+        return _describe_rows(load_variant(task, root), task)
     path = root / paths.minari_id(task.name) / DATA_FILE
     with locked(path.parents[1]):
         manifest = read_manifest(task, root)
@@ -81,9 +82,13 @@ def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
     )
 
 
-def _describe_rows(dataset: Dataset) -> Description:
-    """Describe rows in memory: without truncated ones, which none is trained on."""
-    starts = np.flatnonzero(episode_starts(dataset))
+def _describe_rows(dataset: Dataset, task: TaskConfig) -> Description:
+    """Describe rows in memory: without truncated ones, which none is trained on.
+
+    Which episodes were cut they do not say.
+    """
+    is_antmaze = task.environment.startswith("antmaze")
+    starts = np.flatnonzero(episode_starts(dataset, is_antmaze=is_antmaze))
     lengths = np.diff(starts, append=len(dataset))
     returns = np.add.reduceat(dataset.rewards.astype(np.float64), starts)
     return _describe(dataset.manifest, returns, lengths, dataset.actions)
@@ -116,12 +121,15 @@ def _describe(
 def description_text(described: Description) -> str:
     """Return the description as lines of text."""
     manifest = described.manifest
+    is_known = manifest.get("variant") is None
+    num_cut = manifest.get("num_cut_episodes", 0)
+    cut = f", {num_cut} of them cut" if is_known else ", cut ones among them"
     lines = [
         f"{manifest['task']}: {manifest.get('description') or manifest['source']}",
         f"licence: {manifest.get('licence', '-')}",
         f"digest: {manifest['digest']}",
         f"{int(described.lengths.sum()):,} transitions in {len(described.lengths):,} "
-        f"episodes, {manifest.get('num_cut_episodes', 0)} of them cut",
+        f"episodes{cut}",
     ]
     for name, values in (
         ("return of an episode", described.returns),

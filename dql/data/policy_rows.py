@@ -115,11 +115,18 @@ def roll_out_part(
     policy: Policy,
     num_rows: int,
     generator: np.random.Generator,
+    *,
+    batch_size: int | None = None,
 ) -> Iterator[Episode]:
-    """Yield exactly `num_rows` rows of a policy, disturbed as its part says."""
+    """Yield exactly `num_rows` rows of a policy, disturbed as its part says.
+
+    With a batch size, fewer rows are the first of more; else it follows what is left.
+    """
+    fixed = batch_size
     while num_rows > 0:
         # Whole batches, in the order they began: what ends early is not favoured.
-        batch_size = int(np.clip(-(-num_rows // environments.horizon), *BATCH_SIZES))
+        needed = -(-num_rows // environments.horizon)
+        batch_size = fixed or int(np.clip(needed, *BATCH_SIZES))
         environment = environments.of(batch_size)
         disturbance = Disturbance.draw(
             batch_size, part.noise_std, part.random_share, generator

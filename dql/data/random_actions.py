@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
 
 QUALITY = "random"
+BATCH_SIZE = 50
+"""Always the same, so that a variant keeps its rows where more are rolled out."""
 
 
 def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
@@ -53,13 +55,21 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
 
 
 def roll_out_random(task: TaskConfig, num_transitions: int) -> Iterator[Episode]:
-    """Yield exactly `num_transitions` rows; the last episode may be cut."""
+    """Yield exactly `num_transitions` rows, the first of any larger number.
+
+    The last episode may be cut.
+    """
     stream = zlib.crc32(QUALITY.encode())
     generator = np.random.default_rng([task.dataset.seed, stream])
     policy = RandomActions(DIMENSIONS[task.environment][1])
     part = PolicyPart(policy=QUALITY, share=1.0)
     yield from roll_out_part(
-        Environments(task), part, policy, num_transitions, generator
+        Environments(task),
+        part,
+        policy,
+        num_transitions,
+        generator,
+        batch_size=BATCH_SIZE,
     )
 
 

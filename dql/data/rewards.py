@@ -9,7 +9,7 @@ import numpy as np
 
 from dql.config.schema import RewardTransform
 from dql.data.datasets import Dataset
-from dql.data.variants import episode_starts
+from dql.data.episodes import episode_starts
 from dql.errors import UserError, nearest
 
 Transform = Callable[[np.ndarray], np.ndarray]

@@ -26,6 +26,7 @@ import numpy as np
 from dql import paths
 from dql.config.data_schema import DatasetConfig, DataVariant, base_task, random_task
 from dql.data.datasets import ARRAYS, Dataset, check_digest, digest, load_dataset
+from dql.data.episodes import episode_starts
 from dql.errors import UserError
 from dql.results.manifests import check_asked_for, read_manifest, write_manifest
 
@@ -69,21 +70,30 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         "made_from": {one["task"]: one["digest"] for one in sources},
         "num_transitions": len(made),
         "num_training_transitions": len(made),
-        "num_episodes": int(episode_starts(made).sum()),
+        "num_episodes": int(episode_starts(made, is_antmaze=_is_antmaze(task)).sum()),
         **{key: base[key] for key in OF_THE_BASE if key in base},
     }
     write_manifest(manifest, root)
     return manifest
 
 
-def vary(dataset: Dataset, variant: DataVariant, random: Dataset | None) -> Dataset:
+def vary(
+    dataset: Dataset,
+    variant: DataVariant,
+    random: Dataset | None,
+    *,
+    is_antmaze: bool = False,
+) -> Dataset:
     """Return the rows of a variant; `random` are those of random actions, if needed."""
     if variant.episode_share < 1:
-        dataset = _with_fewer_episodes(dataset, variant)
+        episodes = _shuffled_episodes(dataset, variant, "episode", is_antmaze)
+        dataset = _with_fewer_episodes(dataset, variant, *episodes)
     if variant.random_share > 0:
-        dataset = _with_random_actions(dataset, variant, random)
+        episodes = _shuffled_episodes(dataset, variant, "random", is_antmaze)
+        dataset = _with_random_actions(dataset, variant, random, *episodes)
     if variant.observation_noise > 0:
-        dataset = _with_observation_noise(dataset, variant)
+        starts = episode_starts(dataset, is_antmaze=is_antmaze)
+        dataset = _with_observation_noise(dataset, variant, np.flatnonzero(~starts[1:]))
     if variant.action_noise > 0:
         noise = _normal(variant, "action", dataset.actions.shape)
         noisy = dataset.actions + np.float32(variant.action_noise) * noise
@@ -96,27 +106,16 @@ def vary(dataset: Dataset, variant: DataVariant, random: Dataset | None) -> Data
     return dataset
 
 
-def episode_starts(dataset: Dataset) -> np.ndarray:
-    """Tell at which rows an episode begins, (n,).
-
-    Flat rows do not say. One goes on where the row before is not terminal and leads to
-    this row's observation.
-    """
-    starts = np.ones(len(dataset), dtype=bool)
-    leads_on = dataset.next_observations[:-1] == dataset.observations[1:]
-    starts[1:] = (dataset.terminations[:-1] > 0) | ~leads_on.all(axis=1)
-    return starts
-
-
 def deviations(values: np.ndarray) -> np.ndarray:
     """Return the standard deviation of each column, (n, d) to (d,), to `DIGITS`."""
     found = np.atleast_1d(values.std(axis=0, dtype=np.float64))
     return np.array([float(f"{one:.{DIGITS}g}") for one in found])
 
 
-def _with_fewer_episodes(dataset: Dataset, variant: DataVariant) -> Dataset:
+def _with_fewer_episodes(
+    dataset: Dataset, variant: DataVariant, order: np.ndarray, lengths: np.ndarray
+) -> Dataset:
     """Keep a share of the episodes, at least one, in their order."""
-    order, lengths = _shuffled_episodes(dataset, variant, "episode")
     chosen = order[: max(1, round(variant.episode_share * len(order)))]
     quota = np.zeros_like(lengths)
     quota[chosen] = lengths[chosen]
@@ -124,7 +123,11 @@ def _with_fewer_episodes(dataset: Dataset, variant: DataVariant) -> Dataset:
 
 
 def _with_random_actions(
-    dataset: Dataset, variant: DataVariant, random: Dataset
+    dataset: Dataset,
+    variant: DataVariant,
+    random: Dataset,
+    order: np.ndarray,
+    lengths: np.ndarray,
 ) -> Dataset:
     """Replace a share of the rows, episode by episode, by those of random actions.
 
@@ -136,7 +139,6 @@ def _with_random_actions(
             f"random_share {variant.random_share:g} asks for {num_random:,} rows of "
             f"random actions, of which there are {len(random):,}"
         )
-    order, lengths = _shuffled_episodes(dataset, variant, "random")
     # The share that a row limit leaves of each episode: all, the last one's rest, none.
     before = np.cumsum(lengths[order]) - lengths[order]
     left = np.clip(len(dataset) - num_random - before, 0, lengths[order])
@@ -151,10 +153,10 @@ def _with_random_actions(
 
 
 def _shuffled_episodes(
-    dataset: Dataset, variant: DataVariant, name: str
+    dataset: Dataset, variant: DataVariant, name: str, is_antmaze: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the episodes in random order, and the length of each, both (E,)."""
-    starts = np.flatnonzero(episode_starts(dataset))
+    starts = np.flatnonzero(episode_starts(dataset, is_antmaze=is_antmaze))
     lengths = np.diff(starts, append=len(dataset))
     return _generator(variant, name).permutation(len(starts)), lengths
 
@@ -166,11 +168,15 @@ def _first_rows(dataset: Dataset, lengths: np.ndarray, quota: np.ndarray) -> Dat
     return Dataset(**{name: getattr(dataset, name)[is_kept] for name in ARRAYS})
 
 
-def _with_observation_noise(dataset: Dataset, variant: DataVariant) -> Dataset:
-    """Disturb what was observed; an observation that two rows share stays one."""
+def _with_observation_noise(
+    dataset: Dataset, variant: DataVariant, goes_on: np.ndarray
+) -> Dataset:
+    """Disturb what was observed; an observation that two rows share stays one.
+
+    `goes_on` are the rows that lead to the next one.
+    """
     scale = variant.observation_noise * deviations(dataset.observations)
     scale, shape = scale.astype(np.float32), dataset.observations.shape
-    goes_on = np.flatnonzero(~episode_starts(dataset)[1:])
     observations = dataset.observations + scale * _normal(variant, "now", shape)
     following = dataset.next_observations + scale * _normal(variant, "next", shape)
     following[goes_on] = observations[goes_on + 1]
@@ -188,13 +194,18 @@ def _generator(variant: DataVariant, name: str) -> np.random.Generator:
 def _made_rows(task: TaskConfig, root: Path) -> Dataset:
     """Load what a variant is made of, and make it."""
     base, *random = [load_dataset(one, root) for one in _source_tasks(task, root)]
+    sources = base, task.dataset.variant, *(random or [None])
     try:
-        return vary(base, task.dataset.variant, *(random or [None]))
+        return vary(*sources, is_antmaze=_is_antmaze(task))
     except UserError as error:
         raise UserError(
             f"task '{task.name}': {error}; with a larger suites.local.num_transitions, "
             f"make more: dql data generate {random_task(task.environment)}"
         ) from None
+
+
+def _is_antmaze(task: TaskConfig) -> bool:
+    return task.environment.startswith("antmaze")
 
 
 def _sources(task: TaskConfig, root: Path) -> list[dict[str, Any]]:
@@ -204,7 +215,8 @@ def _sources(task: TaskConfig, root: Path) -> list[dict[str, Any]]:
 def _source_tasks(task: TaskConfig, root: Path) -> list[TaskConfig]:
     """Return the task that a variant is of, and that of random actions if it has some.
 
-    Of these any number will do, so the manifest's is asked for.
+    Of these any number will do, each a part of a larger one, so the manifest's is asked
+    for.
     """
     recorded = task.dataset.model_copy(update={"variant": None})
     changes = {"name": base_task(task.name), "dataset": recorded}

@@ -19,6 +19,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from dql import paths
 from dql.config.schema import RunConfig
 from dql.core.noise import NoiseStreams
+from dql.errors import UserError
 from dql.files import write_bytes
 from dql.results.bandit_summary import COVERED_SHARE
 from dql.results.files import has_diverged
@@ -100,6 +101,11 @@ def sample_policy(
     config = run.config.model_copy(update={"settings": settings})
     agent = Block([replace(run, config=config)], torch.device("cpu")).agent
     size = len(run.dataset.observations)
+    if not size:
+        raise UserError(
+            f"{run.config.method} on {run.config.task} reads no data, so there are no "
+            "states to count its modes in"
+        )
     states = np.linspace(0, size - 1, min(num_states, size)).round().astype(int)
     observations = np.repeat(run.dataset.observations[states], num_samples, axis=0)
     streams = NoiseStreams(

@@ -26,7 +26,13 @@ from dql.diagnostics.differences import (
     stored_steps,
     with_steps,
 )
-from dql.diagnostics.rerun_data import check_data, is_there, make_data, same_rows
+from dql.diagnostics.rerun_data import (
+    check_data,
+    is_there,
+    make_data,
+    reads_none,
+    same_rows,
+)
 from dql.errors import UserError
 from dql.files import locked
 from dql.results.runs import StoredRun
@@ -58,7 +64,8 @@ def rerun_cell(
     may_be_same = same_noise and _may_have_same_rows(run, stored.run)
     check_recorded(stored, _steps(run), same_draws=may_be_same)
     _say_what_begins(stored.run, address, _steps(run), otherwise, console)
-    make_data(run.environment, address, console.print)
+    if not reads_none(stored.run):
+        make_data(run.environment, address, console.print)
     is_same = same_noise and same_rows(run.environment, stored.run)
     if may_be_same and not is_same:
         otherwise.append("data: another draw by the same recipe")
@@ -109,7 +116,8 @@ def _steps(run: RunConfig) -> int:
 
 def _may_have_same_rows(run: RunConfig, stored: StoredRun) -> bool:
     """Tell whether the data are the stored ones, or may be once they are made."""
-    return not is_there(run.environment) or same_rows(run.environment, stored)
+    is_known = reads_none(stored) or is_there(run.environment)
+    return not is_known or same_rows(run.environment, stored)
 
 
 def _say_what_begins(

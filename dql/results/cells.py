@@ -143,7 +143,13 @@ def _collect(
         lambda run: "" if run.dataset_digest in siblings else run.dataset_digest,
     )
     _refuse_mixture(runs, "physics", lambda run: run.physics)
+    _refuse_mixture(runs, "lengths of the runs they go on from", _steps_before)
     return runs, left_out, diverged
+
+
+def _steps_before(run: StoredRun) -> int:
+    """Return the gradient steps of the offline run that an online one goes on from."""
+    return run.provenance.get("start", {}).get("num_gradient_steps", 0)
 
 
 def _problems(
@@ -174,7 +180,7 @@ def _problems(
 def _refuse_mixture(
     runs: Sequence[StoredRun], what: str, read: Callable[[StoredRun], str | None]
 ) -> None:
-    """Raise when the runs of one cell disagree about their data or their physics."""
+    """Raise when the runs of one cell disagree about what they all must share."""
     seeds_by_value: dict[str, list[int]] = {}
     for run in runs:
         seeds_by_value.setdefault(str(read(run)), []).append(run.seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dql import paths
 from dql.errors import UserError
 from dql.results.cells import aggregate_cell
+from dql.results.manifests import check_asked_for, read_manifest
 
 if TYPE_CHECKING:
     from dql.config.project import Project
@@ -21,6 +22,9 @@ def aggregate(project: Project, task: str, method: str) -> dict[str, Any]:
     first = project.run_config(task, method, seeds[0] if seeds else 0)
     config = first.model_dump(mode="json")
     manifest, restored = paths.dataset_manifest(task), paths.restored_manifest(task)
+    if first.online and not first.online.needs_data and manifest.is_file():
+        # No digest of such runs tells whether these references are the task's.
+        check_asked_for(first.environment, read_manifest(first.environment))
     return aggregate_cell(
         [config | {"seed": seed} for seed in seeds],
         [paths.run_directory(task, method, seed) for seed in seeds],

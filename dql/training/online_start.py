@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dql import paths
-from dql.config.online import offline_method
+from dql.config.online import check_rates, offline_method
 from dql.config.schema import RunConfig
 from dql.errors import UserError
 from dql.results.files import UnusableRunError, has_diverged
@@ -68,4 +68,8 @@ def _checkpoint_of_offline_run(config: RunConfig) -> Checkpoint:
     run = finished_run(stored, directory)
     if has_diverged(directory):
         raise UserError(f"{directory} has diverged: there is no policy to go on from")
+    try:
+        check_rates(config.online, config.settings, run.checkpoint.step)
+    except UserError as error:
+        raise UserError(f"{directory} cannot go on: {error}") from None
     return run.checkpoint

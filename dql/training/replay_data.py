@@ -17,7 +17,7 @@ from dql.core.windows import WindowSpec, make_row_store
 from dql.data.datasets import Dataset, load_dataset
 from dql.data.variants import load_variant
 from dql.environments.batch import make_environments
-from dql.results.manifests import read_manifest
+from dql.results.manifests import check_asked_for, read_manifest
 
 
 def load_data(config: RunConfig) -> Dataset:
@@ -31,10 +31,13 @@ def load_data(config: RunConfig) -> Dataset:
 def no_data(task: TaskConfig, root: Path = paths.DATASETS) -> Dataset:
     """Return a dataset of no transitions, with the task's reference returns if known.
 
-    It has no digest: what the run learns from is its own.
+    It has no digest: what the run learns from is its own. Data of another scale or
+    physics than asked for raise UserError, as their references are not the task's.
     """
-    is_there = (root / f"{task.name}.json").is_file()
-    known = read_manifest(task, root) if is_there else {}
+    known = {}
+    if (root / f"{task.name}.json").is_file():
+        known = read_manifest(task, root)
+        check_asked_for(task, known)
     environment = make_environments(task, 1)
     observations = np.zeros((0, environment.observation_dim), dtype=np.float32)
     actions = np.zeros((0, environment.action_dim), dtype=np.float32)

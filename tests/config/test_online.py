@@ -102,7 +102,11 @@ def test_rates_above_zero_go_on(decay_steps):
     assert run(method).online.start == "offline"
 
 
-TRANSITIONS = [name for name, one in SETTINGS.items() if not one.READS_WINDOWS]
+TRANSITIONS = [
+    name
+    for name, one in SETTINGS.items()
+    if one.LEARNS_ONLINE and not one.READS_WINDOWS
+]
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -7,11 +7,14 @@ import pytest
 
 from dql.cli.main import main
 from dql.config.data_schema import DatasetConfig, DataVariant
+from dql.config.project import load_project
 from dql.data import random_actions, variants
 from dql.data.checks import verify
 from dql.data.datasets import ARRAYS, Dataset, load_dataset
 from dql.data.description import describe
-from dql.data.variants import deviations, episode_starts, vary
+from dql.data.episodes import episode_starts
+from dql.data.random_actions import roll_out_random
+from dql.data.variants import deviations, vary
 from dql.errors import UserError
 from tests.support.small_dataset import make_task, write
 
@@ -53,6 +56,20 @@ def test_an_episode_begins_after_a_terminal_row_and_where_rows_do_not_join():
     assert episode_starts(joined).tolist() == expected
 
 
+def test_an_ant_goes_on_at_its_goal_and_its_episodes_stay_whole(many):
+    """AntMaze's rows at the goal are terminal, one after another, in mid-episode."""
+    generator = np.random.default_rng(2)
+    at_goal = (generator.random(len(many)) < 0.5).astype(np.float32)
+    ants = replace(many, terminations=at_goal)
+    expected = episode_starts(replace(many, terminations=np.zeros_like(at_goal)))
+    assert episode_starts(ants, is_antmaze=True).tolist() == expected.tolist()
+    variant = DataVariant(episode_share=0.1, observation_noise=0.1)
+    kept = vary(ants, variant, None, is_antmaze=True)
+    assert episode_starts(kept, is_antmaze=True).sum() == 20
+    whole = vary(many, DataVariant(episode_share=0.1), None)
+    assert np.array_equal(kept.rewards, whole.rewards)
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.01, 2), (0.1, 20), (0.3, 60)])
 def test_a_share_of_the_episodes_is_kept_whole_and_in_order(many, share, count):
     kept = vary(many, DataVariant(episode_share=share), None)
@@ -67,6 +84,15 @@ def test_a_share_of_the_episodes_is_kept_whole_and_in_order(many, share, count):
     for start, length in zip(found, np.diff(found, append=len(kept)), strict=True):
         assert lengths[kept.observations[start, 0]] == length
     assert (np.diff(kept.observations[:, 0]) > 0).all()
+
+
+def test_rows_of_random_actions_are_the_first_of_any_larger_number():
+    task = load_project(scale="smoke").task("local-hopper-random")
+    few, more = (
+        np.concatenate([one.observations[:-1] for one in roll_out_random(task, size)])
+        for size in (300, 4000)
+    )
+    assert np.array_equal(more[: len(few)][:200], few[:200])
 
 
 def test_the_smallest_share_is_one_episode(many):

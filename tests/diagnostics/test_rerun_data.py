@@ -48,6 +48,13 @@ def stored_run():
     return read_recorded(directory).run
 
 
+def test_a_run_that_read_no_data_needs_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stored = SimpleNamespace(dataset_digest=None, config={"online": {"start": "x"}})
+    rerun_data.check_data(TASK, stored, ADDRESS)
+    assert rerun_data.same_rows(TASK, stored)
+
+
 def test_missing_data_are_announced_made_and_the_next_time_taken(recipe):
     rerun_data.check_data(TASK, stored_run(), ADDRESS)
     assert not rerun_data.is_there(TASK)

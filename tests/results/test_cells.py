@@ -185,6 +185,16 @@ def test_mixed_physics_are_refused(cell):
         cell()
 
 
+def test_seeds_that_went_on_from_runs_of_other_lengths_are_refused(cell):
+    for seed, steps in enumerate([20, 30, 20]):
+        made = {"start": {"num_gradient_steps": steps}}
+        write_run(
+            cell.directories[seed], cell.configs[seed], provenance={"start": start}
+        )
+    with pytest.raises(UserError, match=r"lengths of the runs.*30: seeds \[1\]"):
+        cell()
+
+
 def test_text_among_the_returns_is_named(cell):
     path = cell.directories[0] / "evaluations.csv"
     path.write_text(path.read_text().replace("100,0,", "100,0,abc", 1))

@@ -15,6 +15,7 @@ from dql.cli.main import main
 from dql.config.online import OnlineConfig
 from dql.config.project import load_project
 from dql.core.noise import NoiseStreams
+from dql.diagnostics.action_samples import store_action_samples
 from dql.errors import UserError
 from dql.figures.learning_curves import draw
 from dql.figures.suite_cells import SuiteCells, curve_table
@@ -275,6 +276,30 @@ def test_transitions_are_the_environments_own(place):
     np.testing.assert_array_equal(fell, ended)
 
 
+def test_fresh_rewards_are_learned_from_as_recorded_ones_are(place):
+    """Shifted, scaled: the environment's by the transform that the data get."""
+    played = []
+    for transform in ("none", "cql_antmaze"):
+        made = config("sac@online=200", HOPPER)
+        task = made.environment.model_copy(update={"reward_transform": transform})
+        made = made.model_copy(update={"environment": task})
+        runs = prepare_runs([made], [place / transform], "refuse")
+        block = Block(runs, torch.device("cpu"), 1)
+        block.interaction.at(60)
+        played.append(block.store.buffer[0, : block.store.num_played].numpy())
+    plain, shifted = (rows[:, -2] for rows in played)
+    assert len(np.unique(plain)) > 9
+    np.testing.assert_allclose(shifted, (plain - 0.5) * 4, rtol=1e-5)
+
+
+def test_who_reads_no_data_takes_no_references_of_others(place):
+    with pytest.raises(UserError, match="others than those asked for .*dql data"):
+        run("sac@online=100", num_transitions=400)
+    run("sac@online=100")
+    with pytest.raises(UserError, match="reads no data, so there are no states"):
+        store_action_samples(config("sac@online=100"), folder("sac@online=100"))
+
+
 def test_a_run_that_is_not_there_or_not_finished_is_named(place):
     remedy = f"train it first: dql train {MAZE} bc_mle --seed 0 --scale smoke$"
     with pytest.raises(UserError, match=f"from the finished run in .*bc_mle.*{remedy}"):
@@ -349,6 +374,14 @@ def test_an_environment_of_other_dimensions_is_refused(place, monkeypatch):
             "agent 'td3_bc' cannot act without its data's moments",
         ),
         ("td3_bc@online=100,start=scrach", "start: unknown word 'scrach'.*scratch"),
+        ("td3_bc@online=100,offline_share=0.001", "of a batch's 16 rows none would"),
+        ("td3_bc@online=100,offline_share=0.999", "of a batch's 16 rows all would"),
+        ("sac@online=100,num_environments=101", "101, step together, .* than the 100"),
+        ("morel@online=100", "'morel' learns from a model .* fitted to the data once"),
+        (
+            "dtql@online=100,start=scratch,num_pretraining_steps=88",
+            "not trained in the first 88 gradient steps .*, and the run has 88",
+        ),
     ],
 )
 def test_bad_settings_are_refused_by_name(method, message):
