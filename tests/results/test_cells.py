@@ -188,9 +188,7 @@ def test_mixed_physics_are_refused(cell):
 def test_seeds_that_went_on_from_runs_of_other_lengths_are_refused(cell):
     for seed, steps in enumerate([20, 30, 20]):
         made = {"start": {"num_gradient_steps": steps}}
-        write_run(
-            cell.directories[seed], cell.configs[seed], provenance={"start": start}
-        )
+        write_run(cell.directories[seed], cell.configs[seed], provenance=made)
     with pytest.raises(UserError, match=r"lengths of the runs.*30: seeds \[1\]"):
         cell()
 
