@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from dql.environments.locomotion import LocomotionEnvironment, environment_spec
 if TYPE_CHECKING:
     from dql.config.data_schema import PolicyPart
     from dql.config.schema import TaskConfig
+    from dql.environments.batch import BatchEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -30,30 +31,60 @@ LICENCE = "made by this workflow, under its licence"
 VERSIONED = ("gymnasium", "minari", "mujoco", "numpy")
 BATCH_SIZES = (16, 128)
 """Episodes side by side: fewer where few rows are left, which would be thrown away."""
-NUM_KEPT = 2
-"""Of batches: the common one, and that of a part's end."""
 
 
 class Environments:
-    """Batches of a task's episodes, used again where they have the size.
+    """Batches of a task's episodes, all of them the first of the largest one so far.
 
     A simulation that goes leaves most of its memory behind.
     """
 
     def __init__(self, task: TaskConfig, horizon: int | None = None) -> None:
         self.horizon = horizon or task.horizon
-        self._make = lru_cache(NUM_KEPT)(
-            partial(
-                LocomotionEnvironment,
-                task.environment,
-                horizon=self.horizon,
-                physics=task.physics,
-            )
+        self._make = partial(
+            LocomotionEnvironment,
+            task.environment,
+            horizon=self.horizon,
+            physics=task.physics,
         )
+        self._largest: LocomotionEnvironment | None = None
 
-    def of(self, num_episodes: int) -> LocomotionEnvironment:
+    def of(self, num_episodes: int) -> BatchEnvironment:
         """Return an environment of so many episodes."""
-        return self._make(num_episodes)
+        if self._largest is None or self._largest.num_environments < num_episodes:
+            self._largest = self._make(num_episodes)
+        if self._largest.num_environments == num_episodes:
+            return self._largest
+        return FirstEpisodes(self._largest, num_episodes)
+
+
+class FirstEpisodes:
+    """The first episodes of a batch, as a batch of their own; the others rest."""
+
+    def __init__(self, environment: LocomotionEnvironment, count: int) -> None:
+        self.environment = environment
+        self.observation_dim = environment.observation_dim
+        self.action_dim = environment.action_dim
+        self.num_environments = count
+        self.horizon = environment.horizon
+        self.is_shareable = environment.is_shareable
+
+    def reset(
+        self, seeds: Sequence[int], chosen: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Start episodes from their own seeds; see `BatchEnvironment`."""
+        chosen = range(self.num_environments) if chosen is None else chosen
+        return self.environment.reset(seeds, chosen)[: self.num_environments]
+
+    def step(
+        self, actions: np.ndarray, active: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Step the active episodes; see `BatchEnvironment`."""
+        rest = self.environment.num_environments - self.num_environments
+        outcome = self.environment.step(
+            np.pad(actions, ((0, rest), (0, 0))), np.pad(active, (0, rest))
+        )
+        return tuple(values[: self.num_environments] for values in outcome)
 
 
 def write_rows(
