@@ -75,6 +75,24 @@ def own() -> str:
     return markdown(["SAC in", "medium", "expert: the end", "the best"], rows)
 
 
+def within(num_steps: int = 200_000, enough: float = 1500) -> str:
+    """Show how soon SAC returns enough on hopper, seed by seed."""
+    rows = []
+    for file in (
+        ROOT / "workflow" / "behavior" / "hopper" / "policies.json",
+        BENCHMARKS / "sac_hopper_seed_1.json",
+    ):
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        curve = summary["learning_curve"]
+        points = [one for one in curve if one["environment_step"] <= num_steps]
+        good = [one for one in points if one["mean_return"] >= enough]
+        best = max(points, key=lambda point: point["mean_return"])
+        cells = [_snapshot(good[0]), f"{len(good)} of {len(points)}", _snapshot(best)]
+        rows.append([str(summary["budget"]["seed"]), *cells])
+    header = [f"first of {enough:,} or more", "such snapshots", "the best"]
+    return markdown(["seed", *header], rows)
+
+
 def _snapshot(point: Row) -> str:
     """Return a snapshot's return by draws, with its standard error, and its step."""
     error = point["std_return"] / point["num_episodes"] ** 0.5

@@ -184,6 +184,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "policies-runners": environment_tables.runners,
     "policies-ants": environment_tables.ants_and_pens,
     "policies-own": environment_tables.own,
+    "policies-within": environment_tables.within,
 }
 
 
