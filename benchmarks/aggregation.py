@@ -56,6 +56,10 @@ def study(num_evaluations: int, num_episodes: int) -> list[str]:
         "training": training,
     }
     changes = {f"suites.{name}": suite for name in SUITES}
+    paper = load_project(scale="paper")
+    for name in SUITES:  # each of its tasks runs METHODS alone, no ablations
+        sweeps = paper.suite(name).task_methods
+        changes |= {f"suites.{name}.task_methods.{task}": [] for task in sweeps}
     changes |= {f"suites.{name}.seeds": [] for name in ("bandit", "local")}
     options = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     return ["--scale", "paper", *(part for one in options for part in ("--set", one))]
