@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quick smoke bandit-paper ablations methods longer twoways online noise evidence evidence-so-far report bundle docs bench test lint format clean help
+.PHONY: setup quick smoke bandit-paper ablations methods longer twoways online evidence evidence-so-far report bundle docs bench test lint format clean help
 
 setup: $(STAMP)  ## create .venv and install the pinned versions
 
@@ -65,14 +65,9 @@ twoways: setup  ## do policies keep two equally good ways? below .twoways (half 
 	@dql keep twoways --from .twoways
 
 online: setup  ## offline runs go on with fresh interaction, below .online (hours; resumes)
+	@if [ -d results/kept/online/runs ]; then dql restore online --to .online; fi
 	@snakemake all --logger dql --cores $(CORES) --directory .online --config scale=online
 	@dql keep online --from .online
-
-# Its runs on data without noise are the evidence's own.
-noise: setup  ## random actions among the data, few episodes, below .noise (days; resumes)
-	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .noise; fi
-	@snakemake all --logger dql --cores $(CORES) --directory .noise --config scale=noise
-	@dql keep noise --from .noise
 
 # Finished runs are kept in Git: the next machine goes on where this one stopped.
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)

@@ -114,15 +114,15 @@ def test_tasks_that_are_alike_train_in_one_job(bare, tmp_path):
 
 
 def test_variants_of_data_are_made_of_the_tasks_own_and_are_in_no_table(bare):
-    target = "figures/remade/remade_noise.png results/tables/remade.md"
-    printed = run(f"snakemake -n {target} --config scale=noise", bare)
+    target = "figures/remade/remade_noise.png"
+    printed = run(f"snakemake -n {target} --config scale=evidence", bare)
     jobs = jobs_of(printed)
     assert jobs["vary_dataset"] == 6
     assert jobs["generate_dataset"] == 2  # the task's, and random actions'
     assert jobs["train_remade_seeds_0"] == jobs["train_remade_seeds_1"] == 7 * 4
     assert jobs["aggregate_cell"] == 7 * 4
-    table = run("snakemake -n results/tables/remade.md --config scale=noise", bare)
-    assert jobs_of(table)["aggregate_cell"] == 4
+    table = run("snakemake -n results/tables/remade.md --config scale=evidence", bare)
+    assert jobs_of(table)["make_table_remade"] == 1
     assert "@random_share" not in table
 
 

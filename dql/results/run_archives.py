@@ -12,6 +12,7 @@ import logging
 import shlex
 import shutil
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from dql import paths
@@ -116,13 +117,17 @@ def mark_restored(directory: Path, name: str) -> None:
     write_json(directory / paths.RESTORED_FILE, {"kept": name})
 
 
-def keep_runs(root: Path, previous: Path, target: Path) -> None:
+def keep_runs(
+    root: Path, previous: Path, target: Path, *, but: Collection[RunKey] = ()
+) -> None:
     """Archive the finished runs of `root` into `target`, from `previous` if unchanged.
 
     A run whose files are not as it wrote them stays as it was kept, or is left out.
     """
     before = archived_runs(previous)
     for run, directory in finished_runs(root).items():
+        if run in but:
+            continue
         archive = archive_file(target, run)
         old = before.get(run)
         try:

@@ -6,7 +6,7 @@ A campaign is a scale with stages: its runs take days, and machines in turn.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from dql import paths
+from dql.config.online import is_online, offline_method
 from dql.config.project import Project, RunKey, load_project
 from dql.config.scale_schema import Stage
 from dql.errors import UserError
@@ -54,6 +55,19 @@ def find_campaign(root: Path) -> Project | None:
 def stages_of(project: Project) -> list[Stage]:
     """Return the stages of a campaign's suites, in order."""
     return [stage for suite in project.scale.suites.values() for stage in suite.stages]
+
+
+def runs_to_go_on(project: Project, finished: Collection[RunKey]) -> set[RunKey]:
+    """Return the finished runs whose online continuation still wants their checkpoint.
+
+    Archives have none: where such a run was restored, its continuation could not start.
+    """
+    waiting = [run for run in project.runs() if run not in finished]
+    return {
+        run._replace(method=offline_method(run.method))
+        for run in waiting
+        if is_online(run.method)
+    } & set(finished)
 
 
 def campaign_log(project: Project, root: Path) -> str:

@@ -25,7 +25,7 @@ from dql.results.run_archives import (
     keep_runs,
 )
 from dql.tables.runs import RUN_COLUMNS, made_with, run_rows
-from dql.upkeep.campaign import campaign_log, find_campaign
+from dql.upkeep.campaign import campaign_log, find_campaign, runs_to_go_on
 
 KEPT_FOLDERS = (
     paths.FIGURES,
@@ -46,7 +46,8 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
 
     `runs.csv` there has a row per finished run; `made_with.json` the machine and the
     package versions. Of a campaign also its finished runs, the manifests of their data
-    and a log, `README.md`; kept runs that are not in `root` raise.
+    and a log, `README.md`; kept runs that are not in `root` raise. Runs that go on
+    online are kept once they have: their archives hold nothing to go on from.
     """
     if name in ("", "..") or Path(name).name != name:
         raise UserError(f"'{name}' is no name of a folder in {kept}")
@@ -72,7 +73,8 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
         write_bytes(folder / "runs.csv", _to_csv(runs).encode())
         write_json(folder / "made_with.json", {"environments": made_with(root)})
         if campaign is not None:
-            keep_runs(root, kept / name, folder)
+            unfinished = runs_to_go_on(campaign, finished_runs(root))
+            keep_runs(root, kept / name, folder, but=unfinished)
             _keep_manifests(root, folder)
             log = campaign_log(campaign, root)
             write_bytes(folder / CAMPAIGN_LOG, log.encode())

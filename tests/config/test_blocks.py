@@ -52,11 +52,7 @@ def test_a_method_whose_settings_differ_in_kind_trains_apart():
 def test_online_continuations_train_apart():
     methods = ["td3_bc", "td3_bc@online=50000"]
     tasks = ["local-hopper-medium", "local-hopper-medium-expert"]
-    found = list(
-        task_blocks(
-            project("local", 2, scale="online", tasks=tasks, methods=methods), "local"
-        )
-    )
+    found = blocks("local", 2, tasks=tasks, methods=methods)
     assert found == [TaskBlock(tasks, ["td3_bc"])]
 
 

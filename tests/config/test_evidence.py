@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from dql.config.data_schema import base_task
 from dql.config.project import load_project
 from dql.config.scale_schema import SuiteScale
 from dql.config.schema import TaskConfig
@@ -49,7 +50,7 @@ def test_every_run_resolves_and_names_its_twin(project):
     for run in runs:
         config = project.run_config(*run)
         version = "v0" if "antmaze" in run.task else "v2"
-        twin = f"{run.task.removeprefix('remade-')}-{version}"
+        twin = f"{base_task(run.task).removeprefix('remade-')}-{version}"
         assert config.environment.namesake == twin
         assert config.training.num_gradient_steps == 100_000
 
@@ -78,7 +79,7 @@ def test_scores_and_checkpoint_rank_are_the_namesakes(project):
 
 
 def test_remade_data_are_made_and_judged_in_d4rls_physics():
-    project = load_project(scale="evidence", overrides={"physics": "stock"})
+    project = load_project(scale="paper", overrides={"physics": "stock"})
     assert project.task("remade-hopper-medium").physics == "d4rl"
     assert project.task("hopper-medium-v2").physics == "stock"
 

@@ -10,11 +10,17 @@ from stored_results import DIGEST, write_manifest, write_run
 
 from dql import paths
 from dql.cli.main import main
-from dql.config.project import load_project
+from dql.config.online import online_method
+from dql.config.project import RunKey, load_project
 from dql.errors import UserError
 from dql.results.fingerprint import training_fingerprint
 from dql.results.restored import is_held, restored_runs
-from dql.results.run_archives import ARCHIVES, archive_file, pack
+from dql.results.run_archives import (
+    ARCHIVES,
+    archive_file,
+    archived_runs,
+    pack,
+)
 from dql.upkeep.campaign import stages_of
 from dql.upkeep.keep import keep
 from dql.upkeep.restore import restore
@@ -32,9 +38,9 @@ MADE = {
 }
 
 
-def make_runs(root, runs=RUNS, returns=(100.0, 200.0), made=None):
+def make_runs(root, runs=RUNS, returns=(100.0, 200.0), made=None, project=PROJECT):
     for run in runs:
-        config = PROJECT.run_config(*run).model_dump(mode="json")
+        config = project.run_config(*run).model_dump(mode="json")
         folder = paths.run_directory(*run, root=root / paths.RUNS)
         write_run(folder, config, returns, provenance=MADE | (made or {}))
         (folder / paths.CHECKPOINT_FOLDER).mkdir(exist_ok=True)
@@ -214,6 +220,22 @@ def test_a_damaged_run_stays_as_it_was_kept(kept, tmp_path):
     before = archive_file(kept / "campaign", RUNS[0]).read_bytes()
     keep("campaign", root=root, kept=kept)
     assert archive_file(kept / "campaign", RUNS[0]).read_bytes() == before
+
+
+def test_a_run_that_goes_on_is_archived_with_its_continuation(tmp_path):
+    """Without a checkpoint the next machine could not start the continuation."""
+    project = load_project(scale="online")
+    first, last = (RunKey("local-hopper-medium", name, 0) for name in ("iql", "td3_bc"))
+    of_first, of_last = (
+        run._replace(method=online_method(run.method, 50_000)) for run in (first, last)
+    )
+    assert {first, last, of_first, of_last} <= set(project.runs())
+    make_runs(tmp_path, [first, last, of_first], project=project)
+    folder = keep("campaign", root=tmp_path, kept=tmp_path / "kept")
+    assert archived_runs(folder).keys() == {first, of_first}
+    make_runs(tmp_path, [of_last], project=project)
+    folder = keep("campaign", root=tmp_path, kept=tmp_path / "kept")
+    assert archived_runs(folder).keys() == {first, of_first, last, of_last}
 
 
 def test_the_log_counts_hours_and_says_what_comes_next(kept, tmp_path):
