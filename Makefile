@@ -72,14 +72,17 @@ online: setup  ## offline runs go on with fresh interaction, below .online (hour
 # Finished runs are kept in Git: the next machine goes on where this one stopped.
 evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .evidence (days; resumes anywhere)
 	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .evidence; fi
-	@if snakemake all --logger dql --cores $(CORES) --keep-going --directory .evidence \
-	  --config scale=evidence; then dql keep evidence --from .evidence; \
-	else $(MAKE) evidence-so-far; exit 1; fi
+	@status=0; snakemake all --logger dql --cores $(CORES) --keep-going \
+	  --directory .evidence --config scale=evidence || status=$$?; \
+	$(MAKE) evidence-so-far; exit $$status
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
 	@cd .evidence && for verb in aggregate action-samples stability episode table figure; do \
-	  dql $$verb --all --scale evidence || exit; done && dql claims && \
-	  dql page --scale evidence
+	  dql $$verb --all --scale evidence || exit; done && \
+	  if [ -d results/comparisons ]; then dql data compare --table --scale evidence; fi && \
+	  if [ -d results/episodes/remade-hopper-medium ]; then \
+	    dql film remade-hopper-medium --scale evidence; fi && \
+	  dql claims && dql page --scale evidence
 	@dql keep evidence --from .evidence
 
 # DVC keeps the versions of what Snakemake made (see dvc.yaml), snakemake.lock how: git

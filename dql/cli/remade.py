@@ -12,8 +12,10 @@ import typer
 from dql import paths
 from dql.cli.options import AsJson, Changes, Scale, Task, load
 from dql.cli.output import print_json
+from dql.errors import UserError
 
 if TYPE_CHECKING:
+    from dql.config.project import Project
     from dql.config.schema import TaskConfig
 
 
@@ -98,7 +100,9 @@ def roll_out(
 
 
 def compare(
-    tasks: Annotated[list[str], typer.Argument(help="Remade tasks.")],
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Remade tasks; with --table, else all.")
+    ] = None,
     table: Annotated[
         bool,
         typer.Option(
@@ -123,7 +127,12 @@ def compare(
     from dql.tables.registry import EXTENSIONS
     from dql.tables.remade_data import comparison_table, write_comparison_table
 
-    chosen = [load(scale, changes).task(name) for name in tasks]
+    project = load(scale, changes)
+    names = tasks or (_compared(project) if table else [])
+    if not names:
+        kind = "compared yet" if table else "named"
+        raise UserError(f"no remade task is {kind}; run: dql data compare TASK")
+    chosen = [project.task(name) for name in names]
     files = [paths.comparison_file(task.name) for task in chosen]
     if table:
         outputs = [paths.table_file("remade_data", suffix) for suffix in EXTENSIONS]
@@ -145,6 +154,12 @@ def compare(
             typer.echo(markdown_text(comparison_table([found.content()])))
     if json:
         print_json(contents)
+
+
+def _compared(project: Project) -> list[str]:
+    """Return the scale's remade tasks whose comparison is stored."""
+    tasks = project.suite("remade").tasks
+    return [task for task in tasks if paths.comparison_file(task).is_file()]
 
 
 def _comparing(task: TaskConfig) -> tuple[ModuleType, Callable]:

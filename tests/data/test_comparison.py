@@ -1,5 +1,7 @@
 """Remade data held against D4RL's: counts, moments and the ruler of known data."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from tests.support.synthetic_weights import action_model, publish, state_model
 TASK = "remade-hopper-medium-expert"
 NAMESAKE = "hopper-medium-expert-v2"
 SHARED = Path(__file__).parents[3] / "shared" / "d4rl"
+KEPT = Path(__file__).parents[2] / paths.KEPT / "evidence"
 
 
 def episode(level: float, reward: float, length: int, *, is_cut=False) -> Episode:
@@ -174,6 +177,38 @@ def test_all_tasks_are_checked_before_one_is_measured(
     assert done.value.code == 2
     assert words in " ".join(capsys.readouterr().err.split())
     assert not paths.comparison_file(task.name).exists()
+
+
+def test_the_table_has_every_stored_comparison_in_the_scales_order(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    stored = KEPT / paths.COMPARISONS.name
+    shutil.copytree(stored, paths.COMPARISONS)
+    left_out = paths.comparison_file("remade-walker2d-medium")
+    left_out.unlink()
+    with pytest.raises(SystemExit, match="0"):
+        main(["data", "compare", "--table", "--scale", "evidence"])
+    table = paths.table_file("remade_data", "md").read_text()
+    named = re.findall(r"^\| (remade-[a-z0-9-]+)", table, re.MULTILINE)
+    wanted = load_project(scale="evidence").suite("remade").tasks
+    there = [task for task in wanted if paths.comparison_file(task).is_file()]
+    assert list(dict.fromkeys(named)) == there
+    assert len(there) == len(list(stored.iterdir())) - 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [([], "is named"), (["--table"], "is compared yet")]
+)
+def test_comparing_nothing_says_what_to_name(
+    options, words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as done:
+        main(["data", "compare", *options, "--scale", "evidence"])
+    assert done.value.code == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert words in message and "dql data compare TASK" in message
 
 
 def test_tasks_that_are_not_remade_have_nothing_to_compare_with():
