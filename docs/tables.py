@@ -17,6 +17,7 @@ import bandit_tables
 import claim_tables
 import environment_tables
 import mode_tables
+import online_tables
 import pandas as pd
 import remade_tables
 from formats import BENCHMARKS, KEPT, ROOT, label, markdown
@@ -174,6 +175,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "evidence-modes": mode_tables.evidence,
     "ways": mode_tables.ways,
     "recorded": recorded,
+    "online": online_tables.continued,
     "remade-data": remade_tables.nearness,
     "remade-mazes": remade_tables.mazes,
     "remade-scores": remade_tables.scores,

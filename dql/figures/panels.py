@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
+import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +21,8 @@ LINE_HEIGHT = 0.13
 COLUMN_SPACING = 1.4
 HANDLE_LENGTH = 2.4
 """Of legends, in units of their font size."""
+LEGEND_WIDTH = 0.98
+"""At most, in shares of the page: letters are drawn a little wider than measured."""
 
 
 def panel_rows(
@@ -81,10 +84,11 @@ def legend_columns(labels: Sequence[str], at_most: int = 5) -> int:
     widths = [beside + TextPath((0, 0), text, prop=size).get_extents().width
               for text in labels]  # fmt: skip
     for columns in range(min(at_most, len(labels)), 1, -1):
-        rows = ceil(len(labels) / columns)
-        needed = sum(max(widths[i : i + rows]) for i in range(0, len(labels), rows))
+        # As Matplotlib fills them: evenly, the first ones by one entry more.
+        filled = np.array_split(widths, columns)
+        needed = sum(column.max() for column in filled)
         needed += em * (COLUMN_SPACING * (columns - 1) + 1)
-        if needed <= 72 * style.PAGE_WIDTH:
+        if needed <= LEGEND_WIDTH * 72 * style.PAGE_WIDTH:
             return columns
     return 1
 

@@ -64,8 +64,20 @@ class SuiteCells:
 
     @property
     def methods(self) -> dict[str, str]:
-        """Return the methods' labels by name, in the order of the cells."""
-        return {cell["method"]: cell["label"] for cell in self.cells}
+        """Return the methods' labels by name, in the order of the cells.
+
+        How long runs went on online is said once where all did alike: in the notes.
+        """
+        played = self._environment_steps()
+        alike = f"online = {played[0]}" if len(played) == 1 else ""
+        return {c["method"]: _without(alike, c["label"]) for c in self.cells}
+
+    def _environment_steps(self) -> list[int]:
+        """Return what the online phases play, each number once; offline, nothing."""
+        online = [cell.get("online") for cell in self.cells]
+        if not all(online):
+            return []
+        return sorted({one["num_environment_steps"] for one in online})
 
     def of_task(self, task: str) -> list[Cell]:
         """Return the cells of a task."""
@@ -91,7 +103,10 @@ class SuiteCells:
         steps = _counts(cell["sizes"]["num_gradient_steps"] for cell in shown)
         episodes = _counts(cell["sizes"]["num_evaluation_episodes"] for cell in shown)
         plural = "seed" if seeds == "1" else "seeds"
-        notes = [f"{seeds} {plural}, {steps} gradient steps, {episodes} episodes each."]
+        played = _counts(self._environment_steps())
+        sizes = [f"{played} environment steps"] if played else []
+        sizes += [f"{steps} gradient steps", f"{episodes} episodes each"]
+        notes = [f"{seeds} {plural}, {', '.join(sizes)}."]
         absent = [c for c in self.cells if len(c["curves"]) < len(c["expected_seeds"])]
         if len(absent) > MAX_NAMED:
             planned = sum(len(cell["expected_seeds"]) for cell in self.cells)
@@ -101,10 +116,20 @@ class SuiteCells:
                 "finished, or diverged."
             )
         elif absent:
-            names = ", ".join(f"{c['label']} on {c['task']}" for c in absent)
+            labels = self.methods
+            names = ", ".join(f"{labels[c['method']]} on {c['task']}" for c in absent)
             notes.append(f"Missing or diverged runs: {names}.")
         data = DATA_NOTES.get(self.cells[0]["suite"])
         return [*notes, data] if data else notes
+
+
+def _without(part: str, label: str) -> str:
+    """Return a method's label without a part of its variant in parentheses."""
+    name, opening, variant = label.removesuffix(")").rpartition(" (")
+    if not opening:
+        return label
+    kept = [one for one in variant.split(", ") if one != part]
+    return f"{name} ({', '.join(kept)})" if kept else name
 
 
 def curve_table(cell: Cell) -> tuple[np.ndarray, np.ndarray]:

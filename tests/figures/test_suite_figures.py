@@ -464,9 +464,10 @@ def test_drawing_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("num_labels", [1, 4, 12, 31])
-def test_a_legend_of_long_names_fits_the_page(num_labels):
-    labels = [f"Diffusion-QL (num_candidates = {index})" for index in range(num_labels)]
+@pytest.mark.parametrize("name", ["Diffusion-QL (num_candidates =", "TD3+BC (online ="])
+@pytest.mark.parametrize("num_labels", [1, 4, 6, 12, 31])
+def test_a_legend_of_long_names_fits_the_page(name, num_labels):
+    labels = [f"{name} {index})" for index in range(num_labels)]
     with style.paper_style():
         columns = panels.legend_columns(labels)
         rows = ceil(num_labels / columns)
@@ -498,6 +499,31 @@ def test_online_continuations_have_a_figure_of_their_own():
     assert other_cells(cells) == [] and sweeps(cells) == {}
     assert "local_online" in figures.suite_figures("local", cells)
     assert "local_online" not in figures.suite_figures("local", offline)
+
+
+def test_what_all_play_online_is_said_once_and_not_in_their_names(tmp_path):
+    def write(method, variant, num_environment_steps):
+        path = write_cell(tmp_path, TASKS[0], method)
+        cell = json.loads(path.read_text())
+        cell["label"] += f" ({variant})"
+        cell["online"] = {
+            "num_environment_steps": num_environment_steps,
+            "start_steps": 10,
+            "updates_per_step": 1,
+        }
+        path.write_text(json.dumps(cell))
+        return path
+
+    first = write("td3_bc", "online = 50000", 50_000)
+    second = write("iql", "offline_share = 0, online = 50000", 50_000)
+    figure = drawn("learning_curves", [first, second])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[:2] == ["td3_bc", "iql (offline_share = 0)"]
+    assert "50,000 environment steps, " in printed(figure).replace("\n", " ")
+    third = write("diffusion_ql", "online = 300", 300)
+    figure = drawn("learning_curves", [first, third])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[:2] == ["td3_bc (online = 50000)", "diffusion_ql (online = 300)"]
 
 
 VARIANTS = [
