@@ -10,29 +10,30 @@ from formats import KEPT, label, markdown
 from dql.figures.suite_cells import curve_table
 
 CELLS = KEPT / "online" / "cells"
+SHOWN = (0, 10_000, 25_000, 50_000)
+"""Environment steps."""
 
 
 def continued() -> str:
-    """Show the scores of the online phase: before it, half-way, at its end, the best.
+    """Show the scores of the online phase: before it, after so many steps, the best.
 
     Each is the mean over the seeds, with the seeds in brackets.
     """
     cells = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*/*.json"))]
     rows = [_row(cell) for cell in cells if cell.get("online") and cell["seeds"]]
-    header = [
-        "method", "seeds", "offline, before", "after 25,000", "after 50,000", "best",
-    ]  # fmt: skip
+    after = [f"after {step:,}" for step in SHOWN[1:]]
+    header = ["method", "seeds", "offline, before", *after, "best after"]
     return markdown(header, sorted(rows, key=lambda row: row[0] == "SAC"))
 
 
 def _row(cell: dict) -> list[str | int]:
     steps, scores = curve_table(cell)
-    shown = [scores[:, steps == step] for step in (0, 25_000, 50_000)]
+    shown = [scores[:, steps == step] for step in SHOWN]
     found = [_with_seeds(column[:, 0]) if column.size else "–" for column in shown]
     name = label(cell["method"].partition("@")[0])
-    return [name, len(scores), *found, _with_seeds(scores.max(axis=1))]
+    return [name, len(scores), *found, _with_seeds(scores[:, steps > 0].max(axis=1))]
 
 
 def _with_seeds(values: np.ndarray) -> str:
     seeds = ", ".join(f"{value:.1f}" for value in values)
-    return f"{values.mean():.1f} ({seeds})"
+    return f"{values.mean():.1f} ({seeds})" if len(values) > 1 else seeds
