@@ -217,10 +217,11 @@ def training_priority(seeds, block):
 
 
 def data_priority(wildcards):
-    """Return the priority of making a task's data: just above its first run's."""
+    """Return the priority of making a task's data: just above its first run to come."""
     positions = [
         place
-        for (task, *_), place in CAMPAIGN.items()
-        if wildcards.task in (task, *sources_of_variant(task))
+        for run, place in CAMPAIGN.items()
+        if wildcards.task in (run[0], *sources_of_variant(run[0]))
+        and not (paths.run_directory(*run) / paths.PROVENANCE_FILE).exists()
     ]
     return CAMPAIGN_PRIORITY + 2 * max(positions) + 1 if positions else 200
