@@ -18,9 +18,7 @@ import yaml
 import yte
 from slurm_cluster import missing_programs, slurm_cluster
 from snakemake.cli import get_argument_parser
-
-from dql.config.project import load_project
-from dql.training.gpus import is_gpu_here
+from workflow_helpers import training_helpers
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -135,11 +133,7 @@ def test_every_job_fits_a_partition_of_the_file():
 @pytest.fixture
 def training():
     """The helpers of the training rules, at the paper's scale."""
-    file = ROOT / "workflow" / "helpers" / "training.smk"
-    names = {"PROJECT": load_project(scale="paper"), "is_gpu_here": is_gpu_here}
-    names["SimpleNamespace"] = SimpleNamespace
-    exec(compile(file.read_text(), file, "exec"), names)
-    return SimpleNamespace(**names)
+    return training_helpers("paper")
 
 
 def test_a_job_cut_by_its_time_asks_for_twice_as_much(training):

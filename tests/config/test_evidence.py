@@ -1,8 +1,12 @@
 """Remade tasks and the stages of a campaign, as the configuration resolves them."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import ValidationError
+from workflow_helpers import training_helpers
 
+from dql import paths
 from dql.config.data_schema import base_task
 from dql.config.project import load_project
 from dql.config.scale_schema import SuiteScale
@@ -172,6 +176,30 @@ def test_the_umaze_comes_after_one_seed_of_locomotion(project):
     assert stages[umaze].methods == ["diffusion_ql", "bc_diffusion", "td3_bc", "iql"]
     settings = project.settings("remade-antmaze-umaze", "diffusion_ql")
     assert settings["q_coefficient"] == pytest.approx(0.5)
+
+
+def test_data_of_finished_stages_wait_for_what_is_trained_next(
+    project, tmp_path, monkeypatch
+):
+    """Data made again for a late stage would keep the next one's runs waiting."""
+    monkeypatch.chdir(tmp_path)
+    helpers = training_helpers("evidence", sources_of_variant=lambda task: [task])
+    runs = project.scale.suites["remade"].runs()
+    first, later = "remade-walker2d-medium-expert", "remade-hopper-medium"
+
+    def priority(task):
+        return helpers.data_priority(SimpleNamespace(task=task))
+
+    assert priority(first) > priority(later)
+    for run in runs:
+        if run[0] == first and run[2] == 0:
+            folder = paths.run_directory(*run)
+            folder.mkdir(parents=True)
+            (folder / paths.EVALUATIONS_FILE).touch()
+    assert priority(first) > priority(later)  # begun, not finished
+    for folder in paths.RUNS.glob("*/*/seed0"):
+        (folder / paths.PROVENANCE_FILE).touch()
+    assert priority(first) < priority(later)
 
 
 def test_no_cell_belongs_to_both_suites(project):
