@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dql.config.project import load_project
@@ -37,3 +38,9 @@ def spread(shares: pd.Series) -> str:
     """Return mean, lowest and highest of shares in per cent."""
     low, high = 100 * shares.min(), 100 * shares.max()
     return f"{percent(shares.mean())} [{low:.0f}, {high:.0f}]"
+
+
+def with_seeds(values: np.ndarray) -> str:
+    """Return the mean of scores over seeds; of several, with each seed's."""
+    seeds = ", ".join(f"{value:.1f}" for value in values)
+    return f"{values.mean():.1f} ({seeds})" if len(values) > 1 else seeds

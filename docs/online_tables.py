@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-from formats import KEPT, label, markdown
+from formats import KEPT, label, markdown, with_seeds
 
 from dql.figures.suite_cells import curve_table
 
@@ -29,11 +28,6 @@ def continued() -> str:
 def _row(cell: dict) -> list[str | int]:
     steps, scores = curve_table(cell)
     shown = [scores[:, steps == step] for step in SHOWN]
-    found = [_with_seeds(column[:, 0]) if column.size else "–" for column in shown]
+    found = [with_seeds(column[:, 0]) if column.size else "–" for column in shown]
     name = label(cell["method"].partition("@")[0])
-    return [name, len(scores), *found, _with_seeds(scores[:, steps > 0].max(axis=1))]
-
-
-def _with_seeds(values: np.ndarray) -> str:
-    seeds = ", ".join(f"{value:.1f}" for value in values)
-    return f"{values.mean():.1f} ({seeds})" if len(values) > 1 else seeds
+    return [name, len(scores), *found, with_seeds(scores[:, steps > 0].max(axis=1))]

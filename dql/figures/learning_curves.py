@@ -30,6 +30,7 @@ from dql.results.statistics import has_enough_seeds
 from dql.tables.cells import Cell
 
 BEHAVIOR_LABEL = "behaviour data"
+BEHAVIOR_LINE = {"color": style.DATA_COLOR, "linestyle": ":", "linewidth": 1.0}
 PAPER_METHOD, PAPER_LABEL = "diffusion_ql", "the paper's Diffusion-QL (D4RL's file)"
 PAPER_DASHES = (0, (6, 2, 1, 2))
 LONG_TITLE = 26
@@ -179,7 +180,7 @@ def draw_references(axes: Axes, cells: Sequence[Cell]) -> None:
     """Draw the data's own score, and the paper's on the D4RL file of that name."""
     score = cells[0]["dataset"].get("behavior_score")
     if score is not None:
-        axes.axhline(score, color=style.DATA_COLOR, linestyle=":", linewidth=1.0)
+        axes.axhline(score, **BEHAVIOR_LINE)
     paper = next(filter(None, map(_papers_score, cells)), None)
     if paper is not None:
         color = style.method_color(PAPER_METHOD)
@@ -202,9 +203,7 @@ def _handle(look: style.Look, label: str) -> Line2D:
 
 def reference_handles(cells: Sequence[Cell]) -> list[Line2D]:
     """Return the legend's entries of the reference lines that these cells have."""
-    handles = [
-        Line2D([], [], color=style.DATA_COLOR, linestyle=":", label=BEHAVIOR_LABEL)
-    ]
+    handles = [Line2D([], [], **BEHAVIOR_LINE, label=BEHAVIOR_LABEL)]
     if any(map(_papers_score, cells)):
         color = style.method_color(PAPER_METHOD)
         handles.append(

@@ -2,7 +2,8 @@
 
 A panel for each task and kind of variant. A method's mark is the mean of its last
 evaluation over seeds, a dot is a seed, a bar the 95 % interval of the mean: over seeds
-from three on, else over the episodes of these seeds alone.
+from three on, else over the episodes of these seeds alone. The data's own score is the
+mean over their episodes, of which random actions make many short ones.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, log10
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dql.figures import panels, style
+from dql.figures.learning_curves import BEHAVIOR_LABEL, BEHAVIOR_LINE
 from dql.figures.suite_cells import (
     SuiteCells,
     curve_interval,
@@ -50,7 +53,7 @@ def draw(cells: SuiteCells) -> Figure:
     methods = [name for name in cells.methods if name in drawn]
     looks = style.method_looks(cells.methods)
     footnote = footnote_lines([_what_is_drawn(), *cells.notes()])
-    labels = [cells.methods[name] for name in methods]
+    labels = [*(cells.methods[name] for name in methods), BEHAVIOR_LABEL]
     columns = panels.legend_columns(labels)
     figure, all_axes = panels.panel_rows(
         len(found),
@@ -69,6 +72,7 @@ def draw(cells: SuiteCells) -> Figure:
             ]
             offset = place - (len(methods) - 1) / 2
             _draw_method(axes, key, levels, line, looks[method], offset)
+        _draw_data(axes, key, levels, shown)
         _label_levels(axes, key, levels)
         axes.set_title(task)
         axes.grid(axis="y")
@@ -79,6 +83,7 @@ def draw(cells: SuiteCells) -> Figure:
                linestyle=looks[name].linestyle, label=cells.methods[name])
         for name in methods
     ]  # fmt: skip
+    handles.append(Line2D([], [], **BEHAVIOR_LINE, label=BEHAVIOR_LABEL))
     panels.draw_legend(figure, handles, footnote, columns)
     return figure
 
@@ -87,7 +92,7 @@ def _what_is_drawn() -> str:
     return (
         "Marks: means over seeds of the last evaluation, without noise; dots: single "
         "seeds; bars: 95 % intervals, over seeds from three on, else over the episodes "
-        "of these runs alone."
+        "of these runs alone; dotted: the mean over the data's episodes."
     )
 
 
@@ -119,6 +124,19 @@ def _draw_method(
             ends = [bound[-1] for bound in band]
             axes.plot([x, x], ends, color=look.color, linewidth=0.8, alpha=0.7)
     axes.plot(xs, means, color=look.color, linestyle=look.linestyle, marker=look.marker)
+
+
+def _draw_data(
+    axes: Axes, key: str, levels: Mapping[str, float], cells: Sequence[Cell]
+) -> None:
+    """Draw the mean score of the data's episodes at every level that has it."""
+    scores = {cell["task"]: cell["dataset"].get("behavior_score") for cell in cells}
+    found = sorted(
+        (_position(key, level), scores[task])
+        for task, level in levels.items()
+        if scores.get(task) is not None
+    )
+    axes.plot(*np.array(found).reshape(-1, 2).T, **BEHAVIOR_LINE)
 
 
 def _label_levels(axes: Axes, key: str, levels: Mapping[str, float]) -> None:

@@ -577,6 +577,20 @@ def test_noise_is_drawn_with_seeds_means_and_intervals_at_each_level(tmp_path):
     assert sorted(sizes.get_xticks()) == [-2, 0]
 
 
+def test_the_data_have_a_line_at_the_levels_whose_score_is_known(tmp_path):
+    """Random actions make many short episodes: the mean of the data falls first."""
+    tasks = [TASKS[0], *VARIANTS[:2]]
+    files = [write_cell(tmp_path, task, "iql") for task in tasks]
+    for file, score in zip(files[:2], (60.0, 20.0), strict=True):
+        cell = json.loads(file.read_text())
+        cell["dataset"] = {"behavior_score": score}
+        file.write_text(json.dumps(cell))
+    figure = drawn("noise", files)
+    (line,) = (one for one in figure.axes[0].get_lines() if one.get_linestyle() == ":")
+    assert line.get_xydata().tolist() == [[0, 60], [0.1, 20]]
+    assert "behaviour data" in printed(figure)
+
+
 def test_noise_of_short_runs_is_titled_too_short_and_none_says_so(
     tmp_path, monkeypatch
 ):
