@@ -19,8 +19,7 @@ from dql.data.datasets import (
     remedy,
     stored_episodes,
 )
-from dql.data.episodes import episode_starts
-from dql.data.variants import load_variant
+from dql.data.variants import load_variant, returns_and_lengths
 from dql.errors import UserError
 from dql.files import locked
 
@@ -83,15 +82,10 @@ def describe(task: TaskConfig, root: Path = paths.DATASETS) -> Description:
 
 
 def _describe_rows(dataset: Dataset, task: TaskConfig) -> Description:
-    """Describe rows in memory: without truncated ones, which none is trained on.
-
-    Which episodes were cut they do not say.
-    """
+    """Describe rows in memory: those that are trained on."""
     is_antmaze = task.environment.startswith("antmaze")
-    starts = np.flatnonzero(episode_starts(dataset, is_antmaze=is_antmaze))
-    lengths = np.diff(starts, append=len(dataset))
-    returns = np.add.reduceat(dataset.rewards.astype(np.float64), starts)
-    return _describe(dataset.manifest, returns, lengths, dataset.actions)
+    counted = returns_and_lengths(dataset, is_antmaze=is_antmaze)
+    return _describe(dataset.manifest, *counted, dataset.actions)
 
 
 def _episode_numbers(path: Path) -> Iterator[tuple[float, int, np.ndarray]]:

@@ -58,6 +58,7 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
     """
     made, sources = _made_rows(task, root), _sources(task, root)
     base, variant = sources[0], task.dataset.variant
+    returns, _ = returns_and_lengths(made, is_antmaze=_is_antmaze(task))
     changes = ", ".join(
         f"{key} {value:g}"
         for key, value in variant.model_dump(exclude_defaults=True).items()
@@ -70,7 +71,11 @@ def generate(task: TaskConfig, root: Path = paths.DATASETS) -> dict[str, Any]:
         "made_from": {one["task"]: one["digest"] for one in sources},
         "num_transitions": len(made),
         "num_training_transitions": len(made),
-        "num_episodes": int(episode_starts(made, is_antmaze=_is_antmaze(task)).sum()),
+        "num_episodes": len(returns),
+        "episode_return": {
+            name: float(getattr(returns, name)())
+            for name in ("mean", "std", "min", "max")
+        },
         **{key: base[key] for key in OF_THE_BASE if key in base},
     }
     write_manifest(manifest, root)
@@ -104,6 +109,18 @@ def vary(
         noisy = dataset.rewards + scale.astype(np.float32) * noise
         dataset = replace(dataset, rewards=noisy)
     return dataset
+
+
+def returns_and_lengths(
+    dataset: Dataset, *, is_antmaze: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the undiscounted return and the row count of every episode, both (E,).
+
+    Rows to train on have no truncated ones, and do not say which episodes were cut.
+    """
+    starts = np.flatnonzero(episode_starts(dataset, is_antmaze=is_antmaze))
+    lengths = np.diff(starts, append=len(dataset))
+    return np.add.reduceat(dataset.rewards.astype(np.float64), starts), lengths
 
 
 def deviations(values: np.ndarray) -> np.ndarray:
@@ -156,9 +173,8 @@ def _shuffled_episodes(
     dataset: Dataset, variant: DataVariant, name: str, is_antmaze: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the episodes in random order, and the length of each, both (E,)."""
-    starts = np.flatnonzero(episode_starts(dataset, is_antmaze=is_antmaze))
-    lengths = np.diff(starts, append=len(dataset))
-    return _generator(variant, name).permutation(len(starts)), lengths
+    _, lengths = returns_and_lengths(dataset, is_antmaze=is_antmaze)
+    return _generator(variant, name).permutation(len(lengths)), lengths
 
 
 def _first_rows(dataset: Dataset, lengths: np.ndarray, quota: np.ndarray) -> Dataset:

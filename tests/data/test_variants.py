@@ -14,7 +14,7 @@ from dql.data.datasets import ARRAYS, Dataset, load_dataset
 from dql.data.description import describe
 from dql.data.episodes import episode_starts
 from dql.data.random_actions import roll_out_random
-from dql.data.variants import deviations, vary
+from dql.data.variants import deviations, returns_and_lengths, vary
 from dql.errors import UserError
 from tests.support.small_dataset import make_task, write
 
@@ -209,6 +209,12 @@ def test_a_variant_is_a_manifest_and_no_row(tmp_path):
     assert manifest["made_from"] == {"local-test": base.manifest["digest"]}
     assert manifest["reference_scores"] == base.manifest["reference_scores"]
     assert manifest["num_transitions"] == len(base)
+    returns, lengths = returns_and_lengths(loaded)
+    assert len(returns) == manifest["num_episodes"] and lengths.sum() == len(base)
+    assert returns.sum() == pytest.approx(loaded.rewards.sum(dtype=np.float64))
+    found = manifest["episode_return"]
+    expected = returns.mean(), returns.std(), returns.min(), returns.max()
+    assert [*found.values()] == pytest.approx(expected)
 
 
 def test_a_variant_of_other_levels_or_of_other_rows_is_refused(tmp_path):

@@ -1,0 +1,46 @@
+"""The table of runs on data with noise, and on few of the episodes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from formats import KEPT, label, markdown, with_seeds
+
+from dql.figures.noise import NAMES, SHARES
+from dql.figures.suite_cells import curve_table
+from dql.figures.suite_selection import data_series, varied_cells
+
+CELLS = KEPT / "evidence" / "cells"
+
+
+def varied() -> str:
+    """Show the last scores at every level, and the data's: a row a level.
+
+    Each is the mean over the seeds, with the seeds in brackets.
+    """
+    read = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*/*.json"))]
+    cells = {(cell["task"], cell["method"]): cell for cell in read if cell["seeds"]}
+    shown = varied_cells(list(cells))
+    methods = sorted({method for _, method in shown}, key=label)
+    rows = []
+    for (_, key), levels in data_series(shown).items():
+        scale = 100 if key in SHARES else 1
+        for task, level in sorted(levels.items(), key=lambda pair: pair[1]):
+            found = [cells.get((task, method)) for method in methods]
+            data = next(filter(None, found))["dataset"]
+            rows.append(
+                [
+                    f"{NAMES[key]}: {scale * level:g}",
+                    f"{data['num_episodes']:,}",
+                    f"{data['behavior_score']:.1f}",
+                    *(with_seeds(last_scores(cell)) if cell else "–" for cell in found),
+                ]
+            )
+    header = ["level", "episodes", "the data", *map(label, methods)]
+    return markdown(header, rows)
+
+
+def last_scores(cell: dict) -> np.ndarray:
+    """Return each seed's score of its last evaluation."""
+    return curve_table(cell)[1][:, -1]
