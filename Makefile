@@ -74,7 +74,7 @@ evidence: setup  ## the paper's methods on D4RL's Gym sets remade, below .eviden
 	@if [ -d results/kept/evidence/runs ]; then dql restore evidence --to .evidence; fi
 	@status=0; snakemake all --logger dql --cores $(CORES) --keep-going \
 	  --directory .evidence --config scale=evidence || status=$$?; \
-	$(MAKE) evidence-so-far; exit $$status
+	$(MAKE) evidence-so-far || status=$$?; exit $$status
 
 evidence-so-far: setup  ## its cells, tables, figures and claims half-way, kept; trains nothing
 	@cd .evidence && for verb in aggregate action-samples stability episode table figure; do \

@@ -4,7 +4,7 @@ python benchmarks/interaction.py [--method NAME ...] times, for each method, a g
 step alone and one with an environment step before it, as an online continuation takes
 them, and writes results/benchmarks/interaction.json; with --method, the others' rows
 there stay. What is counted is the processor's time, and the two take turns in one
-process: a shared machine slows both. At most 1.3 times the updates alone is wanted.
+process: a shared machine slows both. Wanted is `MAX_RATIO` at most.
 
 Policies are untrained, so that episodes are short: more of them begin than later on.
 """
@@ -36,6 +36,8 @@ TASK = "local-hopper-medium-expert"
 METHODS = ("td3_bc", "iql", "fql", "sac", "idql", "diffusion_ql")
 BLOCK = 100
 """Steps of a turn: whole rounds of the environments."""
+MAX_RATIO = 1.3
+"""Of a step with interaction to the update alone."""
 
 
 def make_run(method: str) -> Run:

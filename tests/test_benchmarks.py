@@ -499,6 +499,7 @@ def test_what_interaction_costs_is_stored_of_every_method():
     assert set(stored) == {*interaction.METHODS}
     for row in stored.values():
         check_interaction(row)
+        assert row["ratio"] <= interaction.MAX_RATIO
 
 
 def test_a_methods_step_is_timed_and_the_others_rows_stay(tmp_path):

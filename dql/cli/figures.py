@@ -77,7 +77,8 @@ def _draw(project: Project, name: str, *, partly: bool = False) -> None:
         task = figures.stills_task(name)
         files = episode_files(project, task, partly=partly)
         title = f"{suite_name(suite)}; {task}" if suite_name(suite) else task
-        figures.draw_stills(files, outputs, title)
+        unseen = [project.label(method) for method in unseen_methods(project, task)]
+        figures.draw_stills(files, outputs, title, unseen)
     elif kind == figures.WAYS:
         _draw_ways(project, suite, outputs, partly=partly)
     elif kind == figures.ACTION_MODES:
@@ -182,7 +183,6 @@ def film(
 def episode_files(project: Project, task: str, *, partly: bool = False) -> list[Path]:
     """List the recorded episodes of a task's figure; `partly`, those there."""
     from dql.figures.registry import stills_cells
-    from dql.results.restored import lacks_checkpoint
 
     cells = stills_cells(task, project.cells([project.task(task).suite]))
     if not cells:
@@ -190,13 +190,27 @@ def episode_files(project: Project, task: str, *, partly: bool = False) -> list[
             f"no method that is compared runs on task '{task}' at scale "
             f"'{project.config.scale}'; another scale may: --scale paper"
         )
-    runs = [(*cell, min(project.seeds(*cell))) for cell in cells]
+    unseen = unseen_methods(project, task)
     files = [
-        paths.episode_file(*run)
-        for run in runs
-        if paths.episode_file(*run).is_file() or not lacks_checkpoint(run)
+        paths.episode_file(*cell, min(project.seeds(*cell)))
+        for cell in cells
+        if cell[1] not in unseen
     ]
     return _present(files, "recorded episodes", partly=partly)
+
+
+def unseen_methods(project: Project, task: str) -> list[str]:
+    """List the methods that a task's stills lack: restored runs, recorded nowhere."""
+    from dql.figures.registry import stills_cells
+    from dql.results.restored import lacks_checkpoint
+
+    cells = stills_cells(task, project.cells([project.task(task).suite]))
+    runs = [(*cell, min(project.seeds(*cell))) for cell in cells]
+    return [
+        run[1]
+        for run in runs
+        if lacks_checkpoint(run) and not paths.episode_file(*run).is_file()
+    ]
 
 
 def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:

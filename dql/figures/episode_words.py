@@ -20,16 +20,23 @@ def outcome_words(facts: EpisodeFacts, seconds: float | None = None) -> str:
     return words
 
 
-def episodes_footnote(episodes: Sequence[StoredEpisode], words: str) -> list[str]:
-    """Return what a reader must know: which policy, which of how many episodes."""
+def episodes_footnote(
+    episodes: Sequence[StoredEpisode], words: str, unseen: Sequence[str] = ()
+) -> list[str]:
+    """Return what a reader must know: which policy, which of how many episodes.
+
+    And which methods are absent: none was recorded while the run had its checkpoint.
+    """
     facts = [episode.facts for episode in episodes]
     steps = _span([one.gradient_step for one in facts])
     count = _span([one.num_episodes for one in facts])
     seeds = _span([one.seed for one in facts])
+    absent = [f"No episode was recorded of {', '.join(unseen)}."] if unseen else []
     return footnote_lines(
         [
             f"Seed {seeds}, the policy after {steps} gradient steps: of the {count} "
-            f"episodes of its last evaluation the one of median return. {words}"
+            f"episodes of its last evaluation the one of median return. {words}",
+            *absent,
         ]
     )
 

@@ -23,7 +23,7 @@ WALL_COLOR = "#d9d9d9"
 TIME_COLORS = "viridis"
 
 
-def draw_mazes(episodes: Sequence[StoredEpisode]) -> Figure:
+def draw_mazes(episodes: Sequence[StoredEpisode], unseen: Sequence[str] = ()) -> Figure:
     """Draw a panel a method: walls, path, start and goal."""
     maze = episodes[0].facts.environment
     walls = list(maze_walls(maze))
@@ -36,6 +36,7 @@ def draw_mazes(episodes: Sequence[StoredEpisode]) -> Figure:
         episodes,
         "Seen from above: dot, the start; ring, the goal; the path goes from dark to "
         "light.",
+        unseen,
     )
     figure, all_axes = panels.panel_rows(
         len(episodes), max_columns=MAZE_COLUMNS, height=height, legend_rows=0,

@@ -183,10 +183,16 @@ def draw_ways(
 
 
 def draw_stills(
-    episodes: Sequence[Path], outputs: Sequence[Path], title: str = ""
+    episodes: Sequence[Path],
+    outputs: Sequence[Path],
+    title: str = "",
+    unseen: Sequence[str] = (),
 ) -> None:
-    """Draw what policies do on a task from recorded episodes; suffixes set formats."""
-    _draw(STILLS, outputs, episodes, title=title)
+    """Draw what policies do on a task from recorded episodes; suffixes set formats.
+
+    `unseen` are the labels of methods that have a run, and no checkpoint to record one.
+    """
+    _draw(STILLS, outputs, episodes, unseen, title=title)
 
 
 def _draw(

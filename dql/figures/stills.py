@@ -18,12 +18,15 @@ from dql.figures.strips import draw_strips
 from dql.results.episodes import read_episode
 
 
-def draw(files: Sequence[Path]) -> Figure:
-    """Draw the recorded episodes of one task; of several tasks, or of none, raises."""
+def draw(files: Sequence[Path], unseen: Sequence[str] = ()) -> Figure:
+    """Draw the recorded episodes of one task; of several tasks, or of none, raises.
+
+    The footnote names the methods that have a run, but none recorded: `unseen`.
+    """
     episodes = list(map(read_episode, files))
     tasks = {episode.facts.task for episode in episodes}
     if len(tasks) != 1:
         found = ", ".join(sorted(tasks)) or "none"
         raise UserError(f"stills are of one task; these episodes are of {found}")
     is_seen_from_aside = is_runner(episodes[0].facts.environment)
-    return (draw_strips if is_seen_from_aside else draw_mazes)(episodes)
+    return (draw_strips if is_seen_from_aside else draw_mazes)(episodes, unseen)

@@ -35,7 +35,9 @@ NEAR_COLOR, FAR_COLOR, EDGE_COLOR = "#4d4d4d", "#b3b3b3", "white"
 GROUND_COLOR = "#999999"
 
 
-def draw_strips(episodes: Sequence[StoredEpisode]) -> Figure:
+def draw_strips(
+    episodes: Sequence[StoredEpisode], unseen: Sequence[str] = ()
+) -> Figure:
     """Draw a strip a method."""
     facts = episodes[0].facts
     view = SideView(facts.environment, facts.physics)
@@ -44,7 +46,7 @@ def draw_strips(episodes: Sequence[StoredEpisode]) -> Figure:
         highest(view, episode.positions[still_steps(episode)]) for episode in episodes
     )
     ghosts = {} if facts.environment in WITHOUT_GHOSTS else GHOSTS
-    footnote = episodes_footnote(episodes, _strip_words(ghosts))
+    footnote = episodes_footnote(episodes, _strip_words(ghosts), unseen)
     strip_width = style.PAGE_WIDTH * (1 - LABEL_SHARE - 0.01)
     strip = strip_width * (height + DEPTH) / (NUM_STILLS * width)
     gap, top = 0.17, 0.06

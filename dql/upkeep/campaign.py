@@ -70,8 +70,8 @@ def runs_to_go_on(project: Project, finished: Collection[RunKey]) -> set[RunKey]
     } & set(finished)
 
 
-def campaign_log(project: Project, root: Path) -> str:
-    """Return the log of a campaign in Markdown."""
+def campaign_log(project: Project, root: Path, waiting: Collection[RunKey] = ()) -> str:
+    """Return the log of a campaign in Markdown; `waiting` runs are not archived yet."""
     finished = {
         run: _describe(project, run, directory)
         for run, directory in finished_runs(root).items()
@@ -89,6 +89,7 @@ def campaign_log(project: Project, root: Path) -> str:
         f"`runs/` holds what each left but its checkpoint; `make {scale}` puts that "
         "back on any machine, goes on with the rest, and writes this file.",
         "",
+        *_not_archived(waiting),
         *_table(("stage", "tasks", "methods", "seeds", "finished"),
                 _stage_rows(project, finished)),
         "",
@@ -105,6 +106,15 @@ def campaign_log(project: Project, root: Path) -> str:
         *_next(runs, finished, root),
     ]  # fmt: skip
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _not_archived(waiting: Collection[RunKey]) -> list[str]:
+    """Name the finished runs that are no archive yet."""
+    if not waiting:
+        return []
+    names = "; ".join(f"{run.task}, {run.method}, seed {run.seed}"
+                      for run in sorted(waiting))  # fmt: skip
+    return [f"Not in it yet, for they go on online first: {names}.", ""]
 
 
 def _runs(stage: Stage) -> list[RunKey]:

@@ -73,10 +73,11 @@ def keep(name: str, *, root: Path = Path(), kept: Path = paths.KEPT) -> Path:
         write_bytes(folder / "runs.csv", _to_csv(runs).encode())
         write_json(folder / "made_with.json", {"environments": made_with(root)})
         if campaign is not None:
-            unfinished = runs_to_go_on(campaign, finished_runs(root))
-            keep_runs(root, kept / name, folder, but=unfinished)
+            waiting = runs_to_go_on(campaign, finished_runs(root))
+            waiting -= archived_runs(kept / name).keys()
+            keep_runs(root, kept / name, folder, but=waiting)
             _keep_manifests(root, folder)
-            log = campaign_log(campaign, root)
+            log = campaign_log(campaign, root, waiting)
             write_bytes(folder / CAMPAIGN_LOG, log.encode())
     return kept / name
 

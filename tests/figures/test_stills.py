@@ -60,6 +60,14 @@ def test_a_strip_a_method_says_when_and_how_far(tmp_path, environment):
     assert low < 0 and max(tops) < high
 
 
+def test_methods_without_a_recorded_episode_are_named(tmp_path):
+    for environment in ("hopper", "pointmaze-umaze"):
+        files = stored(tmp_path, episode(environment=environment))
+        figure = stills.draw(files, ["Diffusion-QL", "BC-Diffusion"])
+        note = figure.texts[-1].get_text().replace("\n", " ")
+        assert "No episode was recorded of Diffusion-QL, BC-Diffusion." in note
+
+
 def test_paths_of_a_maze_have_a_panel_a_method(tmp_path):
     files = stored(tmp_path, episode(environment="pointmaze-umaze"))
     (axes,) = stills.draw(files).axes

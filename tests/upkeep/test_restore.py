@@ -233,9 +233,26 @@ def test_a_run_that_goes_on_is_archived_with_its_continuation(tmp_path):
     make_runs(tmp_path, [first, last, of_first], project=project)
     folder = keep("campaign", root=tmp_path, kept=tmp_path / "kept")
     assert archived_runs(folder).keys() == {first, of_first}
+    log = (folder / "README.md").read_text()
+    assert f"they go on online first: {last.task}, {last.method}, seed 0." in log
     make_runs(tmp_path, [of_last], project=project)
     folder = keep("campaign", root=tmp_path, kept=tmp_path / "kept")
     assert archived_runs(folder).keys() == {first, of_first, last, of_last}
+    assert "go on online first" not in (folder / "README.md").read_text()
+
+
+def test_what_was_archived_stays_when_a_continuation_is_added(tmp_path):
+    """Its archive is all that is left of it; the new continuation trains it again."""
+    project = load_project(scale="online")
+    run = RunKey("local-hopper-medium", "iql", 0)
+    of_run = run._replace(method=online_method(run.method, 50_000))
+    make_runs(tmp_path, [run, of_run], project=project)
+    kept = tmp_path / "kept"
+    keep("campaign", root=tmp_path, kept=kept)
+    shutil.rmtree(paths.run_directory(*of_run, root=tmp_path / paths.RUNS))
+    archive_file(kept / "campaign", of_run).unlink()
+    folder = keep("campaign", root=tmp_path, kept=kept)
+    assert archived_runs(folder).keys() == {run}
 
 
 def test_the_log_counts_hours_and_says_what_comes_next(kept, tmp_path):
