@@ -18,7 +18,7 @@ import yaml
 import yte
 from slurm_cluster import missing_programs, slurm_cluster
 from snakemake.cli import get_argument_parser
-from workflow_helpers import training_helpers
+from workflow_helpers import workflow_helpers
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -133,7 +133,7 @@ def test_every_job_fits_a_partition_of_the_file():
 @pytest.fixture
 def training():
     """The helpers of the training rules, at the paper's scale."""
-    return training_helpers("paper")
+    return workflow_helpers("training", "paper")
 
 
 def test_a_job_cut_by_its_time_asks_for_twice_as_much(training):

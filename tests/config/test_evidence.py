@@ -4,15 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
-from workflow_helpers import training_helpers
+from workflow_helpers import workflow_helpers
 
 from dql import paths
-from dql.config.data_schema import base_task
+from dql.config.data_schema import base_task, is_varied
 from dql.config.project import load_project
 from dql.config.scale_schema import SuiteScale
 from dql.config.schema import TaskConfig
 from dql.errors import UserError
 from dql.results.fingerprint import run_parameters
+from dql.tables import registry
 
 TRAINING = {
     "num_gradient_steps": 10,
@@ -183,7 +184,8 @@ def test_data_of_finished_stages_wait_for_what_is_trained_next(
 ):
     """Data made again for a late stage would keep the next one's runs waiting."""
     monkeypatch.chdir(tmp_path)
-    helpers = training_helpers("evidence", sources_of_variant=lambda task: [task])
+    names = {"sources_of_variant": lambda task: [task]}
+    helpers = workflow_helpers("training", "evidence", **names)
     runs = project.scale.suites["remade"].runs()
     first, later = "remade-walker2d-medium-expert", "remade-hopper-medium"
 
@@ -200,6 +202,20 @@ def test_data_of_finished_stages_wait_for_what_is_trained_next(
     for folder in paths.RUNS.glob("*/*/seed0"):
         (folder / paths.PROVENANCE_FILE).touch()
     assert priority(first) < priority(later)
+
+
+def test_a_variant_is_described_anew_while_it_has_a_run_to_train(project):
+    """Of rows that another processor rounded, its restored manifest has no digest."""
+    runs = project.runs()
+    few, many, none = [task for task in project.scale.suites["remade"].tasks
+                       if "random_share" in task][:3]  # fmt: skip
+    trained = {run for run in runs if run.task == many}
+    trained |= {run for run in runs if run.task == few and run.seed == 0}
+    names = {"RESTORED": trained, "HELD_TASKS": {few, many}}
+    names |= {"is_varied": is_varied, "tables": registry}
+    names |= {"VARIED_TASKS": [few, many, none]}
+    helpers = workflow_helpers("data", "evidence", **names)
+    assert helpers.variants_to_describe() == [few, none]
 
 
 def test_no_cell_belongs_to_both_suites(project):

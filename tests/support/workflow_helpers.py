@@ -10,9 +10,9 @@ from dql.training.gpus import is_gpu_here
 FOLDER = Path(__file__).parents[2] / "workflow" / "helpers"
 
 
-def training_helpers(scale: str, **others) -> SimpleNamespace:
-    """Return what helpers/training.smk defines at a scale, given the rules' names."""
-    file = FOLDER / "training.smk"
+def workflow_helpers(name: str, scale: str, **others) -> SimpleNamespace:
+    """Return what a file of helpers defines at a scale, given the rules' names."""
+    file = FOLDER / f"{name}.smk"
     names = {"PROJECT": load_project(scale=scale), "paths": paths, **others}
     names |= {"SimpleNamespace": SimpleNamespace, "is_gpu_here": is_gpu_here}
     exec(compile(file.read_text(), file, "exec"), names)

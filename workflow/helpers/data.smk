@@ -101,6 +101,17 @@ def sources_of_variant(task):
     return [base_task(task), *([random] if variant and variant.random_share else [])]
 
 
+def variants_to_describe():
+    """Return the variants whose manifests are written here: those with a run to train.
+
+    Where the base is made again on another processor its rows are siblings of the
+    restored ones, and so are a variant's. To describe one takes the base's rows: where
+    all its runs were restored, so is its manifest.
+    """
+    to_train = {run[0] for run in PROJECT.runs() if run not in RESTORED}
+    return [task for task in VARIED_TASKS if task not in HELD_TASKS - to_train]
+
+
 def variant_manifests(wildcards):
     """Return the manifests of the data that a variant is made of."""
     sources = sources_of_variant(wildcards.task)

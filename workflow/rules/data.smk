@@ -79,7 +79,7 @@ rule vary_dataset:
     log:
         "results/logs/datasets/{task}.log",
     wildcard_constraints:
-        task=any_of([task for task in VARIED_TASKS if task not in HELD_TASKS]),
+        task=any_of(variants_to_describe()),
     priority: data_priority
     conda:
         "../../environment.yml"
