@@ -26,18 +26,21 @@ def varied() -> str:
     rows = []
     for (_, key), levels in data_series(shown).items():
         scale = 100 if key in SHARES else 1
+        name = NAMES[key].removesuffix(", %")
         for task, level in sorted(levels.items(), key=lambda pair: pair[1]):
             found = [cells.get((task, method)) for method in methods]
             data = next(filter(None, found))["dataset"]
             rows.append(
                 [
-                    f"{NAMES[key]}: {scale * level:g}",
+                    name,
+                    f"{scale * level:g}" + " %" * (key in SHARES),
                     f"{data['num_episodes']:,}",
                     f"{data['behavior_score']:.1f}",
                     *(with_seeds(last_scores(cell)) if cell else "–" for cell in found),
                 ]
             )
-    header = ["level", "episodes", "the data", *map(label, methods)]
+            name = ""  # once is enough
+    header = ["varied", "level", "episodes", "the data", *map(label, methods)]
     return markdown(header, rows)
 
 

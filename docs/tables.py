@@ -17,6 +17,7 @@ import bandit_tables
 import claim_tables
 import environment_tables
 import mode_tables
+import noise_tables
 import online_tables
 import pandas as pd
 import remade_tables
@@ -176,6 +177,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ways": mode_tables.ways,
     "recorded": recorded,
     "online": online_tables.continued,
+    "noise": noise_tables.varied,
     "remade-data": remade_tables.nearness,
     "remade-mazes": remade_tables.mazes,
     "remade-scores": remade_tables.scores,
