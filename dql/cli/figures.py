@@ -9,7 +9,7 @@ import typer
 
 from dql import paths
 from dql.cli.bandit import bandit_folders
-from dql.cli.options import Changes, Scale, load
+from dql.cli.options import Changes, Scale, load, scales_with
 from dql.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def cell_files(
 
     if not project.cells([suite]):
         raise UserError(
-            f"suite '{suite}' has no runs at scale '{project.config.scale}'; another "
-            "scale may: --scale paper"
+            f"suite '{suite}' has no runs at scale '{project.config.scale}'"
+            f"{scales_with(lambda other: other.cells([suite]))}"
         )
     cells = SUITE_FIGURES[kind].cells(project.cells([suite]))
     if not cells:
@@ -172,9 +172,11 @@ def film(
     Example: dql film local-hopper-medium-expert
     """
     project = load(scale, changes)
-    from dql.figures.film import write_film
+    from dql.figures.film import check_filmed, write_film
     from dql.results.episodes import read_episode
 
+    row = project.task(task)
+    check_filmed(row.environment, task, row.suite)
     files = episode_files(project, task, partly=True)
     write_film(list(map(read_episode, files)), paths.film_file(task))
     logger.info("%s", paths.film_file(task))
@@ -182,13 +184,12 @@ def film(
 
 def episode_files(project: Project, task: str, *, partly: bool = False) -> list[Path]:
     """List the recorded episodes of a task's figure; `partly`, those there."""
-    from dql.figures.registry import stills_cells
-
-    cells = stills_cells(task, project.cells([project.task(task).suite]))
+    cells = _stills_cells(project, task)
     if not cells:
         raise UserError(
             f"no method that is compared runs on task '{task}' at scale "
-            f"'{project.config.scale}'; another scale may: --scale paper"
+            f"'{project.config.scale}'"
+            f"{scales_with(lambda other: _stills_cells(other, task))}"
         )
     unseen = unseen_methods(project, task)
     files = [
@@ -199,12 +200,17 @@ def episode_files(project: Project, task: str, *, partly: bool = False) -> list[
     return _present(files, "recorded episodes", partly=partly)
 
 
+def _stills_cells(project: Project, task: str) -> list[tuple[str, str]]:
+    from dql.figures.registry import stills_cells
+
+    return stills_cells(task, project.cells([project.task(task).suite]))
+
+
 def unseen_methods(project: Project, task: str) -> list[str]:
     """List the methods that a task's stills lack: restored runs, recorded nowhere."""
-    from dql.figures.registry import stills_cells
     from dql.results.restored import lacks_checkpoint
 
-    cells = stills_cells(task, project.cells([project.task(task).suite]))
+    cells = _stills_cells(project, task)
     runs = [(*cell, min(project.seeds(*cell))) for cell in cells]
     return [
         run[1]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from dql.config.project import Project
 
 Task = Annotated[str, typer.Argument(help="A task of workflow/config/tasks.yaml.")]
@@ -59,3 +63,16 @@ def load(scale: str | None, changes: list[str] | None) -> Project:
         other = overrides["scale"]
         raise UserError(f"--scale {scale} and --set scale={other}: keep one of the two")
     return load_project(scale=scale, overrides=overrides)
+
+
+def scales_with(found: Callable[[Project], Any]) -> str:
+    """Return the end of an error: the scales at which `found` is not empty."""
+    from dql.config.project import load_project
+    from dql.errors import UserError
+    from dql.paths import CONFIG
+
+    names = []
+    for path in sorted((CONFIG / "scales").glob("*.yaml")):
+        with suppress(UserError):  # a scale of the reader's own may not be whole yet
+            names += [path.stem] if found(load_project(scale=path.stem)) else []
+    return f"; scales that have: {', '.join(names)}" if names else "; no scale has any"

@@ -75,7 +75,8 @@ def online(
 
     The same as dql train TASK METHOD@online=STEPS, whose files it writes. Half of a
     batch is recorded data; further keys of the variant say otherwise: offline_share,
-    updates_per_step, start_steps. Method sac starts from scratch, without data.
+    updates_per_step, start_steps (METHOD@start_steps=50 for few steps). Method sac
+    starts from scratch, without data.
 
     Example: dql online local-hopper-medium-expert td3_bc --seed 0 --steps 50000
     """

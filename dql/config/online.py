@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -16,7 +17,7 @@ from pydantic import Field, model_validator
 from dql.agents.ranges import NonNegative, Probability, Size, Steps
 from dql.agents.registry import SETTINGS
 from dql.config.fields import Count, Settings, Strict
-from dql.errors import UserError
+from dql.errors import UserError, did_you_mean
 
 STEPS_KEY = "online"
 """Of a variant: the environment steps."""
@@ -64,7 +65,8 @@ class OnlineConfig(Strict):
         if self.start_steps >= self.num_environment_steps:
             raise ValueError(
                 f"start_steps, {self.start_steps}, leaves none of the "
-                f"{self.num_environment_steps} environment steps to learn in"
+                f"{self.num_environment_steps} environment steps to learn in; give "
+                f"fewer: METHOD@start_steps={self.num_environment_steps // 10}"
             )
         if self.num_environments > self.num_environment_steps:
             raise ValueError(
@@ -97,19 +99,30 @@ def is_online(method: str) -> bool:
 
 def offline_method(method: str) -> str:
     """Return the method whose finished run an online variant goes on from."""
-    base, _, variant = method.partition("@")
-    kept = [one for one in variant.split(",") if one.partition("=")[0] not in _KEYS]
+    base, kept, _ = _parts(method)
     return f"{base}@{','.join(kept)}" if kept else base
 
 
+def _parts(method: str) -> tuple[str, list[str], list[str]]:
+    """Split a method into its name, the agent's settings and the online phase's."""
+    base, at, variant = method.partition("@")
+    words = variant.split(",") if at else []
+    of_phase = [one for one in words if one.partition("=")[0] in _KEYS]
+    return base, [one for one in words if one not in of_phase], of_phase
+
+
 def online_method(method: str, num_environment_steps: int) -> str:
-    """Return the variant of a method, with or without others, that plays so long."""
+    """Return the variant of a method, with or without others, that plays so long.
+
+    The agent's settings come first, then `online`, then the other keys of that phase.
+    """
     if is_online(method):
         raise UserError(
             f"Method '{method}' states its environment steps already; leave off one"
         )
-    separator = "," if "@" in method else "@"
-    return f"{method}{separator}{STEPS_KEY}={num_environment_steps}"
+    base, settings, of_phase = _parts(method)
+    words = [*settings, f"{STEPS_KEY}={num_environment_steps}", *of_phase]
+    return f"{base}@{','.join(words)}"
 
 
 def split_variant(variant: Settings) -> tuple[Settings, Settings]:
@@ -121,11 +134,24 @@ def split_variant(variant: Settings) -> tuple[Settings, Settings]:
             f"'{next(iter(online))}' is of online continuation; add {STEPS_KEY}=STEPS"
         )
     if STEPS_KEY in online:
+        _suggest_own_keys(settings)
         online["num_environment_steps"] = online.pop(STEPS_KEY)
     return settings, online
 
 
 _KEYS = {STEPS_KEY, *OnlineConfig.model_fields} - {"num_environment_steps"}
+
+
+def _suggest_own_keys(settings: Settings) -> None:
+    """Refuse a key that no agent has and one of the online phase is near to."""
+    of_agents = {field.name for agent in SETTINGS.values() for field in fields(agent)}
+    for key in settings.keys() - of_agents:
+        suggestion = did_you_mean(key, [*of_agents, *_KEYS])
+        if any(f"'{own}'" in suggestion for own in _KEYS):
+            raise UserError(
+                f"Unknown key '{key}' of online continuation.{suggestion} "
+                f"Its keys: {', '.join(sorted(_KEYS))}."
+            )
 
 
 def check_start(

@@ -15,11 +15,12 @@ from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dql.environments.views import SideView, is_runner
+from dql.environments.views import SideView, is_maze, is_runner
 from dql.errors import UserError
 from dql.figures import strips, style
 from dql.figures.episode_words import outcome_words
 from dql.files import write_bytes
+from dql.paths import stills_figure
 from dql.results.episodes import StoredEpisode
 
 FRAMES_PER_SECOND = 20
@@ -33,17 +34,23 @@ LOW, HEADROOM = -0.15, 0.08
 TEXT_LEFT = 0.02
 
 
+def check_filmed(environment: str, task: str, suite: str) -> None:
+    """Raise if tasks in an environment have no film, before episodes are asked for."""
+    if is_runner(environment):
+        return
+    picture = f"; of a maze there is a picture: dql figure {stills_figure(suite, task)}"
+    raise UserError(
+        f"{task}: films are of runners, seen from the side: hopper, walker2d, "
+        f"halfcheetah{picture if is_maze(environment) else ''}"
+    )
+
+
 def write_film(episodes: Sequence[StoredEpisode], output: Path) -> None:
     """Write the film of one task's recorded episodes, whole or not at all.
 
-    Mazes have no film, and neither have episodes of several tasks: both raise.
+    They are of runners (`check_filmed`); episodes of several tasks raise.
     """
     facts = episodes[0].facts
-    if not is_runner(facts.environment):
-        raise UserError(
-            f"{facts.task}: films are of runners, seen from the side; of a maze there "
-            f"is a picture: dql figure local_stills_{facts.task}"
-        )
     if len({episode.facts.task for episode in episodes}) > 1:
         raise UserError("a film is of one task")
     with style.paper_style(), tempfile.TemporaryDirectory() as folder:

@@ -117,7 +117,8 @@ def _draw_strip(
 
 
 def _short(value: float) -> str:
-    """Return a number with a decimal if it is below ten."""
+    """Return a number with a decimal if it is below ten, zero without a sign."""
+    value = round(value, 1) + 0.0
     return f"{value:.1f}" if abs(value) < 10 else f"{value:.0f}"
 
 

@@ -11,8 +11,10 @@ from textwrap import wrap
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from dql import paths
 from dql.errors import UserError
@@ -40,16 +42,22 @@ LINE_COLORS = METHOD_COLORS | {
     "onestep": "#56B4E9",
     "awac": "#000000",
     "awr": "#8a8a8a",
+    "idql": "#332288",
+    "fql": "#999933",
+    "sac": "#882255",
 }
 """Colours of the methods that curves compare; others take what is left, in turn."""
 
-SPARE_COLORS = ("#332288", "#117733", "#882255", "#999933")
+SPARE_COLORS = ("#117733", "#CC6677", "#661100", "#44AA99")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d", "8")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 MODE_COLOR = "#b3b3b3"
 BEST_MODE_COLOR = "#009E73"
 NOTE_COLOR = "#333333"
+
+COMMON_COLORS = 64
+"""Colours of a PNG's largest areas, which its 256 hold exactly."""
 
 STABLE_METADATA = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
 """What would make two drawings of the same numbers differ, left out per format."""
@@ -73,8 +81,9 @@ class Look(NamedTuple):
 def method_looks(methods: Iterable[str]) -> dict[str, Look]:
     """Return looks that differ in marker, and mostly in colour or dashes as well.
 
-    A known method looks the same in every figure. A method's variants share its colour
-    and differ in their dashes, so that a reader who sees no colour tells lines apart.
+    A known method looks the same in every figure, as does its run that went on online.
+    A method's variants share its colour and differ in their dashes, so that a reader
+    who sees no colour tells lines apart.
     """
     spare_colors = cycle(SPARE_COLORS)
     spare_markers = cycle(MARKERS[len(LINE_COLORS) :])
@@ -87,8 +96,8 @@ def method_looks(methods: Iterable[str]) -> dict[str, Look]:
         if base not in colors:
             colors[base] = LINE_COLORS.get(base) or next(spare_colors)
             dashes[base] = cycle(DASHES)
-        is_known = method in known_markers
-        marker = known_markers[method] if is_known else next(spare_markers)
+        known = base if method.startswith(f"{base}@online=") else method
+        marker = known_markers.get(known) or next(spare_markers)
         looks[method] = Look(colors[base], next(dashes[base]), marker)
     return looks
 
@@ -164,8 +173,26 @@ def _save_png(figure: Figure, path: Path) -> None:
     drawn = BytesIO()
     figure.savefig(drawn, format="png")
     with Image.open(drawn) as image:
-        # The default, median cut, averages rare colours away: a few points turn red.
-        few = image.convert("RGB").quantize(
-            256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        few = _of_few_colors(image.convert("RGB"))
         few.save(path, optimize=True, dpi=image.info["dpi"])
+
+
+def _of_few_colors(image: Image.Image) -> Image.Image:
+    """Return the image in 256 colours: the commonest as they are, the rest near by.
+
+    Without the commonest, a pale band takes the colour of another method's. With median
+    cut, Pillow's default, rare colours are averaged away: a few points turn red.
+    """
+    packed = np.asarray(image, dtype=np.int32) @ (1 << 16, 1 << 8, 1)
+    colors, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colors = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+    common = colors[np.argsort(-counts, kind="stable")[:COMMON_COLORS]]
+    rest = image.quantize(
+        256 - len(common), Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
+    palette = np.concatenate([common, np.reshape(rest.getpalette(), (-1, 3))])
+    # Pillow's own search takes colours four apart for one: white would turn grey.
+    _, nearest = cKDTree(palette).query(colors)
+    few = Image.fromarray(nearest[places].reshape(packed.shape).astype(np.uint8))
+    few.putpalette(palette.astype(np.uint8).tobytes())
+    return few

@@ -27,6 +27,7 @@ PANELS = {
 GUIDED = "diffusion_ql"
 CANDIDATES_OFFSET = 0.12
 """How far one candidate's marks stand to the left, the others' to the right."""
+ONE_DASHES, CHOSEN_DASHES = style.DASHES[:2]
 
 
 def draw(files: Sequence[Path], labels: dict[str, str]) -> Figure:
@@ -38,7 +39,8 @@ def draw(files: Sequence[Path], labels: dict[str, str]) -> Figure:
     methods = _ordered(runs)
     footnote = footnote_lines(
         [
-            f"Two ways of equal length lead to the goal, half of the data take each. "
+            f"Two ways lead to the goal, of equal length from the middle of the start; "
+            "half of the data take each. "
             f"{runs['num_episodes'].max()} episodes a run, from "
             f"{runs['num_starts'].max()} starts. Ways: 2 to the entropy of the ways "
             "taken; 1: always the same, 2: half of the episodes by each. Points: "
@@ -58,10 +60,11 @@ def draw(files: Sequence[Path], labels: dict[str, str]) -> Figure:
         axes.set_ylim(low, 110.0 if column == "score" else 2.1)
         axes.grid(axis="y")
     handles = [
-        Line2D([], [], linestyle="-", marker="o", markersize=3.5, color=_COLOR,
+        Line2D([], [], linestyle=dashes, marker="o", markersize=3.5, color=_COLOR,
                markerfacecolor=face, label=label)
-        for face, label in ((_COLOR, "one candidate: what the policy proposes"),
-                            ("white", "as evaluated: the critic chooses"))
+        for dashes, face, label in (
+            (ONE_DASHES, _COLOR, "one candidate: what the policy proposes"),
+            (CHOSEN_DASHES, "white", "as evaluated: the critic chooses"))
     ]  # fmt: skip
     panels.draw_legend(figure, handles, footnote, len(handles))
     return figure
@@ -107,5 +110,5 @@ def _draw_marks(
         if base == GUIDED and len(values):
             means.append((place + shift, values.mean()))
     if means:
-        dashes = "-" if is_one else style.DASHES[1]
+        dashes = ONE_DASHES if is_one else CHOSEN_DASHES
         axes.plot(*zip(*means, strict=True), color=_COLOR, linestyle=dashes, zorder=1)

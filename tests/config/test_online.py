@@ -45,6 +45,9 @@ def test_the_verbs_method_is_the_variant():
     assert online_method("td3_bc@q_coefficient=1", 10) == (
         "td3_bc@q_coefficient=1,online=10"
     )
+    assert online_method("td3_bc@start_steps=5,q_coefficient=1", 10) == (
+        "td3_bc@q_coefficient=1,online=10,start_steps=5"
+    )
     with pytest.raises(UserError, match="states its environment steps already"):
         online_method("td3_bc@online=5", 10)
 
@@ -85,6 +88,19 @@ def test_rewards_scaled_by_data_need_data(task, method, what):
     assert project.online(task, f"{method}@online=9000")
     with pytest.raises(UserError, match=f"{what}, and .*offline_share above 0"):
         project.online(task, f"{method}@online=9000,start=scratch,offline_share=0")
+
+
+def test_a_misspelt_key_of_this_phase_is_not_taken_for_an_agents():
+    with pytest.raises(UserError, match=r"Did you mean 'start_steps'.* offline_share"):
+        run("td3_bc@online=9000,start_step=100")
+    with pytest.raises(UserError, match="of agent 'td3_bc'.*'target_noise'"):
+        run("td3_bc@online=9000,target_nois=1")
+
+
+def test_too_few_environment_steps_to_learn_in_get_a_remedy():
+    with pytest.raises(UserError, match="give fewer: METHOD@start_steps=50"):
+        run("td3_bc@online=500")
+    assert run("td3_bc@start_steps=50,online=500").online.num_updates == 450
 
 
 @pytest.mark.parametrize("decay_steps", [2000, 3000])

@@ -232,7 +232,7 @@ def test_colors_differ_in_lightness_or_hue():
     assert (gaps[~np.eye(len(colors), dtype=bool)] > 90).all()
 
 
-def test_few_points_of_a_colour_keep_it_in_a_png(tmp_path):
+def test_a_png_keeps_the_colours_of_pale_bands_and_of_a_few_points(tmp_path):
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -243,9 +243,15 @@ def test_few_points_of_a_colour_keep_it_in_a_png(tmp_path):
     crowd = np.random.default_rng(0).uniform(size=(2, 4_000))
     axes.scatter(*crowd, c=crowd[0], cmap="viridis", s=9)
     axes.scatter([0.5], [0.5], color="#D55E00", s=12)
+    bands = ["#e6f1f7", "#ece8f2", "#e6f5ee", "#e8f1e8", "#fbeee5"]
+    for place, color in enumerate(bands):
+        axes.axhspan(1 + place, 2 + place, color=color)
     style.save_figure(figure, [tmp_path / "few.png"])
     with Image.open(tmp_path / "few.png") as image:
         pixels = np.asarray(image.convert("RGB"), dtype=int)
     assert image.mode == "P"
     distance = np.abs(pixels - [0xD5, 0x5E, 0x00]).max(axis=2)
     assert distance.min() <= 8
+    for color in [*bands, "#ffffff"]:
+        values = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+        assert (pixels == values).all(axis=2).sum() > 5_000

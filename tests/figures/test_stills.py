@@ -9,7 +9,8 @@ from PIL import Image
 from dql.environments.physics import load_model
 from dql.errors import UserError
 from dql.figures import registry, stills, strips
-from dql.figures.film import MAX_SECONDS, frame_steps, write_film
+from dql.figures.film import MAX_SECONDS, check_filmed, frame_steps, write_film
+from dql.figures.strips import _short
 from dql.results.episodes import EpisodeFacts, StoredEpisode, write_episode
 
 
@@ -60,6 +61,12 @@ def test_a_strip_a_method_says_when_and_how_far(tmp_path, environment):
     assert low < 0 and max(tops) < high
 
 
+def test_times_and_ways_are_short_and_zero_has_no_sign():
+    assert list(map(_short, (-0.04, 0.04, -0.06, 9.94, 9.96, 12.3))) == [
+        "0.0", "0.0", "-0.1", "9.9", "10", "12",
+    ]  # fmt: skip
+
+
 def test_methods_without_a_recorded_episode_are_named(tmp_path):
     for environment in ("hopper", "pointmaze-umaze"):
         files = stored(tmp_path, episode(environment=environment))
@@ -101,8 +108,10 @@ def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_
     film = Image.open(BytesIO((tmp_path / "film.gif").read_bytes()))
     assert film.n_frames == len(frame_steps(longer, 0.008))
     assert film.info["duration"] == 50
-    with pytest.raises(UserError, match="films are of runners"):
-        write_film([episode(environment="pointmaze-umaze")], tmp_path / "b.gif")
+    with pytest.raises(UserError, match="dql figure remade_stills_remade-antmaze"):
+        check_filmed("antmaze-umaze", "remade-antmaze-umaze", "remade")
+    with pytest.raises(UserError, match="hopper, walker2d, halfcheetah$"):
+        check_filmed("bandit", "bandit-axes", "bandit")
     assert not (tmp_path / "b.gif").exists()
 
 

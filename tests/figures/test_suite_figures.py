@@ -438,6 +438,12 @@ def test_looks_differ_without_colour_and_stay_with_the_method():
     assert looks["diffusion_ql@N=2"].linestyle != looks["diffusion_ql"].linestyle
     alone = style.method_looks(["diffusion_ql"])["diffusion_ql"]
     assert alone == looks["diffusion_ql"]
+    online = ["fql@online=50000", "sac@online=50000", "iql@online=50000"]
+    looks = style.method_looks(online)
+    for method in online:
+        offline = method.partition("@")[0]
+        assert looks[method] == style.method_looks(["awr", offline])[offline]
+    assert len({look.color for look in looks.values()}) == len(online)
 
 
 def test_the_command_names_what_is_missing(tmp_path, monkeypatch, capsys):

@@ -52,6 +52,12 @@ STILLS_TASKS = [
     for task in map(figures.stills_task, names)
     if task
 ]
+MAZES = fingerprint.ENVIRONMENT_MODULES.keys()
+FILM_TASKS = [
+    task
+    for task in STILLS_TASKS
+    if PROJECT.task(task).environment.partition("-")[0] not in MAZES
+]  # of mazes there are pictures, no films
 
 
 def episode_files(wildcards):

@@ -105,7 +105,7 @@ rule make_film:
     log:
         "results/logs/figures/film_{task}.log",
     wildcard_constraints:
-        task=any_of(STILLS_TASKS),
+        task=any_of(FILM_TASKS),
     conda:
         "../../environment.yml"
     params:
