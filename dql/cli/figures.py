@@ -104,7 +104,9 @@ def _draw_ways(
             f"'{project.config.scale}'; --scale twoways has"
         )
     runs = [(*cell, seed) for cell in cells for seed in project.seeds(*cell)]
-    files = _present([paths.ways_file(*run) for run in runs], "ways", partly=partly)
+    files = _present(
+        project, [paths.ways_file(*run) for run in runs], "ways", partly=partly
+    )
     steps = project.suite(suite).training.num_gradient_steps
     labels = {method: project.label(method) for _, method in cells}
     title = f"{suite_name(suite)}; two equally good ways, {steps:,} gradient steps"
@@ -132,7 +134,7 @@ def cell_files(
             f"'{project.config.scale}'"
         )
     files = [paths.cell_file(*cell) for cell in cells]
-    return _present(files, "cells", partly=partly)
+    return _present(project, files, "cells", partly=partly)
 
 
 def action_sample_files(
@@ -156,7 +158,7 @@ def action_sample_files(
         for run in runs
         if paths.action_samples_file(*run).is_file() or not lacks_checkpoint(run)
     ]
-    return _present(files, "action samples", partly=partly)
+    return _present(project, files, "action samples", partly=partly)
 
 
 def film(
@@ -197,7 +199,7 @@ def episode_files(project: Project, task: str, *, partly: bool = False) -> list[
         for cell in cells
         if cell[1] not in unseen
     ]
-    return _present(files, "recorded episodes", partly=partly)
+    return _present(project, files, "recorded episodes", partly=partly)
 
 
 def _stills_cells(project: Project, task: str) -> list[tuple[str, str]]:
@@ -219,7 +221,9 @@ def unseen_methods(project: Project, task: str) -> list[str]:
     ]
 
 
-def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:
+def _present(
+    project: Project, files: list[Path], what: str, *, partly: bool
+) -> list[Path]:
     """Return the files; where some (`partly`: all) are missing, say so."""
     missing = [str(file) for file in files if not file.is_file()]
     if partly and len(missing) < len(files):
@@ -229,6 +233,6 @@ def _present(files: list[Path], what: str, *, partly: bool) -> list[Path]:
     if missing:
         raise UserError(
             f"{len(missing)} of {len(files)} {what} are not there; make them with: "
-            f"snakemake {missing[0]}"
+            f"snakemake {missing[0]} --config scale={project.config.scale}"
         )
     return files

@@ -116,5 +116,8 @@ def test_the_verb_records_and_the_figure_shows_all_compared(
     assert codes == [0, 0, 2]  # a maze has no film
     assert f"dql figure local_stills_{TASK}" in capsys.readouterr().err
     assert not paths.episode_file(TASK, "td3_bc", 1).exists()
+    with pytest.raises(SystemExit):
+        main(["film", "local-hopper-medium", "--scale", "paper"])
+    assert "at scale 'paper'; scales that have: online" in capsys.readouterr().err
     for suffix in ("pdf", "png"):
         assert paths.figure_file(f"local_stills_{TASK}", suffix).is_file()

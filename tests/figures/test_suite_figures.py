@@ -450,7 +450,7 @@ def test_the_command_names_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, words in (
         ("local_learning_curves", "snakemake results/cells/local-"),
-        ("gym_learning_curves", "no runs at scale 'smoke'"),
+        ("gym_learning_curves", "at scale 'smoke'; scales that have: paper"),
         ("local_learning_curvs", "Did you mean 'local_learning_curves'"),
     ):
         with pytest.raises(SystemExit) as stopped:
