@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,8 @@ from dql.errors import UserError
 
 if TYPE_CHECKING:
     from dql.config.schema import TaskConfig
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, check and inspect datasets.")
 NUM_FAULTS_SHOWN = 3
@@ -77,7 +80,16 @@ def generate(task: Task, scale: Scale = None, changes: Changes = None) -> None:
     chosen = load(scale, changes).task(task)
     from dql.data.again import maker
 
-    maker(chosen)(chosen)
+    manifest = maker(chosen)(chosen)
+    if chosen.dataset.variant:
+        logger.info(
+            "%s: %d transitions in %d episodes, mean return %.0f; its manifest is "
+            "stored, its rows are made as they are loaded",
+            task,
+            manifest["num_transitions"],
+            manifest["num_episodes"],
+            manifest["episode_return"]["mean"],
+        )
 
 
 @app.command("again")

@@ -1,10 +1,12 @@
 """Variants of a task's data: which rows they have, and how little of them is stored."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dql import paths
 from dql.cli.main import main
 from dql.config.data_schema import DatasetConfig, DataVariant
 from dql.config.project import load_project
@@ -262,6 +264,20 @@ def test_verbs_of_stored_rows_refuse_a_variant(verb, capsys):
         main(["data", *words, "--scale", "evidence"])
     found = " ".join(capsys.readouterr().err.split())
     assert f"dql data {words[0]}: '{name}' is a variant, of which no row" in found
+
+
+def test_a_variant_that_is_made_says_how_much_it_has(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    maze, size = "local-pointmaze-umaze", "suites.local.num_transitions=500"
+    tasks = f"suites.local.tasks=[{maze}]"
+    for task in (maze, f"{maze}@episode_share=0.3"):
+        words = ["data", "generate", task, "--scale", "smoke"]
+        with caplog.at_level("INFO"), pytest.raises(SystemExit, match="0"):
+            main([*words, "--set", size, "--set", tasks])
+    made = json.loads((paths.DATASETS / f"{task}.json").read_text())
+    words = f"{made['num_transitions']} transitions in {made['num_episodes']} episodes"
+    assert 0 < made["num_transitions"] < 500
+    assert f"{task}: {words}, mean return" in caplog.text
 
 
 def random_task(num_transitions=60, environment="hopper"):
