@@ -112,7 +112,6 @@ def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_
         check_filmed("antmaze-umaze", "remade-antmaze-umaze", "remade")
     with pytest.raises(UserError, match="hopper, walker2d, halfcheetah$"):
         check_filmed("bandit", "bandit-axes", "bandit")
-    assert not (tmp_path / "b.gif").exists()
 
 
 def test_a_film_names_a_diverged_run(tmp_path):

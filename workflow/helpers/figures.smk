@@ -52,12 +52,12 @@ STILLS_TASKS = [
     for task in map(figures.stills_task, names)
     if task
 ]
-MAZES = fingerprint.ENVIRONMENT_MODULES.keys()
+NO_RUNNERS = fingerprint.ENVIRONMENT_MODULES.keys()  # without loading the simulator
 FILM_TASKS = [
     task
     for task in STILLS_TASKS
-    if PROJECT.task(task).environment.partition("-")[0] not in MAZES
-]  # of mazes there are pictures, no films
+    if PROJECT.task(task).environment.partition("-")[0] not in NO_RUNNERS
+]
 
 
 def episode_files(wildcards):
