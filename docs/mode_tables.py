@@ -16,7 +16,9 @@ def evidence() -> str:
     """Show the modes that policies keep in states of remade data."""
     files = sorted((KEPT / "evidence" / "action_samples").glob("*/*/seed*.csv"))
     rows = [_modes_row(path) for path in files]
-    header = ["task", "method", "states", "with one mode", "with two", "spread"]
+    header = [
+        "task", "method", "seed", "states", "with one mode", "with two", "spread"
+    ]  # fmt: skip
     return markdown(header, rows)
 
 
@@ -25,7 +27,9 @@ def _modes_row(path: Path) -> list[str | int]:
     counts = samples["num_modes"].value_counts()
     spread = f"{samples['spread'].mean():.3f}"
     found = [int(counts.get(number, 0)) for number in (1, 2)]
-    return [*path.parts[-3:-2], label(path.parts[-2]), len(samples), *found, spread]
+    task, method = path.parts[-3:-1]
+    seed = path.stem.removeprefix("seed")
+    return [task, label(method), seed, len(samples), *found, spread]
 
 
 def ways() -> str:

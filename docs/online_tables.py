@@ -11,17 +11,20 @@ from dql.figures.suite_cells import curve_table
 CELLS = KEPT / "online" / "cells"
 SHOWN = (0, 10_000, 25_000, 50_000)
 """Environment steps."""
+LAST = 5
+"""Evaluations, 20,000 environment steps from the first to the last of them."""
 
 
 def continued() -> str:
-    """Show the scores of the online phase: before it, after so many steps, the best.
+    """Show the scores of the online phase: before it, after so many steps, at its end.
 
-    Each is the mean over the seeds, with the seeds in brackets.
+    One evaluation swings, so the mean of the last five stands beside them. Each is the
+    mean over the seeds, with the seeds in brackets.
     """
     cells = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*/*.json"))]
     rows = [_row(cell) for cell in cells if cell.get("online") and cell["seeds"]]
     after = [f"after {step:,}" for step in SHOWN[1:]]
-    header = ["method", "seeds", "offline, before", *after, "best after"]
+    header = ["method", "seeds", "offline, before", *after, f"mean of the last {LAST}"]
     return markdown(header, sorted(rows, key=lambda row: row[0] == "SAC"))
 
 
@@ -30,4 +33,4 @@ def _row(cell: dict) -> list[str | int]:
     shown = [scores[:, steps == step] for step in SHOWN]
     found = [with_seeds(column[:, 0]) if column.size else "–" for column in shown]
     name = label(cell["method"].partition("@")[0])
-    return [name, len(scores), *found, with_seeds(scores[:, steps > 0].max(axis=1))]
+    return [name, len(scores), *found, with_seeds(scores[:, -LAST:].mean(axis=1))]

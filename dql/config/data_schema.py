@@ -53,12 +53,16 @@ class DataVariant(Strict):
         0.0, description="deviation of what is added to recorded actions, then clipped"
     )
     reward_noise: NonNegative = Field(
-        0.0, description="the same of rewards, in deviations of the rewards"
+        0.0, description="of what is added to rewards, in deviations of the rewards"
     )
     observation_noise: NonNegative = Field(
-        0.0, description="the same of observations, in deviations of each dimension"
+        0.0, description="of what is added to observations, in their own deviations"
     )
-    seed: Seed = Field(0, description="of all draws; runs' seeds share the rows")
+    seed: Seed = Field(
+        0,
+        description="of the noise and of the episodes that stay; runs' seeds share the "
+        "rows",
+    )
 
     @model_validator(mode="after")
     def _change_something(self) -> DataVariant:

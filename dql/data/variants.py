@@ -3,7 +3,8 @@
 The rows are made of the task's own whenever they are loaded. On disk a variant is a
 manifest, whose digest every load is held to. All is drawn by addresses, as in training:
 a variant's seed and the name of what is drawn. So levels of one kind share their draws,
-a smaller share is a part of a larger one, and runs of all seeds see the same rows.
+a smaller share is a part of a larger one, and runs of all seeds see the same rows. The
+transitions of random actions that come in are not drawn: the first of their recording.
 
 What can be changed in recorded rows without a simulator is their labels, and that is
 what the noise does. Noise on an action stays without effect: reward and next

@@ -38,7 +38,7 @@ def draw(samples: Sequence[Path]) -> Figure:
             f"are compared. A mode: at least {COVERED_SHARE:.0%} of the draws, joined "
             "by short steps. "
             "Spread: standard deviation per axis of the action.",
-            "Points: seeds; lines: means.",
+            f"{seed_words(table)}; lines: means.",
         ]
     )
     figure, all_axes = panels.panel_rows(
@@ -84,3 +84,16 @@ def read_samples(samples: Sequence[Path]) -> pd.DataFrame:
     if table.empty:
         raise UserError(f"{samples[0]} and the others are empty: every run diverged")
     return table.assign(has_several=100.0 * (table["num_modes"] > 1))
+
+
+def seed_words(table: pd.DataFrame) -> str:
+    """Return which seeds the points are, by eta where that is not the same for all."""
+    by_eta = table.groupby("q_coefficient")["seed"].agg(lambda of: tuple(sorted({*of})))
+    groups = by_eta.groupby(by_eta).groups
+    if len(groups) == 1:
+        return "Points: seeds"
+    parts = [
+        f"{', '.join(map(str, seeds))} at η = {', '.join(f'{eta:g}' for eta in etas)}"
+        for seeds, etas in groups.items()
+    ]
+    return f"Points: seeds, not the same everywhere ({'; '.join(parts)})"

@@ -32,6 +32,8 @@ DOTS_PER_INCH = 100
 LOW, HEADROOM = -0.15, 0.08
 """Metres that it shows below the ground, and above the highest head of all."""
 TEXT_LEFT = 0.02
+ROUNDING = 1e-6
+"""Of a step, far above that of a quotient of seconds."""
 
 
 def check_filmed(environment: str, task: str, suite: str) -> None:
@@ -48,11 +50,14 @@ def check_filmed(environment: str, task: str, suite: str) -> None:
 def write_film(episodes: Sequence[StoredEpisode], output: Path) -> None:
     """Write the film of one task's recorded episodes, whole or not at all.
 
-    They are of runners (`check_filmed`); episodes of several tasks raise.
+    They are of runners (`check_filmed`); episodes of several tasks raise, and so does
+    a task of which every run diverged.
     """
     facts = episodes[0].facts
     if len({episode.facts.task for episode in episodes}) > 1:
         raise UserError("a film is of one task")
+    if not any(len(episode.positions) for episode in episodes):
+        raise UserError(f"{facts.task}: every run diverged, there is nothing to film")
     with style.paper_style(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.gif"
         _write_frames(episodes, SideView(facts.environment, facts.physics), path)
@@ -67,9 +72,9 @@ def frame_steps(episode: StoredEpisode, seconds_per_step: float) -> np.ndarray:
     if not len(episode.positions):
         return np.array([], dtype=int)
     longest = min(MAX_SECONDS, episode.num_steps * seconds_per_step)
-    times = np.arange(0.0, longest, 1.0 / FRAMES_PER_SECOND)
-    return np.append(np.floor(times / seconds_per_step), longest / seconds_per_step
-                     ).astype(int)  # fmt: skip
+    times = np.append(np.arange(0.0, longest, 1.0 / FRAMES_PER_SECOND), longest)
+    # A quotient that is whole but for its rounding must not lose its last step.
+    return np.floor(times / seconds_per_step + ROUNDING).astype(int)
 
 
 def _write_frames(

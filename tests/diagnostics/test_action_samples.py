@@ -140,6 +140,15 @@ def test_the_figure_draws_the_means_against_eta(tmp_path):
     assert style.method_color("diffusion_ql")
 
 
+def test_the_figure_says_where_its_seeds_differ(tmp_path):
+    files = [write_samples(tmp_path, eta, 1) for eta in (0, 0.1)]
+    words = action_modes.seed_words(action_modes.read_samples(files))
+    assert words == "Points: seeds"
+    files.append(write_samples(tmp_path, 4, 1, seeds=(1,)))
+    words = action_modes.seed_words(action_modes.read_samples(files))
+    assert words.endswith("(0, 1 at η = 0, 0.1; 1 at η = 4)")
+
+
 def test_without_any_policy_there_is_no_figure(tmp_path):
     with pytest.raises(UserError, match="every run diverged"):
         action_modes.draw([write_samples(tmp_path, 0, 1, seeds=())])

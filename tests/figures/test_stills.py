@@ -104,6 +104,9 @@ def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_
     one, longer = episode(num_steps=30), episode("iql", num_steps=60)
     assert frame_steps(one, 0.008).tolist() == [0, 6, 12, 18, 25, 30]
     assert frame_steps(episode(num_steps=2000), 0.008)[-1] == MAX_SECONDS / 0.008
+    for length in (43, 81, 120):  # a frame a step, where a quotient may be rounded down
+        shown = frame_steps(episode(num_steps=length), 0.05)
+        assert shown.tolist() == list(range(length + 1))
     write_film([one, longer], tmp_path / "film.gif")
     film = Image.open(BytesIO((tmp_path / "film.gif").read_bytes()))
     assert film.n_frames == len(frame_steps(longer, 0.008))
@@ -122,6 +125,9 @@ def test_a_film_names_a_diverged_run(tmp_path):
     assert film.n_frames == len(frame_steps(whole, 0.008))
     rows = np.asarray(film.convert("L")) < 128
     assert rows[film.height // 2 + 20 :].any()  # the second row, its name alone
+    with pytest.raises(UserError, match="hopper-medium: every run diverged"):
+        write_film([none, none], tmp_path / "none.gif")
+    assert not (tmp_path / "none.gif").exists()
 
 
 def test_no_frame_of_a_film_cuts_a_body(tmp_path, monkeypatch):
