@@ -154,7 +154,11 @@ def _what_is_drawn(shown: list[Cell]) -> str:
         ["thin lines: single seeds"] if any(len(c["curves"]) > 1 for c in few) else []
     )
     lines = f"Lines: means over seeds; {'; '.join(parts)}.".replace("; .", ".")
-    return f"{lines} {ONLINE_NOTE}" if shown[0].get("online") else lines
+    if not shown[0].get("online"):
+        return lines
+    starts = sorted({cell["online"]["start_steps"] for cell in shown})
+    first = " or ".join(f"{steps:,}" for steps in starts)
+    return f"{lines} {ONLINE_NOTE} No update before step {first}."
 
 
 def _draw_curve(axes: Axes, cell: Cell, look: style.Look) -> None:

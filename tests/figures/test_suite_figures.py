@@ -525,7 +525,8 @@ def test_what_all_play_online_is_said_once_and_not_in_their_names(tmp_path):
     figure = drawn("learning_curves", [first, second])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:2] == ["td3_bc", "iql (offline_share = 0)"]
-    assert "50,000 environment steps, " in printed(figure).replace("\n", " ")
+    words = printed(figure).replace("\n", " ")
+    assert "50,000 environment steps, " in words and "before step 10." in words
     third = write("diffusion_ql", "online = 300", 300)
     figure = drawn("learning_curves", [first, third])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
