@@ -1,17 +1,16 @@
 """Variants of a task's data: fewer episodes, random actions among them, noise on them.
 
 The rows are made of the task's own whenever they are loaded. On disk a variant is a
-manifest, whose digest every load is held to. All is drawn by addresses, as in training:
+manifest, whose digest every load is held to. Draws are by addresses, as in training: by
 a variant's seed and the name of what is drawn. So levels of one kind share their draws,
-a smaller share is a part of a larger one, and runs of all seeds see the same rows. The
-transitions of random actions that come in are not drawn: the first of their recording.
+a smaller share is a part of a larger one, and runs of all seeds see the same rows.
 
 What can be changed in recorded rows without a simulator is their labels, and that is
 what the noise does. Noise on an action stays without effect: reward and next
 observation are those that the recorded action led to. What another action would have
 led to cannot be known, so transitions of random actions are not made of recorded ones:
-they replace them and come from random actions' own episodes in the same simulator
-(`dql.data.random_actions`), none of them twice. Policies are evaluated without any of
+they replace them, and are the first of those that random actions' own episodes in the
+same simulator gave (`dql.data.random_actions`). Policies are evaluated without any of
 it.
 """
 
