@@ -178,6 +178,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "recorded": recorded,
     "online": online_tables.continued,
     "noise": noise_tables.varied,
+    "noise-last": noise_tables.varied_last,
     "remade-data": remade_tables.nearness,
     "remade-mazes": remade_tables.mazes,
     "remade-scores": remade_tables.scores,

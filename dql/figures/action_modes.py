@@ -87,13 +87,22 @@ def read_samples(samples: Sequence[Path]) -> pd.DataFrame:
 
 
 def seed_words(table: pd.DataFrame) -> str:
-    """Return which seeds the points are, by eta where that is not the same for all."""
-    by_eta = table.groupby("q_coefficient")["seed"].agg(lambda of: tuple(sorted({*of})))
-    groups = by_eta.groupby(by_eta).groups
-    if len(groups) == 1:
+    """Return which seeds the points are, by place where these differ."""
+    places = ["task"] if table["task"].nunique() > 1 else []
+    at = table.groupby([*places, "q_coefficient"])["seed"].agg(
+        lambda of: tuple(sorted({*of}))
+    )
+    if at.nunique() == 1:
         return "Points: seeds"
     parts = [
-        f"{', '.join(map(str, seeds))} at η = {', '.join(f'{eta:g}' for eta in etas)}"
-        for seeds, etas in groups.items()
+        f"{', '.join(map(str, seeds))} at {', '.join(map(_place_words, found))}"
+        for seeds, found in at.groupby(at).groups.items()
     ]
     return f"Points: seeds, not the same everywhere ({'; '.join(parts)})"
+
+
+def _place_words(place: float | tuple[str, float]) -> str:
+    """Return a value of eta in words, or a task and a value."""
+    if isinstance(place, tuple):
+        return f"{place[0]}, η = {place[1]:g}"
+    return f"η = {place:g}"

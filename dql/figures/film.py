@@ -74,7 +74,7 @@ def frame_steps(episode: StoredEpisode, seconds_per_step: float) -> np.ndarray:
     longest = min(MAX_SECONDS, episode.num_steps * seconds_per_step)
     times = np.append(np.arange(0.0, longest, 1.0 / FRAMES_PER_SECOND), longest)
     # A quotient that is whole but for its rounding must not lose its last step.
-    return np.floor(times / seconds_per_step + ROUNDING).astype(int)
+    return np.unique(np.floor(times / seconds_per_step + ROUNDING).astype(int))
 
 
 def _write_frames(

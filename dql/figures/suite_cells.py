@@ -116,11 +116,16 @@ class SuiteCells:
                 "finished, or diverged."
             )
         elif absent:
-            labels = self.methods
-            names = ", ".join(f"{labels[c['method']]} on {c['task']}" for c in absent)
+            names = ", ".join(map(self._absent_words, absent))
             notes.append(f"Missing or diverged runs: {names}.")
         data = DATA_NOTES.get(self.cells[0]["suite"])
         return [*notes, data] if data else notes
+
+    def _absent_words(self, cell: Cell) -> str:
+        """Return which cell lacks runs, and how many of how many."""
+        planned, there = len(cell["expected_seeds"]), len(cell["curves"])
+        name = f"{self.methods[cell['method']]} on {cell['task']}"
+        return f"{name} ({planned - there} of {planned})"
 
 
 def _without(part: str, label: str) -> str:

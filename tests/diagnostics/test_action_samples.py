@@ -146,7 +146,11 @@ def test_the_figure_says_where_its_seeds_differ(tmp_path):
     assert words == "Points: seeds"
     files.append(write_samples(tmp_path, 4, 1, seeds=(1,)))
     words = action_modes.seed_words(action_modes.read_samples(files))
-    assert words.endswith("(0, 1 at η = 0, 0.1; 1 at η = 4)")
+    assert words.endswith("(0, 1 at η = 0, η = 0.1; 1 at η = 4)")
+    table = action_modes.read_samples(files[:2])
+    other = table[table["seed"] == 1].assign(task="local-y")
+    words = action_modes.seed_words(pd.concat([table, other]))
+    assert "1 at local-y, η = 0, local-y, η = 0.1" in words
 
 
 def test_without_any_policy_there_is_no_figure(tmp_path):

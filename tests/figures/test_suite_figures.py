@@ -269,7 +269,7 @@ def test_missing_runs_are_named(tmp_path):
     ]
     aggregate_cell(configs, folders, cell)
     text = printed(drawn("learning_curves", [cell])).replace("\n", " ")
-    assert f"Missing or diverged runs: diffusion_ql on {TASKS[0]}." in text
+    assert f"Missing or diverged runs: diffusion_ql on {TASKS[0]} (1 of 4)." in text
 
 
 REMADE = {
