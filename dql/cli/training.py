@@ -130,8 +130,8 @@ def plan(
 ) -> None:
     """Print what a scale would train, and what that costs on this machine.
 
-    Times gradient steps and evaluations of every kind of run, seconds to minutes;
-    trains nothing.
+    Times gradient steps and evaluations of every kind of run, a few seconds each; of
+    scale paper, with more than a hundred kinds, that takes minutes. Trains nothing.
 
     Example: dql plan --scale paper
     """

@@ -22,6 +22,7 @@ from dql import paths
 from dql.agents.agent import Agent, AgentSpec
 from dql.agents.registry import SETTINGS, agent_class
 from dql.agents.sharing import NUMERIC_SETTINGS
+from dql.bars import progress_bar
 from dql.config.blocks import block_size
 from dql.config.project import Project
 from dql.config.schema import RunConfig
@@ -59,6 +60,16 @@ class Work:
     checkpoint_bytes: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
+    def add(self, run: RunConfig, cost: Cost) -> None:
+        """Add an unfinished run of the suite by the method."""
+        steps = run.training.num_gradient_steps
+        self.num_gradient_steps += steps
+        self.hours += steps * cost.seconds_per_step / 3600
+        seconds = num_evaluations(run) * cost.seconds_per_evaluation
+        self.evaluation_hours += seconds / 3600
+        self.checkpoint_bytes += cost.checkpoint_bytes
+        self.milliseconds.append(1e3 * cost.seconds_per_step)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -82,8 +93,9 @@ def make_works(
     Evaluations are timed as well where asked.
     """
     name_kind = key or cost_key
-    costs: dict[str, Cost] = {}
     works: dict[tuple[str, str], Work] = {}
+    unfinished: list[tuple[Work, RunConfig, str]] = []
+    kinds: dict[str, tuple[RunConfig, int]] = {}
     for names in project.runs():
         run = project.run_config(*names)
         work = works.setdefault((run.suite, run.method), Work(run.suite, run.method))
@@ -93,16 +105,24 @@ def make_works(
             continue
         size = block_size(project, run.task, run.method)
         kind = name_kind(run, size)
-        if kind not in costs:
-            costs[kind] = measure(run, size, device, evaluates=evaluates)
-        steps = run.training.num_gradient_steps
-        work.num_gradient_steps += steps
-        work.hours += steps * costs[kind].seconds_per_step / 3600
-        seconds = num_evaluations(run) * costs[kind].seconds_per_evaluation
-        work.evaluation_hours += seconds / 3600
-        work.checkpoint_bytes += costs[kind].checkpoint_bytes
-        work.milliseconds.append(1e3 * costs[kind].seconds_per_step)
+        kinds.setdefault(kind, (run, size))
+        unfinished.append((work, run, kind))
+    costs = _measured(kinds, device, evaluates=evaluates)
+    for work, run, kind in unfinished:
+        work.add(run, costs[kind])
     return list(works.values())
+
+
+def _measured(
+    kinds: dict[str, tuple[RunConfig, int]], device: torch.device, *, evaluates: bool
+) -> dict[str, Cost]:
+    """Time one run of every kind, in a block of so many, and show how far that is."""
+    costs = {}
+    with progress_bar("Time every kind of run", len(kinds)) as advance:
+        for kind, (run, size) in kinds.items():
+            costs[kind] = measure(run, size, device, evaluates=evaluates)
+            advance(1)
+    return costs
 
 
 def is_stored(run: RunConfig) -> bool:

@@ -1,6 +1,7 @@
 """The plan counts runs and steps, and times what a step costs."""
 
 import json
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +51,22 @@ def test_it_adds_up_all_runs_of_the_scale(project, fixed_cost, tmp_path, monkeyp
     assert total.evaluation_hours == pytest.approx(sum(counts) * 7.2 / 3600)
     assert total.checkpoint_bytes == 1000 * len(runs)
     assert len(fixed_cost) < len(runs)  # equal kinds are timed once
+
+
+def test_it_shows_how_many_kinds_of_runs_are_timed(
+    project, fixed_cost, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+
+    @contextmanager
+    def bar(description, total):
+        shown.append(total)
+        yield shown.append
+
+    monkeypatch.setattr(plan, "progress_bar", bar)
+    make_works(project, CPU)
+    assert shown == [len(fixed_cost), *[1] * len(fixed_cost)]
 
 
 def test_finished_runs_cost_nothing(project, fixed_cost, tmp_path, monkeypatch):
