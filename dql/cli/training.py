@@ -130,8 +130,8 @@ def plan(
 ) -> None:
     """Print what a scale would train, and what that costs on this machine.
 
-    Times gradient steps and evaluations of every kind of run, a few seconds each; of
-    scale paper, with more than a hundred kinds, that takes minutes. Trains nothing.
+    Times gradient steps and evaluations of every kind of run: seconds for scale smoke,
+    more than ten minutes for paper, of more than a hundred kinds. Trains nothing.
 
     Example: dql plan --scale paper
     """
