@@ -9,10 +9,9 @@ from formats import KEPT, label, markdown, with_seeds
 from dql.figures.noise import NAMES, SHARES
 from dql.figures.suite_cells import curve_table
 from dql.figures.suite_selection import data_series, varied_cells
+from dql.results.stability import NUM_LAST
 
 CELLS = KEPT / "evidence" / "cells"
-LAST = 5
-"""Evaluations, the second half of the runs."""
 
 
 def varied() -> str:
@@ -22,14 +21,11 @@ def varied() -> str:
 
 def varied_last() -> str:
     """Show the means of the last evaluations in the same rows: one alone swings."""
-    return _table(LAST)
+    return _table(NUM_LAST)
 
 
 def _table(num_evaluations: int) -> str:
-    """Average each seed's last evaluations: the mean over seeds, the seeds in brackets.
-
-    The data stand beside them where a table is of one evaluation.
-    """
+    """Average each seed's last evaluations: their mean, with the seeds in brackets."""
     read = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*/*.json"))]
     cells = {(cell["task"], cell["method"]): cell for cell in read if cell["seeds"]}
     shown = varied_cells(list(cells))
@@ -41,12 +37,12 @@ def _table(num_evaluations: int) -> str:
         for task, level in sorted(levels.items(), key=lambda pair: pair[1]):
             found = [cells.get((task, method)) for method in methods]
             data = next(filter(None, found))["dataset"]
-            facts = [f"{data['num_episodes']:,}", f"{data['behavior_score']:.1f}"]
             rows.append(
                 [
                     name,
                     f"{scale * level:g}" + " %" * (key in SHARES),
-                    *(facts if num_evaluations == 1 else []),
+                    f"{data['num_episodes']:,}",
+                    f"{data['behavior_score']:.1f}",
                     *(
                         _scores(cell, num_evaluations) if cell else "–"
                         for cell in found
@@ -54,8 +50,8 @@ def _table(num_evaluations: int) -> str:
                 ]
             )
             name = ""  # once is enough
-    facts = ["episodes", "the data"] if num_evaluations == 1 else []
-    return markdown(["varied", "level", *facts, *map(label, methods)], rows)
+    header = ["varied", "level", "episodes", "the data", *map(label, methods)]
+    return markdown(header, rows)
 
 
 def _scores(cell: dict, num_evaluations: int) -> str:

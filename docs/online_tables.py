@@ -7,12 +7,11 @@ import json
 from formats import KEPT, label, markdown, with_seeds
 
 from dql.figures.suite_cells import curve_table
+from dql.results.stability import NUM_LAST
 
 CELLS = KEPT / "online" / "cells"
 SHOWN = (0, 10_000, 25_000, 50_000)
 """Environment steps."""
-LAST = 5
-"""Evaluations, 20,000 environment steps from the first to the last of them."""
 
 
 def continued() -> str:
@@ -24,7 +23,8 @@ def continued() -> str:
     cells = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*/*.json"))]
     rows = [_row(cell) for cell in cells if cell.get("online") and cell["seeds"]]
     after = [f"after {step:,}" for step in SHOWN[1:]]
-    header = ["method", "seeds", "offline, before", *after, f"mean of the last {LAST}"]
+    last = f"mean of the last {NUM_LAST}"
+    header = ["method", "seeds", "offline, before", *after, last]
     return markdown(header, sorted(rows, key=lambda row: row[0] == "SAC"))
 
 
@@ -33,4 +33,4 @@ def _row(cell: dict) -> list[str | int]:
     shown = [scores[:, steps == step] for step in SHOWN]
     found = [with_seeds(column[:, 0]) if column.size else "–" for column in shown]
     name = label(cell["method"].partition("@")[0])
-    return [name, len(scores), *found, with_seeds(scores[:, -LAST:].mean(axis=1))]
+    return [name, len(scores), *found, with_seeds(scores[:, -NUM_LAST:].mean(axis=1))]

@@ -33,7 +33,7 @@ LOW, HEADROOM = -0.15, 0.08
 """Metres that it shows below the ground, and above the highest head of all."""
 TEXT_LEFT = 0.02
 ROUNDING = 1e-6
-"""Of a step, far above that of a quotient of seconds."""
+"""Of a step or a frame, far above that of a quotient of seconds."""
 
 
 def check_filmed(environment: str, task: str, suite: str) -> None:
@@ -72,9 +72,10 @@ def frame_steps(episode: StoredEpisode, seconds_per_step: float) -> np.ndarray:
     if not len(episode.positions):
         return np.array([], dtype=int)
     longest = min(MAX_SECONDS, episode.num_steps * seconds_per_step)
-    times = np.append(np.arange(0.0, longest, 1.0 / FRAMES_PER_SECOND), longest)
-    # A quotient that is whole but for its rounding must not lose its last step.
-    return np.unique(np.floor(times / seconds_per_step + ROUNDING).astype(int))
+    # What is whole but for its rounding must neither lose a step nor gain one.
+    num_before_last = int(np.ceil(longest * FRAMES_PER_SECOND - ROUNDING))
+    times = np.append(np.arange(num_before_last) / FRAMES_PER_SECOND, longest)
+    return np.floor(times / seconds_per_step + ROUNDING).astype(int)
 
 
 def _write_frames(

@@ -107,6 +107,7 @@ def test_a_film_shows_the_beginning_at_true_speed_and_waits_for_the_longest(tmp_
     for length in (3, 43, 120):  # a frame a step, where a quotient may be rounded
         shown = frame_steps(episode(num_steps=length), 0.05)
         assert shown.tolist() == list(range(length + 1))
+    assert frame_steps(episode(num_steps=2), 0.1).tolist() == [0, 0, 1, 1, 2]
     write_film([one, longer], tmp_path / "film.gif")
     film = Image.open(BytesIO((tmp_path / "film.gif").read_bytes()))
     assert film.n_frames == len(frame_steps(longer, 0.008))
